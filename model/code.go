@@ -1,0 +1,40 @@
+package model
+
+// Purpose is what a code may be redeemed for. A code serves its purpose alone.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeLogin  Purpose = "login"
+	PurposeChange Purpose = "change"
+	PurposeDelete Purpose = "delete"
+)
+
+// Delivery is what is known of a code's message.
+type Delivery int8
+
+// The states of delivery.
+const (
+	DeliveryPending  Delivery = iota // the provider has not answered yet
+	DeliveryAccepted                 // the provider took the message
+	DeliveryRefused                  // a definite no: nothing was sent, nothing is charged to the number
+	DeliveryUnknown                  // time-out: it may arrive
+)
+
+// Code is a verification code that was sent, and the ledger row from which the
+// limits of sending and of guessing are counted.
+type Code struct {
+	ID          int64
+	CompanyType int32
+	Purpose     Purpose
+	NumberKey   []byte // keyed hash of the number without its company
+	Seq         int64  // order of the codes of one number, decided under its gate
+	CodeMAC     []byte
+	IPKey       string // address, IPv6 by /64
+	SentAt      Time
+	ExpiresAt   Time
+	Attempts    int32
+	UsedAt      Time // 0: not redeemed
+	DeadAt      Time // 0: not killed by the provider's refusal
+	Delivery    Delivery
+}

@@ -1,0 +1,155 @@
+// Package model holds the nouns of menshen and its one table of failures.
+// It imports nothing of the project, so that every layer may speak its words.
+package model
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Failure is an answer that is not a success: a number that never changes its
+// meaning and a sentence for the end user in two languages. The HTTP status is
+// the number's first three digits, so there is no second table.
+//
+// Wrap, With and After return copies: the rows of the table are never changed.
+type Failure struct {
+	Code int32  // HTTP status × 100 + n
+	Zh   string // sentence in Chinese
+	En   string // sentence in English, printable ASCII
+
+	data  any
+	after time.Duration
+	cause error
+}
+
+// The table of failures. docs/errors.md is generated from it.
+var (
+	ErrMalformed       = &Failure{Code: 40000, Zh: "请求参数有误", En: "The request is not valid."}
+	ErrMobile          = &Failure{Code: 40001, Zh: "手机号码不正确或暂不支持", En: "This mobile number is not valid or not supported."}
+	ErrCode            = &Failure{Code: 40002, Zh: "验证码错误或已失效", En: "The verification code is wrong or no longer valid."}
+	ErrToken           = &Failure{Code: 40100, Zh: "登录凭证无效，请重新登录", En: "The credential is missing or not valid. Please sign in again."}
+	ErrTokenExpired    = &Failure{Code: 40101, Zh: "登录凭证已过期，请刷新", En: "The access token has expired. Please refresh it."}
+	ErrDisplaced       = &Failure{Code: 40102, Zh: "您的账号已在另一台设备登录", En: "Your account has signed in on another device."}
+	ErrSessionEnded    = &Failure{Code: 40103, Zh: "登录已结束，请重新登录", En: "This session has ended. Please sign in again."}
+	ErrRefreshToken    = &Failure{Code: 40104, Zh: "刷新凭证无效，请重新登录", En: "The refresh token is not valid. Please sign in again."}
+	ErrStalePair       = &Failure{Code: 40105, Zh: "登录凭证已更新，请读取最新凭证后重试", En: "A newer token pair exists. Read your storage again and retry once."}
+	ErrBanned          = &Failure{Code: 40300, Zh: "账号已被封禁", En: "This account is banned."}
+	ErrNotFound        = &Failure{Code: 40400, Zh: "请求的资源不存在", En: "There is no such route or resource."}
+	ErrMethod          = &Failure{Code: 40500, Zh: "不支持的请求方法", En: "This method is not allowed here."}
+	ErrDeviceLimit     = &Failure{Code: 40900, Zh: "登录设备数已达上限", En: "The device limit has been reached."}
+	ErrNumberTaken     = &Failure{Code: 40901, Zh: "该手机号码已有账号", En: "This number already has an account."}
+	ErrTooLarge        = &Failure{Code: 41300, Zh: "请求内容过大", En: "The request body is too large."}
+	ErrMediaType       = &Failure{Code: 41500, Zh: "请求内容须为 application/json", En: "The request body must be application/json."}
+	ErrTooMany         = &Failure{Code: 42900, Zh: "请求过于频繁，请稍后再试", En: "Too many requests. Please try again later."}
+	ErrCooldown        = &Failure{Code: 42901, Zh: "验证码发送过于频繁，请稍后再试", En: "A code was sent recently. Please try again later."}
+	ErrDailyLimit      = &Failure{Code: 42902, Zh: "该号码今日验证码次数已达上限", En: "The daily limit of codes for this number has been reached."}
+	ErrTooManyFailures = &Failure{Code: 42903, Zh: "验证码错误次数过多，请稍后再试", En: "Too many failed codes for this number. Please try again later."}
+	ErrInternal        = &Failure{Code: 50000, Zh: "服务器内部错误", En: "Something went wrong on our side."}
+	ErrUnavailable     = &Failure{Code: 50300, Zh: "服务暂不可用，请稍后再试", En: "The service is temporarily unavailable. Please try again."}
+	ErrProvider        = &Failure{Code: 50301, Zh: "短信发送失败，请稍后再试", En: "The message could not be sent. Please try again later."}
+)
+
+// Failures lists the whole table in the order of the numbers.
+func Failures() []*Failure {
+	return []*Failure{
+		ErrMalformed, ErrMobile, ErrCode,
+		ErrToken, ErrTokenExpired, ErrDisplaced, ErrSessionEnded, ErrRefreshToken, ErrStalePair,
+		ErrBanned, ErrNotFound, ErrMethod, ErrDeviceLimit, ErrNumberTaken, ErrTooLarge, ErrMediaType,
+		ErrTooMany, ErrCooldown, ErrDailyLimit, ErrTooManyFailures,
+		ErrInternal, ErrUnavailable, ErrProvider,
+	}
+}
+
+// Status is the HTTP status of the failure.
+func (f *Failure) Status() int { return int(f.Code / 100) }
+
+// Error is for logs; the client reads Zh or En and never the cause.
+func (f *Failure) Error() string {
+	if f.cause != nil {
+		return fmt.Sprintf("%d %s: %v", f.Code, f.En, f.cause)
+	}
+	return fmt.Sprintf("%d %s", f.Code, f.En)
+}
+
+// Unwrap gives the cause, which goes to the log only.
+func (f *Failure) Unwrap() error { return f.cause }
+
+// Is compares numbers, so that a wrapped copy still is its row of the table.
+func (f *Failure) Is(target error) bool {
+	other, ok := target.(*Failure)
+	return ok && other.Code == f.Code
+}
+
+// Wrap copies the failure with a cause for the log.
+func (f *Failure) Wrap(cause error) *Failure {
+	copied := *f
+	copied.cause = cause
+	return &copied
+}
+
+// With copies the failure with data for the client. The data must marshal to JSON.
+func (f *Failure) With(data any) *Failure {
+	copied := *f
+	copied.data = data
+	return &copied
+}
+
+// After copies the failure with the time after which a retry makes sense.
+func (f *Failure) After(d time.Duration) *Failure {
+	copied := *f
+	copied.after = d
+	return &copied
+}
+
+// Data is what the client reads in the member "data", nil for null.
+func (f *Failure) Data() any { return f.data }
+
+// RetryAfter is the header of that name: whole seconds, rounded up, at least 1
+// for a failure that carries a time, 0 for one that does not.
+func (f *Failure) RetryAfter() int64 {
+	if f.after <= 0 && f.Status() != 429 {
+		return 0
+	}
+	return max(1, int64((f.after+time.Second-1)/time.Second))
+}
+
+// AsFailure finds the failure in err. What is not in the table is internal.
+func AsFailure(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return ErrInternal.Wrap(err)
+}
+
+// FieldProblem says what is wrong with one member of a request.
+type FieldProblem struct {
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
+}
+
+// The reasons of a FieldProblem.
+const (
+	ReasonRequired  = "required"  // missing
+	ReasonType      = "type"      // of another JSON type, or null
+	ReasonRange     = "range"     // a number out of range
+	ReasonLength    = "length"    // too short or too long
+	ReasonCharset   = "charset"   // has a character that is not allowed
+	ReasonFormat    = "format"    // not of the required form
+	ReasonUnknown   = "unknown"   // names something that does not exist
+	ReasonConflict  = "conflict"  // given more than once, differently
+	ReasonDuplicate = "duplicate" // given more than once
+)
+
+// Malformed is ErrMalformed with its list of fields.
+func Malformed(problems ...FieldProblem) *Failure {
+	return ErrMalformed.With(struct {
+		Fields []FieldProblem `json:"fields"`
+	}{problems})
+}
+
+// Malformed1 is Malformed for one field.
+func Malformed1(field, reason string) *Failure {
+	return Malformed(FieldProblem{Field: field, Reason: reason})
+}
