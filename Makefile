@@ -1,0 +1,79 @@
+# Every target does its own set-up: Go and, on Debian, apt are enough.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 30s
+
+# One set of tags for what is run, tested, checked and shipped: no MessagePack in
+# gin (6 MB), time zones in the binary. Other flags of your own stay.
+GOFLAGS := $(strip $(filter-out -tags=%,$(shell go env GOFLAGS)) -tags=nomsgpack,timetzdata)
+export GOFLAGS FUZZTIME
+
+# The linter of the API document asks nobody and reports to nobody.
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+
+TOOL := go tool -modfile=tools/go.mod
+REDOCLY := tools/openapi/node_modules/.bin/redocly
+MAX_SIZE := 42000000
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-short fuzz bench lint lint-go lint-openapi deadcode docs check clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start menshen on :8080 with SQLite in ./data
+	go run .
+
+build: ## Build the static binary ./menshen
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o menshen .
+	@awk -v bytes="$$(wc -c <menshen)" 'BEGIN { printf "menshen %s: %.1f MB\n", "$(VERSION)", bytes / 1e6 }'
+
+test: ## Test everything against SQLite and a throw-away MariaDB, with the race detector
+	@scripts/need gcc gcc libc6-dev
+	CGO_ENABLED=1 scripts/with-mariadb go test -race -timeout 15m ./...
+
+test-short: ## Test against SQLite alone, without the race detector
+	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2
+	env -u MENSHEN_TEST_MYSQL go test -short ./...
+
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	scripts/fuzz
+
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: lint-go lint-openapi ## Check formatting, go vet, staticcheck and the API document
+
+lint-go:
+	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +) && \
+		if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+lint-openapi: $(REDOCLY)
+	$(REDOCLY) lint --config redocly.yaml
+
+$(REDOCLY): tools/openapi/package-lock.json tools/openapi/package.json
+	@scripts/need node nodejs npm
+	@scripts/need npm npm
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a * 100 + +b < 2019 ? 1 : 0)' || \
+		{ echo "Node $$(node --version) is too old for the API linter: install 20.19 or newer."; exit 1; }
+	npm --prefix tools/openapi ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+deadcode: ## List functions that nothing reaches, tests included
+	$(TOOL) deadcode -test ./...
+
+docs: ## Generate docs/errors.md from the table of failures
+	go test ./model -run '^TestErrorsDocument$$' -count=1 -update
+
+check: lint build ## All that needs no test run: lint, generated docs, modules, static build
+	@test "$$(wc -c <menshen)" -le $(MAX_SIZE) || { echo "menshen is larger than $(MAX_SIZE) bytes"; exit 1; }
+	@before=$$(cksum docs/errors.md) && $(MAKE) --no-print-directory docs && test "$$before" = "$$(cksum docs/errors.md)" || \
+		{ echo "docs/errors.md was not up to date; 'make docs' and commit it"; exit 1; }
+	go mod tidy -diff
+	go mod verify
+
+clean: ## Remove what the targets made; your data/ stays
+	rm -rf menshen dist tools/openapi/node_modules

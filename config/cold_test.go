@@ -1,0 +1,78 @@
+package config_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"menshen/config"
+)
+
+func TestColdChanges(t *testing.T) {
+	const old = "products: [{type: 0, group: a}, {type: 1, group: b}]\n"
+	for _, tt := range []struct {
+		name, old, updated string
+		want               []string
+	}{
+		{"nothing", old, old, nil},
+		{"hot keys", old, old + "code: {length: 8}\nlog: {level: debug}\nserver: {docs: false}\ntoken: {access_ttl: 1m}\n", nil},
+		{"many", "", "env: test\ndata_dir: x\nserver: {addr: ':1', admin_addr: ':2', docs: false}\ntoken: {issuer: x, algorithm: RS256, key_dir: y}\n",
+			[]string{"env", "data_dir", "server.addr", "server.admin_addr", "token.issuer", "token.algorithm", "token.key_dir"}},
+		{"database", "", "database: {driver: mysql, dsn: 'a@tcp(b)/c'}\n", []string{"database.driver", "database.dsn"}},
+		{"secret", "secret: {key: " + key(1, 32) + "}", "secret: {key: " + key(2, 32) + ", previous: [" + key(1, 32) + "]}",
+			[]string{"secret.key", "secret.previous"}},
+		{"group", old, "products: [{type: 1, group: b}, {type: 0, group: c}]\n", []string{"products[1].group"}},
+		{"groups swapped", old, "products: [{type: 0, group: b}, {type: 1, group: a}]\n", []string{"products[0].group", "products[1].group"}},
+		{"order of products", old, "products: [{type: 1, group: b}, {type: 0, group: a}]\n", nil},
+		{"new and removed products", old, "products: [{type: 1, group: b}, {type: 7, group: a}]\n", nil},
+		{"policy of a product", old, "products: [{type: 0, group: a, max_sessions: 3, on_conflict: reject}, {type: 1, group: b}]\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := config.ColdChanges(mustLoad(t, tt.old), mustLoad(t, tt.updated))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestColdChangesTakesNilForEmpty(t *testing.T) {
+	loaded, bare := mustLoad(t, ""), mustLoad(t, "")
+	bare.Secret.Previous = nil
+	if got := config.ColdChanges(loaded, bare); got != nil {
+		t.Errorf("no previous secrets differ from none: %q", got)
+	}
+}
+
+// The keys that the manual marks are the keys that are cold.
+func TestManualMarksColdKeys(t *testing.T) {
+	lines := strings.Split(string(shipped(t)), "\n")
+	var marked []string
+	for key, node := range keysOf(t, shipped(t)) {
+		line := node.Line - 2
+		for ; strings.Contains(lines[line], "#"); line-- {
+			if strings.HasSuffix(lines[line], "[cold].") && !strings.Contains(lines[line], "group") &&
+				!strings.HasPrefix(lines[line], "# except") {
+				marked = append(marked, key)
+			}
+		}
+	}
+	slices.Sort(marked)
+	changed := map[string]bool{}
+	manual := keysOf(t, shipped(t))
+	for key := range manual {
+		var entries []string
+		for _, k := range append(companions[key], key) {
+			entries = append(entries, variable(k)+"="+other(t, k, manual[k]))
+		}
+		for _, cold := range config.ColdChanges(mustLoad(t, ""), mustLoad(t, "", entries...)) {
+			changed[cold] = true
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(changed)), marked); diff != "" {
+		t.Errorf("cold keys (-) and keys marked in config.yaml (+):\n%s", diff)
+	}
+}

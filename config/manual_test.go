@@ -1,0 +1,143 @@
+package config_test
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+// The masked output is made from the types, so it holds every key of Config.
+func TestManualHoldsEveryKeyAndNoOther(t *testing.T) {
+	manual := slices.Sorted(maps.Keys(keysOf(t, shipped(t))))
+	types := slices.Sorted(maps.Keys(keysOf(t, []byte(mustLoad(t, "").Masked()))))
+	if diff := cmp.Diff(types, manual); diff != "" {
+		t.Errorf("keys of Config (-) and of config.yaml (+):\n%s", diff)
+	}
+}
+
+func TestManualExplainsEveryKey(t *testing.T) {
+	lines := strings.Split(string(shipped(t)), "\n")
+	for key, node := range keysOf(t, shipped(t)) {
+		line := node.Line - 1
+		// Keys of one kind may share a comment, a list's items stand below its key.
+		for line > 0 && strings.TrimSpace(lines[line]) != "" && !strings.Contains(lines[line], "#") {
+			line--
+		}
+		if !strings.Contains(lines[line], "#") {
+			t.Errorf("%s has no comment above it", key)
+		}
+	}
+}
+
+func TestVariablesAreUnambiguous(t *testing.T) {
+	names := map[string]string{}
+	for key := range keysOf(t, shipped(t)) {
+		for _, name := range []string{variable(key), variable(key) + "_FILE"} {
+			if other, taken := names[name]; taken {
+				t.Errorf("%s means %s and %s", name, other, key)
+			}
+			names[name] = key
+		}
+	}
+}
+
+// others holds a right value other than the default for each key whose value
+// cannot be changed by rule.
+var others = map[string]string{
+	"env":                    "test",
+	"data_dir":               "elsewhere",
+	"server.addr":            ":9090",
+	"server.admin_addr":      "127.0.0.1:9091",
+	"server.trusted_proxies": "10.0.0.0/8,192.168.1.1",
+	"server.cors_origins":    "https://a.example,https://b.example",
+	"server.locale":          "en",
+	"database.driver":        "mysql",
+	"database.dsn":           "u:p@tcp(h:3306)/d",
+	"sms.provider":           "webhook",
+	"sms.default_region":     "HK",
+	"sms.regions":            "CN,HK",
+	"sms.webhook.url":        "https://sms.example.com",
+	"sms.webhook.secret":     "whsec_" + key(5, 32),
+	"code.test_numbers":      `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
+	"token.issuer":           "other",
+	"token.audience":         "a,b",
+	"token.algorithm":        "EdDSA",
+	"token.key_dir":          "keys",
+	"secret.key":             key(6, 32),
+	"secret.previous":        key(7, 32) + "," + key(8, 32),
+	"companies":              `[{"type":9}]`,
+	"products":               `[{"type":9,"group":"g"}]`,
+	"clients":                `[{"id":"c","secret":"0123456789abcdef0123456789abcdef"}]`,
+	"admin.keys":             `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
+	"log.level":              "debug",
+	"log.format":             "json",
+}
+
+// companions are what a key's other value needs beside it.
+var companions = map[string][]string{
+	"database.driver":    {"database.dsn"},
+	"database.dsn":       {"database.driver"},
+	"sms.provider":       {"sms.webhook.url", "sms.webhook.secret"},
+	"sms.default_region": {"sms.regions"},
+}
+
+func other(t *testing.T, key string, node *yaml.Node) string {
+	t.Helper()
+	if value, known := others[key]; known {
+		return value
+	}
+	switch node.ShortTag() {
+	case "!!bool":
+		return strconv.FormatBool(node.Value != "true")
+	case "!!int":
+		n, err := strconv.Atoi(node.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strconv.Itoa(n + 1)
+	}
+	d, err := time.ParseDuration(node.Value)
+	if err != nil {
+		t.Fatalf("others has no value for the key %s", key)
+	}
+	return (d + time.Second).String()
+}
+
+func TestEveryKeyIsReachableByEnvironmentAlone(t *testing.T) {
+	manual := keysOf(t, shipped(t))
+	before := keysOf(t, []byte(mustLoad(t, "").Masked()))
+	for key, node := range manual {
+		t.Run(key, func(t *testing.T) {
+			value := other(t, key, node)
+			var companion []string
+			for _, k := range companions[key] {
+				companion = append(companion, variable(k)+"="+other(t, k, manual[k]))
+			}
+			for _, entry := range []string{
+				variable(key) + "=" + value,
+				variable(key) + "_FILE=" + write(t, "value", value+"\n"),
+			} {
+				cfg := mustLoad(t, "", append(companion, entry)...)
+				after := keysOf(t, []byte(cfg.Masked()))[key]
+				if text(t, after) == text(t, before[key]) {
+					t.Errorf("%s changes nothing: %s", entry, text(t, after))
+				}
+			}
+		})
+	}
+}
+
+func text(t *testing.T, node *yaml.Node) string {
+	t.Helper()
+	out, err := yaml.Marshal(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}

@@ -1,0 +1,226 @@
+package config
+
+import (
+	"reflect"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// digitsOnly is what a member marked "digits" may hold without quotes: YAML
+// takes it for a number, its text is what was meant.
+var digitsOnly = regexp.MustCompile(`\A\+?[0-9]+\z`)
+
+// reader turns the nodes of one layer into values of the types of Config. What
+// it cannot read it reports and leaves out, so that the rest is still judged.
+// It follows the types and not the nodes: aliases that multiply or contain
+// themselves cost nothing.
+type reader struct {
+	*report
+	source string // file name, or name of the variable
+	lines  bool   // whether nodes have lines worth telling
+}
+
+func (r *reader) at(n *yaml.Node) string {
+	if !r.lines {
+		return r.source
+	}
+	return r.source + ":" + strconv.Itoa(n.Line)
+}
+
+// section reads a mapping into a tree of typed values by key. Null gives
+// nothing: that is a section all of whose keys are commented out.
+func (r *reader) section(n *yaml.Node, t reflect.Type, path string) map[string]any {
+	values := map[string]any{}
+	if n = target(n); null(n) {
+		return values
+	}
+	if n.Kind != yaml.MappingNode {
+		r.refuse(path, r.at(n), "must be a section with the keys %s", names(members(t)))
+		return values
+	}
+	r.pairs(n, members(t), path, func(m member, value *yaml.Node) {
+		key := join(path, m.name)
+		if composite(m.typ) {
+			values[m.name] = r.section(value, m.typ, key)
+			return
+		}
+		if v, ok := r.value(value, m, key); ok {
+			values[m.name] = v.Interface()
+		}
+	})
+	return values
+}
+
+// object reads one mapping of a list. Members that it leaves out take their
+// fallback or are missing.
+func (r *reader) object(n *yaml.Node, t reflect.Type, path string) reflect.Value {
+	object := reflect.New(t).Elem()
+	n = target(n)
+	r.came(path, r.at(n))
+	if n.Kind != yaml.MappingNode {
+		r.refuse(path, r.at(n), "must be %s", noun(t))
+		return object
+	}
+	list := members(t)
+	given := make([]bool, len(list))
+	r.pairs(n, list, path, func(m member, value *yaml.Node) {
+		key := join(path, m.name)
+		given[m.index] = true
+		v, ok := r.value(value, m, key)
+		if !ok {
+			return
+		}
+		if m.nonzero && v.IsZero() {
+			r.refuse(key, r.at(value), "must be more than 0; leave it out to take token.%s", m.name)
+			return
+		}
+		object.Field(m.index).Set(v)
+	})
+	for _, m := range list {
+		if given[m.index] {
+			continue
+		}
+		if m.required {
+			r.refuse(join(path, m.name), r.at(n), "is missing")
+		}
+		if m.fallback != "" {
+			// A fallback is a constant of this package and always parses.
+			v, _ := parse(m.typ, m.fallback)
+			object.Field(m.index).Set(v)
+		}
+	}
+	return object
+}
+
+// pairs calls each for every pair whose key is known, and refuses unknown keys
+// and keys given twice. YAML and viper would take the last without a word.
+func (r *reader) pairs(n *yaml.Node, list []member, path string, each func(member, *yaml.Node)) {
+	known := make(map[string]member, len(list))
+	for _, m := range list {
+		known[m.name] = m
+	}
+	seen := make(map[string]bool, len(list))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := target(n.Content[i]), n.Content[i+1]
+		m, ok := known[key.Value]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			r.refuse(join(path, unnamed), r.at(key), "is a key that is not a plain word")
+		case key.ShortTag() == "!!merge":
+			r.refuse(join(path, key.Value), r.at(key), "merge keys are not supported")
+		case !ok:
+			r.refuse(join(path, unknown(key.Value)), r.at(key), "is an unknown key; known here: %s", names(list))
+		case seen[m.name]:
+			r.refuse(join(path, m.name), r.at(key), "is given twice")
+		default:
+			seen[m.name] = true
+			each(m, value)
+		}
+	}
+}
+
+// value reads a scalar or a list.
+func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool) {
+	n = target(n)
+	r.came(key, r.at(n))
+	if m.typ.Kind() != reflect.Slice {
+		return r.scalar(n, m, key)
+	}
+	if null(n) {
+		return reflect.MakeSlice(m.typ, 0, 0), true
+	}
+	if n.Kind != yaml.SequenceNode {
+		r.refuse(key, r.at(n), "must be %s", noun(m.typ))
+		return reflect.Value{}, false
+	}
+	elem := m.typ.Elem()
+	list := reflect.MakeSlice(m.typ, len(n.Content), len(n.Content))
+	for i, node := range n.Content {
+		if composite(elem) {
+			list.Index(i).Set(r.object(node, elem, item(key, i)))
+			continue
+		}
+		node = target(node)
+		r.came(item(key, i), r.at(node))
+		if v, ok := r.scalar(node, member{typ: elem}, item(key, i)); ok {
+			list.Index(i).Set(v)
+		}
+	}
+	return list, true
+}
+
+// scalar reads one value whose YAML type must be the key's type. Null is the
+// empty string; nothing else has an empty value.
+func (r *reader) scalar(n *yaml.Node, m member, key string) (reflect.Value, bool) {
+	text := n.Value
+	switch {
+	case null(n) && m.typ.Kind() == reflect.String:
+		text = ""
+	case null(n):
+		r.refuse(key, r.at(n), "has no value: it must be %s", noun(m.typ))
+		return reflect.Value{}, false
+	case !fits(n, m):
+		r.refuse(key, r.at(n), "must be %s%s", noun(m.typ), advice(n, m))
+		return reflect.Value{}, false
+	}
+	v, err := parse(m.typ, text)
+	if err != nil {
+		r.refuse(key, r.at(n), "%s", err)
+		return reflect.Value{}, false
+	}
+	return v, true
+}
+
+// fits compares the type that YAML saw with the type that the key wants.
+func fits(n *yaml.Node, m member) bool {
+	if n.Kind != yaml.ScalarNode {
+		return false
+	}
+	tag := n.ShortTag()
+	number := tag == "!!int" || tag == "!!float"
+	switch {
+	case m.typ == durationType:
+		// A bare number goes on to parse, which knows 0 and asks for a unit.
+		return tag == "!!str" || tag == "!!int"
+	case m.typ == timeType:
+		return tag == "!!str" || tag == "!!timestamp"
+	case m.typ.Kind() == reflect.String:
+		return tag == "!!str" || m.digits && number && digitsOnly.MatchString(n.Value)
+	case m.typ.Kind() == reflect.Bool:
+		return tag == "!!bool"
+	}
+	return tag == "!!int"
+}
+
+// unnamed stands for a key that is not repeated.
+const unnamed = "?"
+
+var keyLike = regexp.MustCompile(`\A[\pL\pN_.-]{1,31}\z`)
+
+// unknown names a key that nobody knows if it looks like a key. Where a colon is
+// missing or misplaced the "key" is a secret, and these are longer or have signs.
+func unknown(name string) string {
+	if keyLike.MatchString(name) {
+		return name
+	}
+	return unnamed
+}
+
+func advice(n *yaml.Node, m member) string {
+	if n.Kind == yaml.ScalarNode && m.typ.Kind() == reflect.String {
+		return ": put it in quotes"
+	}
+	return ""
+}
+
+// target follows an alias to what it stands for; YAML has no alias of an alias.
+func target(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

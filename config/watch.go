@@ -1,0 +1,80 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+)
+
+// Watcher notices changes of a file's content by polling. It does without the
+// kernel's notices, which do not come through network file systems and bind
+// mounts, follow the old file when an editor or Kubernetes swaps a new one in,
+// and fire before a write is complete.
+type Watcher struct {
+	path    string
+	seen    content // what the program knows of
+	pending content // what the last poll saw, if it differs
+}
+
+// content is a file's SHA-256, or zero for no file.
+type content [sha256.Size]byte
+
+// NewWatcher remembers what the file holds now. Make it before [Load] reads the
+// file: then a change that comes while the program starts is noticed too.
+func NewWatcher(path string) *Watcher {
+	w := &Watcher{path: path}
+	w.seen, _ = read(path)
+	w.pending = w.seen
+	return w
+}
+
+// Watch is NewWatcher and [Watcher.Run] in one, for callers to whom changes
+// before the call are of no interest.
+func Watch(ctx context.Context, path string, interval time.Duration, changed func()) {
+	NewWatcher(path).Run(ctx, interval, changed)
+}
+
+// Run polls the file until ctx ends, and calls changed in its own goroutine
+// after the content became another one. One writer may truncate and fill a file
+// in two steps, so a new content counts when two polls in a row have seen it:
+// a change is told between one and two intervals after it, 500 ms keeps it well
+// under the promised 2 s. A file that is missing or unreadable is no change;
+// neither is one that comes back as it was. A content that changed twice between
+// two polls is told once, and a slow changed delays the next poll but loses
+// nothing. One Watcher runs once.
+func (w *Watcher) Run(ctx context.Context, interval time.Duration, changed func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if w.poll() && ctx.Err() == nil {
+			changed()
+		}
+	}
+}
+
+// poll tells whether a new content has settled.
+func (w *Watcher) poll() bool {
+	now, ok := read(w.path)
+	if !ok {
+		return false
+	}
+	settled := now == w.pending && now != w.seen
+	w.pending = now
+	if settled {
+		w.seen = now
+	}
+	return settled
+}
+
+func read(path string) (content, bool) {
+	text, err := readFile(path)
+	if err != nil {
+		return content{}, false
+	}
+	return sha256.Sum256(text), true
+}

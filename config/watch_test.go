@@ -1,0 +1,159 @@
+package config_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"menshen/config"
+)
+
+const poll = 500 * time.Millisecond
+
+// watched is a file under a Watcher in a bubble of synctest, where time passes
+// only while everybody waits.
+type watched struct {
+	t     *testing.T
+	path  string
+	told  int
+	start time.Time
+}
+
+// watch runs act while a Watcher runs, and then demands that it ends.
+func watch(t *testing.T, before string, act func(w *watched)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if before != "" {
+		put(t, path, before)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &watched{t: t, path: path, start: time.Now()}
+		watcher := config.NewWatcher(path)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			watcher.Run(ctx, poll, func() { w.told++ })
+		}()
+		act(w)
+		stop()
+		<-done
+	})
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *watched) put(text string) { w.t.Helper(); put(w.t, w.path, text) }
+
+func (w *watched) remove() {
+	w.t.Helper()
+	if err := os.Remove(w.path); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// after lets n polls happen and compares how often a change was told in all.
+func (w *watched) after(polls, want int) {
+	w.t.Helper()
+	time.Sleep(time.Duration(polls) * poll)
+	synctest.Wait()
+	if w.told != want {
+		w.t.Errorf("%s after the start: told %d times, want %d", time.Since(w.start), w.told, want)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	for name, act := range map[string]func(w *watched){
+		"nothing happens": func(w *watched) { w.after(10, 0) },
+		"one change, told once and in time": func(w *watched) {
+			w.put("b")
+			w.after(2, 1)
+			w.after(10, 1)
+		},
+		"written anew with the same content": func(w *watched) {
+			w.put("a")
+			w.after(5, 0)
+		},
+		"change and change back": func(w *watched) {
+			w.put("b")
+			w.after(2, 1)
+			w.put("a")
+			w.after(2, 2)
+		},
+		"change back before it settled": func(w *watched) {
+			w.put("b")
+			w.after(1, 0)
+			w.put("a")
+			w.after(5, 0)
+		},
+		"half-way replaced": func(w *watched) {
+			w.put("")
+			w.after(1, 0)
+			w.put("a and")
+			w.after(1, 0)
+			w.put("a and b")
+			w.after(1, 0)
+			w.after(1, 1)
+			w.after(5, 1)
+		},
+		"gone for good": func(w *watched) {
+			w.remove()
+			w.after(10, 0)
+		},
+		"gone and back": func(w *watched) {
+			w.remove()
+			w.after(3, 0)
+			w.put("a")
+			w.after(5, 0)
+		},
+		"gone and back with another content": func(w *watched) {
+			w.remove()
+			w.after(3, 0)
+			w.put("b")
+			w.after(2, 1)
+		},
+		"renamed over": func(w *watched) {
+			put(w.t, w.path+".new", "b")
+			if err := os.Rename(w.path+".new", w.path); err != nil {
+				w.t.Fatal(err)
+			}
+			w.after(2, 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { watch(t, "a", act) })
+	}
+	t.Run("appears", func(t *testing.T) {
+		watch(t, "", func(w *watched) {
+			w.after(3, 0)
+			w.put("a")
+			w.after(2, 1)
+		})
+	})
+}
+
+func TestWatchKnowsWhatLoadRead(t *testing.T) {
+	path := write(t, "config.yaml", "a")
+	synctest.Test(t, func(t *testing.T) {
+		watcher := config.NewWatcher(path)
+		put(t, path, "b") // while the program starts
+		ctx, stop := context.WithCancel(t.Context())
+		watcher.Run(ctx, poll, stop) // ends only if the change is told
+	})
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	path := write(t, "config.yaml", "a")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 3*poll/2)
+		defer stop()
+		config.Watch(ctx, path, poll, func() { t.Error("told without a change") })
+	})
+}

@@ -1,0 +1,28 @@
+package controller
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+)
+
+// checkView is CheckLoginStatusResp.
+type checkView struct {
+	IsLogin       bool       `json:"isLogin"`
+	LastLoginTime model.Time `json:"lastLoginTime"`
+}
+
+// Check is GET /wx/pc/check-login-status, with the device number in the query,
+// the path or a header.
+func (h Session) Check(c *gin.Context) (any, error) {
+	device, err := deviceFromCheck(c)
+	if err != nil {
+		return nil, err
+	}
+	result, err := h.Sessions.Check(c.Request.Context(), requestOf(c).Claims, device, callerOf(c))
+	if err != nil {
+		return nil, err
+	}
+	c.Header("X-Login-State", string(result.State))
+	return checkView{IsLogin: result.IsLogin, LastLoginTime: result.LastLoginTime}, nil
+}

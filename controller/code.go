@@ -1,0 +1,48 @@
+package controller
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// Code sends verification codes.
+type Code struct{ Codes *service.Codes }
+
+type codeView struct {
+	Expire      model.Time `json:"expire"`
+	ResendAfter int64      `json:"resendAfter"`
+}
+
+// maxText bounds strings whose contract names no bound: what is longer is
+// judged like any other wrong value, but is not carried further.
+const maxText = 8192
+
+// Send is POST /auth/mobile/code.
+func (h Code) Send(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	request := service.SendRequest{
+		CompanyType: body.Int32("companyType"),
+		Mobile:      body.String("mobile", maxText),
+		ProductType: body.Int32("productType"),
+		Purpose:     model.PurposeLogin,
+		Caller:      callerOf(c),
+	}
+	if purpose, given := body.OptionalString("purpose", maxText); given {
+		request.Purpose = model.Purpose(purpose)
+		switch request.Purpose {
+		case model.PurposeLogin, model.PurposeChange, model.PurposeDelete:
+		default:
+			body.Reject("purpose", model.ReasonUnknown)
+		}
+	}
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	sent, err := h.Codes.Send(c.Request.Context(), request)
+	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}, err
+}

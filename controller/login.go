@@ -1,0 +1,51 @@
+package controller
+
+import (
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// Login exchanges a code for a session.
+type Login struct{ Login *service.Login }
+
+// maxSource is the bound of the registration source, in characters.
+const maxSource = 64
+
+type loginView struct {
+	AccessToken  tokenView `json:"accessToken"`
+	RefreshToken tokenView `json:"refreshToken"`
+	UserInfo     userView  `json:"userInfo"`
+}
+
+// Mobile is POST /auth/mobile/login.
+func (h Login) Mobile(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	request := service.LoginRequest{
+		CompanyType: body.Int32("companyType"),
+		Mobile:      body.String("mobile", maxText),
+		ProductType: body.Int32("productType"),
+		Source:      body.String("source", maxSource),
+		ValidateNo:  model.Secret(body.String("validateNo", maxText)),
+		Caller:      callerOf(c),
+	}
+	request.DeviceNumber = deviceFromLogin(c, body)
+	request.ReplaceSession, _ = body.OptionalString("replaceSession", maxText)
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	result, err := h.Login.Do(c.Request.Context(), request)
+	if err != nil {
+		return nil, err
+	}
+	c.Header("X-Displaced", strconv.Itoa(result.Displaced))
+	return loginView{
+		AccessToken: viewToken(result.Access), RefreshToken: viewToken(result.Refresh), UserInfo: viewUser(result.User),
+	}, nil
+}

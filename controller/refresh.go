@@ -1,0 +1,29 @@
+package controller
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// Session serves the calls about sessions.
+type Session struct{ Sessions *service.Sessions }
+
+// Refresh is POST /app/auth/token/refresh.
+func (h Session) Refresh(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	access := model.Secret(body.String("accessToken", maxBody))
+	refresh := model.Secret(body.String("refreshToken", maxBody))
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	token, err := h.Sessions.Refresh(c.Request.Context(), access, refresh, callerOf(c))
+	if err != nil {
+		return nil, err
+	}
+	return viewToken(token), nil
+}

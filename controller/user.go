@@ -1,0 +1,65 @@
+package controller
+
+import (
+	"net/url"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// User shows and changes the caller's own account.
+type User struct{ Users *service.Users }
+
+// Bounds of what an owner may write, in characters.
+const (
+	maxNickName  = 32
+	maxRealName  = 64
+	maxAvatarURL = 512
+)
+
+// Show is GET /app/auth/user.
+func (h User) Show(c *gin.Context) (any, error) {
+	profile, err := h.Users.ByID(c.Request.Context(), requestOf(c).Session.UserID)
+	return viewUser(profile), err
+}
+
+// Change is PATCH /app/auth/user.
+func (h User) Change(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	var changes service.Changes
+	if text, given := body.OptionalString("nickName", maxNickName); given {
+		changes.NickName = &text
+		if text == "" {
+			body.Reject("nickName", model.ReasonLength)
+		}
+	}
+	if text, given := body.OptionalString("realName", maxRealName); given {
+		changes.RealName = &text
+	}
+	if text, given := body.OptionalString("avatarUrl", maxAvatarURL); given {
+		changes.AvatarURL = &text
+		if !avatarURL(text) {
+			body.Reject("avatarUrl", model.ReasonFormat)
+		}
+	}
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	profile, err := h.Users.Change(c.Request.Context(), requestOf(c).Session, changes, callerOf(c))
+	return viewUser(profile), err
+}
+
+// avatarURL is empty or an absolute https URL with a host and no user.
+func avatarURL(text string) bool {
+	if text == "" {
+		return true
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && utf8.ValidString(text)
+}

@@ -1,0 +1,63 @@
+package middleware
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"menshen/model"
+)
+
+// AccessLog writes one line a request. It names the route, never the path or
+// the query, for those hold what clients send; the cause of a failure is here
+// and nowhere else.
+func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Next()
+		x := exchangeOf(c)
+		level := zapcore.InfoLevel
+		if c.Writer.Status() >= 500 || x.code >= 50000 {
+			level = zapcore.ErrorLevel
+		}
+		entry := log.Check(level, "request")
+		if entry == nil {
+			return
+		}
+		route := c.FullPath()
+		if route == "" {
+			route = "none"
+		}
+		fields := []zap.Field{
+			zap.String("requestId", x.ID), zap.String("method", knownMethod(c.Request.Method)), zap.String("route", route),
+			zap.Int("status", c.Writer.Status()), zap.Int32("code", x.code),
+			zap.Float64("durationMs", float64(now().Sub(x.start).Microseconds())/1000), zap.String("ip", x.IP),
+		}
+		if cause := causeOf(x.err); cause != nil {
+			fields = append(fields, zap.NamedError("cause", cause))
+		}
+		entry.Write(fields...)
+	}
+}
+
+// causeOf is what stands behind a failure, nil when the failure says all.
+func causeOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	f := model.AsFailure(err)
+	if cause := f.Unwrap(); cause != nil || f.Status() < 500 {
+		return cause
+	}
+	return err
+}
+
+// knownMethod keeps a client's invention out of the log.
+func knownMethod(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return method
+	}
+	return "other"
+}

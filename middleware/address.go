@@ -1,0 +1,82 @@
+package middleware
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Addresses finds the address of clients behind the proxies that it trusts.
+type Addresses struct {
+	trusted []netip.Prefix
+}
+
+// NewAddresses takes the addresses and networks of trusted proxies.
+func NewAddresses(proxies []string) (Addresses, error) {
+	var a Addresses
+	for _, text := range proxies {
+		if !strings.Contains(text, "/") {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return a, err
+			}
+			a.trusted = append(a.trusted, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return a, err
+		}
+		a.trusted = append(a.trusted, prefix)
+	}
+	return a, nil
+}
+
+// Of is the peer's address; when the peer is a trusted proxy, the right-most
+// hop of X-Forwarded-For that is not. No other header counts. Of several header
+// lines the last is the nearest (RFC 9110 §5.3). A hop that is no address ends
+// the search at the proxy that reported it.
+func (a Addresses) Of(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	client := peer.Addr().Unmap().WithZone("")
+	if !a.trusts(client) {
+		return client.String()
+	}
+	lines := r.Header["X-Forwarded-For"]
+	for i := len(lines) - 1; i >= 0; i-- {
+		hops := strings.Split(lines[i], ",")
+		for j := len(hops) - 1; j >= 0; j-- {
+			hop, err := parseHop(hops[j])
+			if err != nil {
+				return client.String()
+			}
+			client = hop
+			if !a.trusts(client) {
+				return client.String()
+			}
+		}
+	}
+	return client.String()
+}
+
+// parseHop takes an address, with or without a port.
+func parseHop(text string) (netip.Addr, error) {
+	text = strings.TrimSpace(text)
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr().Unmap().WithZone(""), nil
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return addr.Unmap().WithZone(""), err
+}
+
+func (a Addresses) trusts(addr netip.Addr) bool {
+	for _, prefix := range a.trusted {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,50 @@
+package middleware
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+)
+
+// Begin starts the exchange: it names the request, finds the client's address
+// and sets the headers that every answer carries. It comes first.
+func Begin(now func() time.Time, addresses Addresses) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		x := &exchange{start: now()}
+		x.ID = requestID(c.Request.Header["X-Request-Id"])
+		x.IP = addresses.Of(c.Request)
+		c.Set(exchangeKey, x)
+		c.Set(model.RequestKey, &x.Request)
+		header := c.Writer.Header()
+		header.Set("X-Request-Id", x.ID)
+		header["X-Content-Type-Options"] = nosniff
+		c.Next()
+	}
+}
+
+var nosniff = []string{"nosniff"}
+
+// requestID keeps the client's id when it is short and plain.
+func requestID(given []string) string {
+	if len(given) == 1 && plain(given[0]) {
+		return given[0]
+	}
+	return rand.Text()
+}
+
+func plain(id string) bool {
+	if len(id) == 0 || len(id) > 64 {
+		return false
+	}
+	for _, b := range []byte(id) {
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '-', b == '_', b == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}

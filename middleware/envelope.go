@@ -1,0 +1,142 @@
+// Package middleware holds what stands before and behind every handler: the
+// one writer of the envelope, guards, limits and logs. A guard is a function
+// that ends in Fail.
+package middleware
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+
+	"menshen/model"
+)
+
+// Handler answers a request with data or an error and never writes itself.
+type Handler func(c *gin.Context) (data any, err error)
+
+// exchange is a request with its outcome.
+type exchange struct {
+	model.Request
+	start time.Time
+	data  any
+	err   error
+	set   bool  // there is an outcome to render; otherwise the handler wrote by itself
+	code  int32 // of the envelope that was written
+}
+
+const exchangeKey = "menshen.exchange"
+
+func exchangeOf(c *gin.Context) *exchange {
+	if value, ok := c.Get(exchangeKey); ok {
+		return value.(*exchange)
+	}
+	return &exchange{}
+}
+
+// Handle makes a gin handler of a Handler.
+func Handle(h Handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		data, err := h(c)
+		if err != nil {
+			Fail(c, err)
+			return
+		}
+		x := exchangeOf(c)
+		x.data, x.set = data, true
+	}
+}
+
+// Fail ends the request with an error. What is not a failure of the table is
+// model.ErrInternal.
+func Fail(c *gin.Context, err error) {
+	x := exchangeOf(c)
+	x.err, x.set = err, true
+	c.Abort()
+}
+
+// Envelope is the only writer of {"code","data","msg"}.
+type Envelope struct {
+	Locale    string // of sentences, when Accept-Language names none of ours
+	Always200 bool   // old clients: status 200 for every answer; the code stays
+	Log       *zap.Logger
+}
+
+// envelope is the form of every answer that no standard shapes.
+type envelope struct {
+	Code int32  `json:"code"`
+	Data any    `json:"data"`
+	Msg  string `json:"msg"`
+}
+
+// Render runs the request and writes its outcome, that of guards, panics and
+// unknown routes included.
+func (e *Envelope) Render(c *gin.Context) {
+	x := exchangeOf(c)
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			if recovered == http.ErrAbortHandler {
+				panic(recovered)
+			}
+			e.Log.Error("panic", zap.String("requestId", x.ID), zap.String("route", c.FullPath()),
+				zap.String("panic", fmt.Sprintf("%T", recovered)), zap.ByteString("stack", debug.Stack()))
+			Fail(c, model.ErrInternal)
+		}
+		if x.set && !c.Writer.Written() {
+			e.write(c, x)
+		}
+	}()
+	c.Next()
+}
+
+func (e *Envelope) write(c *gin.Context, x *exchange) {
+	locale := localeOf(c.GetHeader("Accept-Language"), e.Locale)
+	body, status := envelope{Data: x.data, Msg: successIn[locale]}, http.StatusOK
+	if x.err != nil {
+		f := model.AsFailure(x.err)
+		body, status = envelope{Code: f.Code, Data: f.Data(), Msg: sentence(f, locale)}, f.Status()
+		failureHeaders(c, f)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		x.err = errors.Join(model.ErrInternal, fmt.Errorf("render answer: %w", err))
+		f := model.ErrInternal
+		text, status = []byte(`{"code":`+strconv.Itoa(int(f.Code))+`,"data":null,"msg":"`+sentence(f, locale)+`"}`), f.Status()
+		body.Code = f.Code
+	}
+	x.code = body.Code
+	if e.Always200 {
+		status = http.StatusOK
+	}
+	header := c.Writer.Header()
+	header["Content-Type"] = jsonType
+	header["Cache-Control"] = noStore
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(text) // a client that has gone reads nothing
+}
+
+// Header values that never change, shared by all answers.
+var (
+	jsonType = []string{"application/json; charset=utf-8"}
+	noStore  = []string{"no-store"}
+)
+
+// failureHeaders are what HTTP asks of some failures (RFC 6750 §3, RFC 9110 §10.2.3).
+func failureHeaders(c *gin.Context, f *model.Failure) {
+	if f.Status() == http.StatusUnauthorized {
+		challenge := "Bearer"
+		if exchangeOf(c).Token != "" {
+			challenge = `Bearer error="invalid_token"`
+		}
+		c.Header("WWW-Authenticate", challenge)
+	}
+	if seconds := f.RetryAfter(); seconds > 0 {
+		c.Header("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+}

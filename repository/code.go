@@ -1,0 +1,75 @@
+package repository
+
+import (
+	"context"
+
+	"menshen/model"
+)
+
+// Codes keeps the verification codes: each row is a code and its line in the
+// ledger from which the limits of sending and guessing are counted.
+type Codes struct{ DB *DB }
+
+// Gate lets one transaction at a time past the given name, until it ends. It
+// always writes, so that passing costs the same for every name.
+func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
+	_, err := c.DB.exec(ctx, "pass gate", c.DB.words.upsertGate, now, name)
+	return err
+}
+
+// maxRecent bounds what one number's history may cost; only deployments
+// without limits have more.
+const maxRecent = 500
+
+// Recent lists the number's codes, of all companies and purposes, whose end is
+// after since, newest first.
+func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time) ([]model.Code, error) {
+	var codes []model.Code
+	err := c.DB.reader(ctx).Where("number_key = ? AND expires_at > ?", numberKey, since).
+		Order("seq DESC").Limit(maxRecent).Find(&codes).Error
+	return codes, fault("list codes", err)
+}
+
+// NthSent is when the n-th newest code after since was sent, from the address
+// or, with an empty ipKey, in the whole deployment. Fewer than n: 0.
+func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error) {
+	query := c.DB.reader(ctx).Model(&model.Code{}).Select("sent_at").Where("sent_at > ?", since)
+	if ipKey != "" {
+		query = query.Where("ip_key = ?", ipKey)
+	}
+	var sent []model.Time
+	err := query.Order("sent_at DESC").Offset(n - 1).Limit(1).Scan(&sent).Error
+	if err != nil || len(sent) == 0 {
+		return 0, fault("count codes", err)
+	}
+	return sent[0], nil
+}
+
+// Insert adds a code. The caller has passed the number's gate.
+func (c Codes) Insert(ctx context.Context, code model.Code) error {
+	return fault("insert code", c.DB.writer(ctx).Create(&code).Error)
+}
+
+// Settle notes the provider's answer; a refused code is dead from now on.
+func (c Codes) Settle(ctx context.Context, id int64, delivery model.Delivery, now model.Time) error {
+	var dead model.Time
+	if delivery == model.DeliveryRefused {
+		dead = now
+	}
+	_, err := c.DB.exec(ctx, "settle code", "UPDATE codes SET delivery = ?, dead_at = ? WHERE id = ?", delivery, dead, id)
+	return err
+}
+
+// CountAttempt counts one more attempt on the code. An id of 0 writes nothing,
+// at the same cost.
+func (c Codes) CountAttempt(ctx context.Context, id int64) error {
+	_, err := c.DB.exec(ctx, "count attempt", "UPDATE codes SET attempts = attempts + 1 WHERE id = ?", id)
+	return err
+}
+
+// Use redeems the code. Of any number of callers exactly one gets nil, the
+// others model.ErrCode.
+func (c Codes) Use(ctx context.Context, id int64, now model.Time) error {
+	return c.DB.one(ctx, "use code", model.ErrCode,
+		"UPDATE codes SET used_at = ? WHERE id = ? AND used_at = 0 AND dead_at = 0", now, id)
+}

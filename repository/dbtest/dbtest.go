@@ -1,0 +1,86 @@
+// Package dbtest gives tests real databases: SQLite in a temporary folder, and
+// a database of its own on the MySQL-protocol server that scripts/with-mariadb
+// started. Only tests import it.
+package dbtest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "github.com/go-sql-driver/mysql" // to create databases
+
+	"menshen/repository"
+)
+
+// ServerVariable names the environment variable with the DSN, without a
+// database, of the server for tests.
+const ServerVariable = "MENSHEN_TEST_MYSQL"
+
+// Each runs a test against an empty, migrated database of every kind.
+func Each(t *testing.T, test func(t *testing.T, db *repository.DB)) {
+	t.Helper()
+	for _, driver := range Drivers(t) {
+		t.Run(driver, func(t *testing.T) { test(t, Open(t, driver)) })
+	}
+}
+
+// Drivers are the kinds of databases to test. With -short it is SQLite alone;
+// without a server anything else is a failure, never silently less.
+func Drivers(t testing.TB) []string {
+	t.Helper()
+	if testing.Short() {
+		return []string{repository.SQLite}
+	}
+	if os.Getenv(ServerVariable) == "" {
+		t.Fatalf("%s is not set: run `make test`, or `go test -short` for SQLite alone", ServerVariable)
+	}
+	return []string{repository.SQLite, repository.MySQL}
+}
+
+// Open makes an empty, migrated database and closes it after the test.
+func Open(t testing.TB, driver string) *repository.DB {
+	t.Helper()
+	db, err := repository.Open(t.Context(), driver, DSN(t, driver))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// DSN makes an empty database and returns where it is.
+func DSN(t testing.TB, driver string) string {
+	t.Helper()
+	if driver == repository.SQLite {
+		return filepath.Join(t.TempDir(), "menshen.db")
+	}
+	base := os.Getenv(ServerVariable)
+	server, err := sql.Open("mysql", base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "t_" + strings.ToLower(rand.Text())
+	if _, err := server.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := server.ExecContext(context.Background(), "DROP DATABASE "+name)
+		if err != nil {
+			t.Error(err)
+		}
+		_ = server.Close()
+	})
+	return base + name
+}

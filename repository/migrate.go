@@ -1,0 +1,101 @@
+package repository
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// The schema, one statement a file for MySQL, whose DDL commits by itself.
+//
+//go:embed migrations
+var migrations embed.FS
+
+// Migrate brings the schema to the newest version. Of several instances that
+// start at once one migrates and the others wait. It returns the versions that
+// it applied.
+func (db *DB) Migrate(ctx context.Context) (applied []int64, err error) {
+	pool, unlock, options, err := db.migrationLock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	provider, err := db.migrations(pool, options...)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		applied = append(applied, r.Source.Version)
+	}
+	if err != nil {
+		return applied, fmt.Errorf("migrate: %w", err)
+	}
+	return applied, nil
+}
+
+// Migrated reports whether the schema is at the version that this program needs.
+func (db *DB) Migrated(ctx context.Context) (bool, error) {
+	pool, err := db.write.DB()
+	if err != nil {
+		return false, err
+	}
+	provider, err := db.migrations(pool)
+	if err != nil {
+		return false, err
+	}
+	pending, err := provider.HasPending(ctx)
+	return !pending, fault("read schema version", err)
+}
+
+func (db *DB) migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
+	folder, err := fs.Sub(migrations, "migrations/"+db.driver)
+	if err != nil {
+		return nil, err
+	}
+	dialect := map[string]database.Dialect{SQLite: database.DialectSQLite3, MySQL: database.DialectMySQL}[db.driver]
+	return goose.NewProvider(dialect, pool, folder, append(options, goose.WithDisableGlobalRegistry(true))...)
+}
+
+// migrationLock gives the pool to migrate with, and what keeps others out of
+// it. On MySQL a table locks, for GET_LOCK means nothing on clusters; a pool of
+// its own lets a long DDL outlast the time-outs of requests. On SQLite a file
+// beside the database locks.
+func (db *DB) migrationLock(ctx context.Context) (*sql.DB, func() error, []goose.ProviderOption, error) {
+	if db.driver == MySQL {
+		config, err := mysqlConfig(db.dsn)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		config.ReadTimeout, config.WriteTimeout = 0, 0
+		pool, err := mysqlPool(config)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 1500))
+		return pool, pool.Close, []goose.ProviderOption{goose.WithLocker(locker)}, err
+	}
+	pool, err := db.write.DB()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	path := strings.TrimPrefix(strings.Split(db.dsn, "?")[0], "file:")
+	if path == "" || path == ":memory:" {
+		return pool, func() error { return nil }, nil, nil
+	}
+	file := flock.New(path + ".migrate")
+	if _, err := file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, nil, nil, err
+	}
+	return pool, file.Unlock, nil, nil
+}

@@ -1,0 +1,114 @@
+package repository
+
+import (
+	"context"
+
+	"menshen/model"
+)
+
+// Sessions keeps the sessions and the slots that order their logins.
+type Sessions struct{ DB *DB }
+
+// Advance notes a login in its slot: the epoch rises by one and the time of
+// the newest login never falls. The slot stays locked until the transaction
+// ends. It is the first statement on the slot, for SELECT … FOR UPDATE on a row
+// that may not exist deadlocks.
+func (s Sessions) Advance(ctx context.Context, slot model.Slot) (model.Slot, error) {
+	_, err := s.DB.exec(ctx, "advance slot", s.DB.words.upsertSlot, slot.UserID, slot.ProductGroup, slot.LoginAt, slot.SessionID)
+	if err != nil {
+		return model.Slot{}, err
+	}
+	return s.Slot(ctx, slot.UserID, slot.ProductGroup)
+}
+
+// Slot reads the slot of a user and group; none is model.ErrNotFound.
+func (s Sessions) Slot(ctx context.Context, userID int64, group string) (model.Slot, error) {
+	var slot model.Slot
+	err := take(s.DB.reader(ctx).Where("user_id = ? AND product_group = ?", userID, group), "read slot", &slot)
+	return slot, err
+}
+
+// LockSlot locks the slot until the transaction ends.
+func (s Sessions) LockSlot(ctx context.Context, userID int64, group string) error {
+	var epoch []int64
+	return fault("lock slot", s.DB.writer(ctx).
+		Raw("SELECT epoch FROM slots WHERE user_id = ? AND product_group = ?"+s.DB.words.forUpdate, userID, group).
+		Scan(&epoch).Error)
+}
+
+// Insert adds an active session. The unique key on the place among the active
+// ones refuses a second winner.
+func (s Sessions) Insert(ctx context.Context, session model.Session) error {
+	return fault("insert session", s.DB.writer(ctx).Create(&session).Error)
+}
+
+// ByID reads a session, ended or not; none is model.ErrNotFound.
+func (s Sessions) ByID(ctx context.Context, id string) (model.Session, error) {
+	var session model.Session
+	err := take(s.DB.reader(ctx).Where("id = ?", id), "read session", &session)
+	return session, err
+}
+
+// Active lists the sessions of a user that were not ended, lowest epoch first;
+// those of one group, or with an empty group all.
+func (s Sessions) Active(ctx context.Context, userID int64, group string) ([]model.Session, error) {
+	query := s.DB.reader(ctx).Where("user_id = ? AND active_slot IS NOT NULL", userID)
+	if group != "" {
+		query = query.Where("product_group = ?", group)
+	}
+	var sessions []model.Session
+	return sessions, fault("list sessions", query.Order("epoch").Find(&sessions).Error)
+}
+
+// Ended lists the user's newest ended sessions.
+func (s Sessions) Ended(ctx context.Context, userID int64, limit int) ([]model.Session, error) {
+	var sessions []model.Session
+	err := s.DB.reader(ctx).Where("user_id = ? AND active_slot IS NULL", userID).
+		Order("ended_at DESC, login_at DESC").Limit(limit).Find(&sessions).Error
+	return sessions, fault("list ended sessions", err)
+}
+
+// End ends a session and reports whether it was this call that did: the first
+// reason stays, and ended is final.
+func (s Sessions) End(ctx context.Context, id string, reason model.Reason, by string, now model.Time) (bool, error) {
+	n, err := s.DB.exec(ctx, "end session",
+		"UPDATE sessions SET active_slot = NULL, ended_at = ?, end_reason = ?, ended_by = ? WHERE id = ? AND active_slot IS NOT NULL",
+		now, reason, by, id)
+	return n == 1, err
+}
+
+// EndSeen is End only while the row still has the generation and the
+// confirmation of seen.
+func (s Sessions) EndSeen(ctx context.Context, seen model.Session, reason model.Reason, now model.Time) (bool, error) {
+	n, err := s.DB.exec(ctx, "end session",
+		"UPDATE sessions SET active_slot = NULL, ended_at = ?, end_reason = ? WHERE id = ? AND gen = ? AND confirmed = ? AND active_slot IS NOT NULL",
+		now, reason, seen.ID, seen.Gen, seen.Confirmed)
+	return n == 1, err
+}
+
+// Rotate writes the tokens of next over the row as it was read in seen. When
+// the row changed since, or the session ended: model.ErrStalePair.
+func (s Sessions) Rotate(ctx context.Context, seen, next model.Session) error {
+	return s.DB.one(ctx, "rotate token", model.ErrStalePair,
+		`UPDATE sessions SET gen = ?, prev_gen = ?, cur_jti = ?, cur_iat = ?, cur_exp = ?, max_exp = ?, minted_at = ?, confirmed = 0, idle_until = ?, last_seen_at = ?
+WHERE id = ? AND gen = ? AND confirmed = ? AND active_slot IS NOT NULL`,
+		next.Gen, next.PrevGen, next.CurJTI, next.CurIat, next.CurExp, next.MaxExp, next.MintedAt, next.IdleUntil, next.LastSeenAt,
+		seen.ID, seen.Gen, seen.Confirmed)
+}
+
+// Confirm notes that the token of generation gen was seen in use. Whoever
+// comes second, or too late, changes nothing.
+func (s Sessions) Confirm(ctx context.Context, id string, gen int64, now model.Time) error {
+	_, err := s.DB.exec(ctx, "confirm token",
+		"UPDATE sessions SET confirmed = 1, last_seen_at = ? WHERE id = ? AND gen = ? AND confirmed = 0 AND active_slot IS NOT NULL",
+		now, id, gen)
+	return err
+}
+
+// Bind ties an active session to its first device number and reports whether
+// this call did: of two racing ones exactly one.
+func (s Sessions) Bind(ctx context.Context, id, deviceNumber string) (bool, error) {
+	n, err := s.DB.exec(ctx, "bind device",
+		"UPDATE sessions SET device_number = ? WHERE id = ? AND device_number = '' AND active_slot IS NOT NULL", deviceNumber, id)
+	return n == 1, err
+}

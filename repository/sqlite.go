@@ -1,0 +1,90 @@
+package repository
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+
+	_ "github.com/glebarez/go-sqlite" // the driver, newer than the dialect would bring
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
+)
+
+var sqliteWords = words{
+	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
+VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
+ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = excluded.last_source`,
+	upsertSlot: `INSERT INTO slots (user_id, product_group, epoch, login_at, session_id) VALUES (?, ?, 1, ?, ?)
+ON CONFLICT (user_id, product_group) DO UPDATE SET epoch = epoch + 1, login_at = MAX(login_at, excluded.login_at), session_id = excluded.session_id`,
+	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)
+ON CONFLICT (name) DO UPDATE SET passes = passes + 1, touched_at = excluded.touched_at`,
+	keepVault: `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
+	clock:     `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+}
+
+// minSQLite is the oldest SQLite whose WAL is known to be sound for us.
+const minSQLite = "3.50.0"
+
+// sqliteReaders is the number of connections that read beside the one writer.
+const sqliteReaders = 4
+
+func (db *DB) openSQLite() error {
+	db.words = sqliteWords
+	var err error
+	if db.write, err = sqlitePool(db.dsn, 1, "_txlock=immediate"); err != nil {
+		return err
+	}
+	var version string
+	if err := db.write.Raw("SELECT sqlite_version()").Row().Scan(&version); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	if !atLeast(version, minSQLite) {
+		return fmt.Errorf("open database: SQLite %s is older than %s", version, minSQLite)
+	}
+	db.read, err = sqlitePool(db.dsn, sqliteReaders, "_pragma=query_only(1)")
+	return err
+}
+
+// sqlitePool opens the file with a pool of n connections. synchronous=FULL:
+// what was answered survives a loss of power, not just of the process.
+func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
+	name, query, _ := strings.Cut(dsn, "?")
+	if !strings.HasPrefix(name, "file:") {
+		name = "file:" + (&url.URL{Path: name}).EscapedPath()
+	}
+	params := []string{}
+	for _, need := range []string{"_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", more} {
+		word, _, _ := strings.Cut(need, "(")
+		if !strings.Contains(query, word) {
+			params = append(params, need)
+		}
+	}
+	if query != "" {
+		params = append(params, query)
+	}
+	pool, err := sql.Open(sqlite.DriverName, name+"?"+strings.Join(params, "&"))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(n)
+	pool.SetMaxIdleConns(n)
+	g, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return g, nil
+}
+
+// atLeast compares dotted versions of small numbers.
+func atLeast(version, least string) bool {
+	var a, b [3]int
+	_, _ = fmt.Sscanf(version, "%d.%d.%d", &a[0], &a[1], &a[2])
+	_, _ = fmt.Sscanf(least, "%d.%d.%d", &b[0], &b[1], &b[2])
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] > b[i]
+		}
+	}
+	return true
+}

@@ -1,0 +1,126 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	sqlite "github.com/glebarez/go-sqlite"
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+
+	"menshen/model"
+)
+
+type txKey struct{}
+
+// maxTries bounds how often a transaction that lost to another is run.
+const maxTries = 6
+
+// Within runs act in one transaction, carried by the context that act is
+// given; a transaction inside another joins it by a savepoint. An error of act
+// undoes everything and comes back as it is.
+//
+// Deadlocks, lock time-outs and SQLITE_BUSY, also when COMMIT answers them (a
+// cluster certifies there), run the whole transaction again, at most five
+// times with jitter: act must be free of effects outside the database. A COMMIT
+// whose outcome is unknown is not run again: model.ErrUnavailable.
+func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) error {
+	if outer, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
+		return outer.Transaction(func(tx *gorm.DB) error {
+			return act(context.WithValue(ctx, txKey{}, tx))
+		})
+	}
+	var err error
+	for try := range maxTries {
+		if try > 0 && !pause(ctx, try) {
+			break
+		}
+		err = db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			return act(context.WithValue(ctx, txKey{}, tx))
+		})
+		if !lostRace(err) {
+			break
+		}
+	}
+	return fault("transaction", err)
+}
+
+// pause waits a jittered moment before another try, and reports false when the
+// context ends first.
+func pause(ctx context.Context, try int) bool {
+	timer := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(4*time.Millisecond)))) //nolint:gosec // jitter
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// reader is the transaction of the context, else the pool that reads.
+func (db *DB) reader(ctx context.Context) *gorm.DB { return db.handle(ctx, db.read) }
+
+// writer is the transaction of the context, else the pool that writes.
+func (db *DB) writer(ctx context.Context) *gorm.DB { return db.handle(ctx, db.write) }
+
+func (db *DB) handle(ctx context.Context, pool *gorm.DB) *gorm.DB {
+	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
+		return tx.WithContext(ctx)
+	}
+	return pool.WithContext(ctx)
+}
+
+// exec runs one statement and returns the number of rows that it matched.
+// Outside a transaction a statement that lost a race is run again.
+func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) (int64, error) {
+	_, inside := ctx.Value(txKey{}).(*gorm.DB)
+	var result *gorm.DB
+	for try := range maxTries {
+		if try > 0 && !pause(ctx, try) {
+			break
+		}
+		result = db.writer(ctx).Exec(statement, args...)
+		if inside || !lostRace(result.Error) {
+			break
+		}
+	}
+	return result.RowsAffected, fault(doing, result.Error)
+}
+
+// one is for a CAS: it returns lost when no row matched.
+func (db *DB) one(ctx context.Context, doing string, lost error, statement string, args ...any) error {
+	n, err := db.exec(ctx, doing, statement, args...)
+	if err == nil && n == 0 {
+		return lost
+	}
+	return err
+}
+
+// take reads one row into row; none is model.ErrNotFound.
+func take(query *gorm.DB, doing string, row any) error {
+	err := query.Take(row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return model.ErrNotFound.Wrap(fmt.Errorf("%s: no row", doing))
+	}
+	return fault(doing, err)
+}
+
+// lostRace reports whether the database says, for certain, that nothing of the
+// transaction was kept because another one was faster.
+func lostRace(err error) bool {
+	if my, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
+		switch my.Number {
+		case 1213, 1205, 1020, 8002, 8022, 9007: // deadlock, lock wait, record changed; TiDB: write conflicts
+			return true
+		}
+		return false
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()&0xff == 5 // SQLITE_BUSY and its extended codes
+	}
+	return false
+}

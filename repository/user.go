@@ -1,0 +1,66 @@
+package repository
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"menshen/model"
+)
+
+// Users keeps the accounts.
+type Users struct{ DB *DB }
+
+// Register returns the account of the user's company and number, which it
+// makes from user when there is none, and locks it until the transaction ends.
+// Of concurrent calls exactly one creates. When user.ID is taken by another
+// account the error is model.ErrNotFound: call again with another id.
+func (u Users) Register(ctx context.Context, user model.User) (kept model.User, created bool, err error) {
+	_, err = u.DB.exec(ctx, "register user", u.DB.words.upsertUser,
+		user.ID, user.CompanyType, user.MobileKey, user.Mobile, user.UserName, user.NickName,
+		user.FirstSource, user.LastSource, user.CreatedAt)
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return kept, false, model.ErrNotFound.Wrap(err)
+	}
+	if err != nil {
+		return kept, false, err
+	}
+	kept, err = u.ByNumber(ctx, user.CompanyType, user.MobileKey)
+	return kept, kept.ID == user.ID, err
+}
+
+// ByNumber finds an account by its key; none is model.ErrNotFound.
+func (u Users) ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error) {
+	var user model.User
+	err := take(u.DB.reader(ctx).Where("company_type = ? AND mobile_key = ?", company, mobileKey), "find user", &user)
+	return user, err
+}
+
+// ByID finds an account, deleted ones too; none is model.ErrNotFound.
+func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
+	var user model.User
+	err := take(u.DB.reader(ctx).Where("id = ?", id), "find user", &user)
+	return user, err
+}
+
+// Lock is ByID that also keeps every other writer of the account waiting until
+// the transaction ends.
+func (u Users) Lock(ctx context.Context, id int64) (model.User, error) {
+	var users []model.User
+	err := u.DB.writer(ctx).Raw("SELECT * FROM users WHERE id = ?"+u.DB.words.forUpdate, id).Scan(&users).Error
+	if err == nil && len(users) == 0 {
+		return model.User{}, model.ErrNotFound
+	}
+	if err != nil {
+		return model.User{}, fault("lock user", err)
+	}
+	return users[0], nil
+}
+
+// Describe writes the three members that an owner may change.
+func (u Users) Describe(ctx context.Context, user model.User) error {
+	_, err := u.DB.exec(ctx, "describe user", "UPDATE users SET nick_name = ?, real_name = ?, avatar_url = ? WHERE id = ?",
+		user.NickName, user.RealName, user.AvatarURL, user.ID)
+	return err
+}

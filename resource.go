@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"menshen/config"
+	"menshen/repository"
+	"menshen/service"
+)
+
+// resources outlive every reload: they follow the cold keys of the configuration.
+type resources struct {
+	db    *repository.DB
+	vault *service.Vault
+	keys  *service.KeyRing
+	clock *clock
+}
+
+func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*resources, error) {
+	if err := makeDataDir(cfg); err != nil {
+		return nil, err
+	}
+	secrets, err := masterSecrets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	options := keyOptions(cfg)
+	options.Report = func(err error) { log.Warn("re-read signing keys", zap.Error(err)) }
+	keys, err := service.OpenKeys(options)
+	if err != nil {
+		return nil, fmt.Errorf("token.key_dir: %w", err)
+	}
+	db, err := repository.Open(ctx, cfg.Database.Driver, cfg.DatabasePath())
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	res := &resources{db: db, keys: keys, clock: &clock{db: db}}
+	if err := res.prepare(ctx, secrets); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return res, nil
+}
+
+func (r *resources) prepare(ctx context.Context, secrets [][]byte) (err error) {
+	if _, err = r.db.Migrate(ctx); err != nil {
+		return err
+	}
+	if r.vault, err = service.OpenVault(ctx, repository.Vault{DB: r.db}, secrets...); err != nil {
+		return err
+	}
+	return r.clock.measure(ctx)
+}
+
+func makeDataDir(cfg *config.Config) error {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	return nil
+}
+
+// masterSecrets are the configured secrets, the current one first. Outside
+// production a missing one is made once and kept in a file.
+func masterSecrets(cfg *config.Config) ([][]byte, error) {
+	current := cfg.Secret.Current()
+	if current == nil {
+		text, err := madeOnce(cfg.SecretKeyFile(), func() string {
+			var key [32]byte
+			_, _ = rand.Read(key[:])
+			return base64.StdEncoding.EncodeToString(key[:])
+		})
+		if err != nil {
+			return nil, fmt.Errorf("secret.key: %w", err)
+		}
+		if current, err = base64.StdEncoding.DecodeString(text); err != nil || len(current) != 32 {
+			return nil, fmt.Errorf("secret.key: %s does not hold base64 of 32 bytes", cfg.SecretKeyFile())
+		}
+	}
+	return append([][]byte{current}, cfg.Secret.Retired()...), nil
+}
+
+// madeOnce is the text of a file, which is made, whole and with mode 0600, when
+// there is none. Of several processes that start at once one makes it.
+func madeOnce(path string, fresh func() string) (string, error) {
+	for {
+		text, err := os.ReadFile(path) //nolint:gosec // a path of the configuration
+		if err == nil {
+			return strings.TrimSpace(string(text)), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		draft, err := os.CreateTemp(filepath.Dir(path), ".made-*") // mode 0600
+		if err != nil {
+			return "", err
+		}
+		_, err = io.WriteString(draft, fresh()+"\n")
+		err = errors.Join(err, draft.Sync(), draft.Close())
+		if err == nil {
+			err = os.Link(draft.Name(), path) // refuses when another was faster
+		}
+		err = errors.Join(ignore(err, fs.ErrExist), os.Remove(draft.Name()))
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}
+
+// clock is the database's time, so that instances whose own clocks differ agree
+// about grace, codes and bans.
+type clock struct {
+	db     *repository.DB
+	offset atomic.Int64 // nanoseconds that the database is ahead
+}
+
+// clockEvery is how often the offset is measured; clockNoise is how far a
+// measurement may differ before it is taken for more than the way there.
+const (
+	clockEvery = time.Second
+	clockNoise = 25 * time.Millisecond
+)
+
+// Now is the time that all rules go by.
+func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+func (c *clock) measure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*clockEvery)
+	defer cancel()
+	before := time.Now()
+	theirs, err := c.db.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	way := time.Since(before)
+	offset := theirs.Sub(before.Add(way / 2))
+	if (offset - time.Duration(c.offset.Load())).Abs() > clockNoise+way {
+		c.offset.Store(int64(offset))
+	}
+	return nil
+}
+
+// run measures until ctx ends. A database that is away leaves the offset as it was.
+func (c *clock) run(ctx context.Context) {
+	if c.db.Driver() == repository.SQLite {
+		return // this process's own clock
+	}
+	ticker := time.NewTicker(clockEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			_ = c.measure(ctx)
+		}
+	}
+}
+
+// newLogger writes to out at the configured level and format, uncoloured.
+func newLogger(cfg config.Log, out io.Writer) *zap.Logger {
+	level, err := zapcore.ParseLevel(cfg.Level)
+	if err != nil {
+		level = zapcore.InfoLevel // the configuration was checked
+	}
+	form := zap.NewProductionEncoderConfig()
+	form.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000Z07:00")
+	form.EncodeDuration = zapcore.MillisDurationEncoder
+	encoder := zapcore.NewConsoleEncoder(form)
+	if cfg.Format == "json" {
+		encoder = zapcore.NewJSONEncoder(form)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level))
+}

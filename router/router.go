@@ -1,0 +1,130 @@
+// Package router is the one page with every route, the API document and its page.
+package router
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/cors"
+	"go.uber.org/zap"
+
+	"menshen/controller"
+	"menshen/middleware"
+	"menshen/model"
+)
+
+// Public is what the public listener is made of.
+type Public struct {
+	Code    controller.Code
+	Login   controller.Login
+	Session controller.Session
+	User    controller.User
+	Keys    controller.Keys
+	Health  controller.Health
+	Docs    *Docs // nil: not served
+
+	Verify       func(raw string) (model.Claims, error)                             // access tokens, save their end
+	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // access tokens of live sessions
+
+	Envelope    *middleware.Envelope
+	Addresses   middleware.Addresses
+	CORSOrigins []string
+	Log         *zap.Logger
+	Now         func() time.Time
+}
+
+// answerTime bounds a request's work, so that storage that is away is told
+// within two seconds.
+const answerTime = 1800 * time.Millisecond
+
+// Handler is the public API.
+func (p Public) Handler() http.Handler {
+	return withCORS(p.CORSOrigins, p.engine())
+}
+
+func (p Public) engine() *gin.Engine {
+	r := newEngine(middleware.Begin(p.Now, p.Addresses), middleware.AccessLog(p.Log, p.Now), p.Envelope.Render)
+
+	h := middleware.Handle
+	timed := middleware.Deadline(answerTime)
+	verified := middleware.Verified(p.Verify)
+	live := middleware.Authenticated(p.Authenticate)
+
+	r.POST("/auth/mobile/code", h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
+	r.POST("/auth/mobile/login", timed, h(p.Login.Mobile))
+	r.POST("/app/auth/token/refresh", timed, h(p.Session.Refresh))
+	r.GET("/wx/pc/check-login-status", timed, verified, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status/:deviceNumber", timed, verified, h(p.Session.Check))
+
+	r.POST("/app/auth/logout", timed, verified, h(p.Session.Logout))
+	r.GET("/app/auth/sessions", timed, live, h(p.Session.List))
+	r.DELETE("/app/auth/sessions/:id", timed, live, h(p.Session.Delete))
+	r.GET("/app/auth/user", timed, live, h(p.User.Show))
+	r.PATCH("/app/auth/user", timed, live, h(p.User.Change))
+
+	r.GET("/.well-known/jwks.json", p.Keys.Show)
+	r.GET("/healthz", p.Health.Alive)
+	r.GET("/readyz", timed, p.Health.Serving)
+	if p.Docs != nil {
+		r.GET("/swagger/*path", p.page)
+	}
+	return r
+}
+
+// page serves the API document and its page; what it does not know is 404.
+func (p Public) page(c *gin.Context) {
+	if !p.Docs.Serve(c.Writer, c.Request) {
+		middleware.Fail(c, model.ErrNotFound)
+	}
+}
+
+// Admin is what the admin listener is made of; it is never on the public one.
+type Admin struct {
+	Health    controller.Health
+	Envelope  *middleware.Envelope
+	Addresses middleware.Addresses
+	Log       *zap.Logger
+	Now       func() time.Time
+}
+
+// Handler is the admin API.
+func (a Admin) Handler() http.Handler {
+	r := newEngine(middleware.Begin(a.Now, a.Addresses), middleware.AccessLog(a.Log, a.Now), a.Envelope.Render)
+	r.GET("/healthz", a.Health.Alive)
+	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
+	return r
+}
+
+// newEngine is gin without its surprises: no redirects, no trust in proxies,
+// no log of its own, and 404 and 405 as answers of ours. Path parameters stay
+// escaped, because gin would read '+' as a space.
+func newEngine(chain ...gin.HandlerFunc) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.RedirectTrailingSlash = false
+	r.RedirectFixedPath = false
+	r.HandleMethodNotAllowed = true
+	r.UseEscapedPath = true
+	r.UnescapePathValues = false
+	r.ForwardedByClientIP = false
+	r.Use(chain...)
+	r.NoRoute(func(c *gin.Context) { middleware.Fail(c, model.ErrNotFound) })
+	r.NoMethod(func(c *gin.Context) { middleware.Fail(c, model.ErrMethod) })
+	return r
+}
+
+// withCORS lets pages of exactly the listed origins read answers, failures too.
+func withCORS(origins []string, next http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return next
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "X-Device-Number", "X-Device-Name", "X-Request-Id", "Last-Event-ID"},
+		ExposedHeaders: []string{"X-Login-State", "X-Displaced", "Retry-After", "X-Request-Id"},
+		MaxAge:         600,
+	}).Handler(next)
+}

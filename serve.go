@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"menshen/config"
+	"menshen/service"
+)
+
+// Bounds of a connection (ASVS 4.2.5, 15.2.2).
+const (
+	headerTime     = 5 * time.Second
+	requestTime    = 10 * time.Second
+	responseTime   = 15 * time.Second
+	idleTime       = 60 * time.Second
+	maxHeaderBytes = 16 << 10
+	drainTime      = 8 * time.Second
+	watchEvery     = 500 * time.Millisecond
+)
+
+// server is the running program: two listeners over a handler that a reload swaps.
+type server struct {
+	job
+	out      io.Writer // shared by the log and the log provider
+	res      *resources
+	cfg      atomic.Pointer[config.Config]
+	log      atomic.Pointer[zap.Logger]
+	public   swap
+	admin    swap
+	stopping atomic.Bool
+}
+
+// swap is a handler that may be exchanged while it serves.
+type swap struct{ handler atomic.Pointer[http.Handler] }
+
+func (s *swap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*s.handler.Load()).ServeHTTP(w, r)
+}
+
+// serve runs until ctx ends, then answers what it has accepted and stops.
+func serve(ctx context.Context, j job) error {
+	s := &server{job: j, out: &lockedWriter{w: j.out}}
+	log := newLogger(j.cfg.Log, s.out)
+	for _, warning := range j.warnings {
+		log.Warn(warning)
+	}
+	var err error
+	if s.res, err = openResources(ctx, j.cfg, log); err != nil {
+		return err
+	}
+	defer func() { _ = s.res.db.Close() }()
+	if err := s.apply(j.cfg); err != nil {
+		return err
+	}
+	return s.listen(ctx, log)
+}
+
+func (s *server) listen(ctx context.Context, log *zap.Logger) error {
+	public, err := net.Listen("tcp", s.job.cfg.Server.Addr)
+	if err != nil {
+		return fmt.Errorf("server.addr: %w", err)
+	}
+	admin, err := net.Listen("tcp", s.job.cfg.Server.AdminAddr)
+	if err != nil {
+		_ = public.Close()
+		return fmt.Errorf("server.admin_addr: %w", err)
+	}
+	servers := map[*http.Server]net.Listener{
+		newHTTPServer(&s.public, log): public,
+		newHTTPServer(&s.admin, log):  admin,
+	}
+	background, stop := context.WithCancel(ctx)
+	var owned sync.WaitGroup
+	failed := make(chan error, len(servers))
+	for server, listener := range servers {
+		owned.Go(func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	owned.Go(func() { s.res.keys.Run(background, service.KeyReloadEvery) })
+	owned.Go(func() { s.res.clock.run(background) })
+	owned.Go(func() { s.source.watcher.Run(background, watchEvery, s.reload) })
+	owned.Go(func() { s.reloadOnHangUp(background) })
+	log.Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
+		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
+		zap.String("database", s.res.db.Driver()))
+	if s.started != nil {
+		s.started(public.Addr().String(), admin.Addr().String())
+	}
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+	}
+	s.stopping.Store(true)
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	for server := range servers {
+		err = errors.Join(err, server.Shutdown(draining))
+	}
+	stop()
+	owned.Wait()
+	s.log.Load().Info("stopped")
+	return err
+}
+
+func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
+	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	if err != nil {
+		complaints = nil // never for a known level
+	}
+	return &http.Server{
+		Handler: handler, ErrorLog: complaints,
+		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: responseTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+	}
+}
+
+// apply builds handlers from a configuration over the same resources and swaps
+// them in: requests under way end with what they began with.
+func (s *server) apply(cfg *config.Config) error {
+	log := newLogger(cfg.Log, s.out)
+	public, admin, err := build(cfg, s.res, wiring{log: log, out: s.out, ready: s.ready})
+	if err != nil {
+		return err
+	}
+	s.res.keys.SetActivation(cfg.Token.KeyActivation)
+	s.cfg.Store(cfg)
+	s.log.Store(log)
+	s.public.handler.Store(&public)
+	s.admin.handler.Store(&admin)
+	return nil
+}
+
+// reload reads the configuration again. What is invalid, or changes a key that
+// is fixed at the start, is refused as a whole and the old one stays.
+func (s *server) reload() {
+	log := s.log.Load()
+	cfg, _, err := config.Load(s.source.options)
+	if err != nil {
+		log.Error("configuration refused, the old one stays", zap.Error(err))
+		return
+	}
+	if cold := config.ColdChanges(s.cfg.Load(), cfg); len(cold) > 0 {
+		log.Error("configuration refused, the old one stays: these keys need a restart", zap.Strings("keys", cold))
+		return
+	}
+	if err := s.apply(cfg); err != nil {
+		log.Error("configuration refused, the old one stays", zap.Error(err))
+		return
+	}
+	s.log.Load().Info("configuration applied")
+}
+
+func (s *server) reloadOnHangUp(ctx context.Context) {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangUp:
+			s.reload()
+		}
+	}
+}
+
+var errStopping = errors.New("stopping")
+
+// ready reports whether requests can be answered.
+func (s *server) ready(ctx context.Context) error {
+	if s.stopping.Load() {
+		return errStopping
+	}
+	return s.res.db.Ping(ctx)
+}
+
+// lockedWriter lets several loggers share one output, line by line.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(line)
+}

@@ -1,0 +1,115 @@
+package service
+
+import (
+	"context"
+
+	"menshen/model"
+)
+
+// LoginState is the outcome of a check in one word; for an ended session it is
+// the reason of the end.
+type LoginState string
+
+// The states that are not a reason.
+const (
+	StateActive         LoginState = "active"
+	StateBound          LoginState = "bound" // this check bound the device
+	StateDeviceMismatch LoginState = "device_mismatch"
+)
+
+// CheckResult answers whether the device still is the one that is logged in.
+type CheckResult struct {
+	IsLogin       bool
+	LastLoginTime model.Time // of the newest login in the product group; 0: none known, or logged in
+	State         LoginState
+}
+
+// Check is the device mutual exclusion check. It never extends a session, and
+// no fault makes it answer false. The first device number that is checked with
+// a session is bound to it: of two racing ones exactly one wins.
+//
+// Errors: model.ErrTokenExpired when the session is alive and the token's own
+// end has come; a displaced or ended session is told before that.
+func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
+	session, err := s.current(ctx, claims)
+	if err != nil {
+		return CheckResult{}, err
+	}
+	if session.EndedAt == 0 && claims.Expired(model.TimeOf(s.Now())) {
+		return CheckResult{}, model.ErrTokenExpired
+	}
+	state := StateActive
+	if session.EndedAt == 0 && session.DeviceNumber == "" {
+		state = StateBound
+		if session, err = s.bind(ctx, session, deviceNumber, caller); err != nil {
+			return CheckResult{}, err
+		}
+		if session.DeviceNumber == deviceNumber && session.EndedAt == 0 {
+			return CheckResult{IsLogin: true, State: state}, s.confirm(ctx, session, claims)
+		}
+	}
+	if session.EndedAt != 0 {
+		return s.notLoggedIn(ctx, session, LoginState(session.EndReason))
+	}
+	if err := s.confirm(ctx, session, claims); err != nil {
+		return CheckResult{}, err
+	}
+	if session.DeviceNumber != deviceNumber {
+		line := event(model.EventDeviceMismatch, session, model.TimeOf(s.Now()), caller)
+		if err := s.Events.Append(ctx, line); err != nil {
+			return CheckResult{}, err
+		}
+		return s.notLoggedIn(ctx, session, StateDeviceMismatch)
+	}
+	return CheckResult{IsLogin: true, State: StateActive}, nil
+}
+
+func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state LoginState) (CheckResult, error) {
+	last, err := s.lastLogin(ctx, session)
+	return CheckResult{LastLoginTime: last, State: state}, err
+}
+
+// bind ties the session to the device number unless it has one by now, and
+// returns the session as it then stands. Of two sessions of the group on one
+// device the one of the lower epoch ends: the device logged in anew.
+func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller Caller) (model.Session, error) {
+	now := model.TimeOf(s.Now())
+	err := s.Tx.Within(ctx, func(ctx context.Context) error {
+		if err := s.Store.LockSlot(ctx, session.UserID, session.ProductGroup); err != nil {
+			return err
+		}
+		bound, err := s.Store.Bind(ctx, session.ID, deviceNumber)
+		if err != nil || !bound {
+			return err
+		}
+		if err := s.Events.Append(ctx, event(model.EventDeviceBound, session, now, caller)); err != nil {
+			return err
+		}
+		return s.endTwin(ctx, session, deviceNumber, now)
+	})
+	if err != nil {
+		return session, err
+	}
+	return s.Store.ByID(ctx, session.ID)
+}
+
+// endTwin ends the older of two sessions of one group on one device.
+func (s *Sessions) endTwin(ctx context.Context, session model.Session, deviceNumber string, now model.Time) error {
+	active, err := s.Store.Active(ctx, session.UserID, session.ProductGroup)
+	if err != nil {
+		return err
+	}
+	for _, twin := range active {
+		if twin.ID == session.ID || twin.DeviceNumber != deviceNumber {
+			continue
+		}
+		older := twin
+		if session.Epoch < twin.Epoch {
+			older = session
+		}
+		if _, err := s.end(ctx, older, ending{reason: model.ReasonRelogin, actor: actorSystem, at: now}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

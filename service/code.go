@@ -1,0 +1,372 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"menshen/model"
+)
+
+// CodeRules are the limits of codes. A limit of 0 is off.
+type CodeRules struct {
+	Length            int
+	TTL               time.Duration
+	MaxAttempts       int           // comparisons per code
+	Cooldown          time.Duration // between two codes for one number
+	PerMobileHour     int
+	PerMobileDay      int
+	PerIPHour         int // address, IPv6 by /64
+	PerIPDay          int
+	DailyBudget       int // messages of the whole deployment
+	FailsPerMobileDay int // wrong comparisons with a live code, over all codes
+}
+
+// TestNumber is a number for reviewers of app stores: it has a fixed code and
+// never reaches a provider.
+type TestNumber struct {
+	Mobile model.Mobile
+	Code   model.Secret
+	Until  time.Time
+}
+
+// Codes sends verification codes and counts the attempts on them.
+type Codes struct {
+	Tx          Tx
+	Store       CodeStore
+	Events      EventLog
+	Sender      Sender
+	Vault       *Vault
+	Numbers     Numbers
+	Catalog     Catalog
+	Rules       CodeRules
+	TestNumbers []TestNumber
+	Now         func() time.Time
+	NewCode     func(length int) string // RandomCode but in tests
+}
+
+const day = 24 * time.Hour
+
+// storageTime bounds the work on the database before and after the provider is
+// called; sendTime bounds the provider's answer.
+const (
+	storageTime = 1800 * time.Millisecond
+	sendTime    = 3 * time.Second
+)
+
+// SendRequest asks for a code.
+type SendRequest struct {
+	CompanyType int32
+	ProductType int32
+	Mobile      string
+	Purpose     model.Purpose
+	Caller      Caller
+}
+
+// SendResult tells how long the code lives and after how many seconds the next
+// one would be granted.
+type SendResult struct {
+	Expire      model.Time
+	ResendAfter int64
+}
+
+// Send makes a code and hands it to the provider. The answer and the work are
+// the same for known, unknown and banned numbers. Of parallel requests for one
+// number the limits let through as many as they say.
+//
+// Errors: model.ErrMalformed, ErrMobile, ErrCooldown, ErrDailyLimit,
+// ErrTooManyFailures, ErrTooMany, ErrProvider. After a definite refusal of the
+// provider the code is dead, its predecessor valid and the number not charged;
+// after a time-out the code stays valid and is charged.
+func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
+	if _, _, err := c.Catalog.find(r.CompanyType, r.ProductType); err != nil {
+		return SendResult{}, err
+	}
+	mobile, err := c.Numbers.Parse(r.Mobile)
+	if err != nil {
+		return SendResult{}, err
+	}
+	now := model.TimeOf(c.Now())
+	test, isTest := c.testNumber(mobile, now)
+	text := test
+	if !isTest {
+		text = model.Secret(c.NewCode(c.Rules.Length))
+	}
+	code := model.Code{
+		ID: newID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
+		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
+		IPKey: ipKey(r.Caller.IP), SentAt: now, ExpiresAt: now.Add(c.Rules.TTL),
+	}
+	result := SendResult{Expire: code.ExpiresAt}
+	storing, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
+	err = c.Tx.Within(storing, func(ctx context.Context) error {
+		result.ResendAfter, err = c.grant(ctx, code, r, mobile)
+		return err
+	})
+	if err != nil {
+		return SendResult{}, err
+	}
+	if isTest {
+		return result, c.Store.Settle(ctx, code.ID, model.DeliveryAccepted, now)
+	}
+	return result, c.deliver(ctx, code.ID, model.Message{
+		ID: "msg_" + newName(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+		Purpose: r.Purpose, Expire: code.ExpiresAt,
+	})
+}
+
+// grant decides within the transaction whether the code may be sent, and if so
+// stores it and returns after how many seconds the next one would be granted.
+func (c *Codes) grant(ctx context.Context, code model.Code, r SendRequest, mobile model.Mobile) (int64, error) {
+	if err := c.grantAddress(ctx, code); err != nil {
+		return 0, err
+	}
+	if err := c.Store.Gate(ctx, numberGate(code.NumberKey), code.SentAt); err != nil {
+		return 0, err
+	}
+	codes, err := c.Store.Recent(ctx, code.NumberKey, code.SentAt.Add(-day))
+	if err != nil {
+		return 0, err
+	}
+	if refusal := c.numberRefusal(codes, code.SentAt); refusal != nil {
+		return 0, refusal
+	}
+	code.Seq = int64(code.SentAt)
+	if len(codes) > 0 {
+		code.Seq = max(code.Seq, codes[0].Seq+1)
+	}
+	if err := c.Store.Insert(ctx, code); err != nil {
+		return 0, err
+	}
+	var resendAfter int64
+	if next := c.numberRefusal(append([]model.Code{code}, codes...), code.SentAt); next != nil {
+		resendAfter = next.RetryAfter()
+	}
+	return resendAfter, c.Events.Append(ctx, model.Event{
+		At: code.SentAt, Kind: model.EventCodeSent, Actor: "user", IP: r.Caller.IP, RequestID: r.Caller.RequestID,
+		Detail: detail("mobile", mobile.String(), "purpose", string(r.Purpose)),
+	})
+}
+
+// farFrom is how many messages below a limit need no gate: more than all
+// instances have in flight at once, so that what they overshoot is nothing.
+const farFrom = 1000
+
+// grantAddress takes the limits that are not the number's: of the address and
+// of the deployment. Near a limit the gate is passed, so that parallel requests
+// count each other; far from it they need not wait.
+func (c *Codes) grantAddress(ctx context.Context, code model.Code) error {
+	hour := limit{time.Hour, c.Rules.PerIPHour}
+	today := limit{day, c.Rules.PerIPDay}
+	budget := limit{day, c.Rules.DailyBudget}
+	var wait time.Duration
+	for _, unit := range []struct {
+		ipKey  string
+		limits []limit
+	}{{"", []limit{budget}}, {code.IPKey, []limit{hour, today}}} {
+		near, err := c.longestWait(ctx, unit.ipKey, code.SentAt, farFrom, unit.limits...)
+		if err != nil {
+			return err
+		}
+		if near == 0 {
+			continue
+		}
+		if err := c.Store.Gate(ctx, []byte("address|"+unit.ipKey), code.SentAt); err != nil {
+			return err
+		}
+		over, err := c.longestWait(ctx, unit.ipKey, code.SentAt, 0, unit.limits...)
+		if err != nil {
+			return err
+		}
+		wait = max(wait, over)
+	}
+	if wait > 0 {
+		return model.ErrTooMany.After(wait)
+	}
+	return nil
+}
+
+// limit is at most so many messages in a rolling window; 0 is off.
+type limit struct {
+	window time.Duration
+	most   int
+}
+
+// longestWait is how long until all limits, each lowered by margin, hold again.
+func (c *Codes) longestWait(ctx context.Context, ipKey string, now model.Time, margin int, limits ...limit) (time.Duration, error) {
+	var wait time.Duration
+	for _, l := range limits {
+		if l.most == 0 {
+			continue
+		}
+		if l.most <= margin {
+			return l.window, nil
+		}
+		sent, err := c.Store.NthSent(ctx, ipKey, now.Add(-l.window), l.most-margin)
+		if err != nil {
+			return 0, err
+		}
+		if sent != 0 {
+			wait = max(wait, sent.Add(l.window).Sub(now))
+		}
+	}
+	return wait, nil
+}
+
+// numberRefusal is the refusal whose wait is the longest among the limits of
+// the number, nil when none refuses. codes are newest first.
+func (c *Codes) numberRefusal(codes []model.Code, now model.Time) *model.Failure {
+	var longest time.Duration
+	var refusal *model.Failure
+	consider := func(wait time.Duration, f *model.Failure) {
+		if wait > longest {
+			longest, refusal = wait, f.After(wait)
+		}
+	}
+	consider(windowWait(codes, now, c.Rules.Cooldown, 1), model.ErrCooldown)
+	consider(windowWait(codes, now, time.Hour, c.Rules.PerMobileHour), model.ErrCooldown)
+	consider(windowWait(codes, now, day, c.Rules.PerMobileDay), model.ErrDailyLimit)
+	consider(c.failuresWait(codes, now), model.ErrTooManyFailures)
+	return refusal
+}
+
+// windowWait is how long until fewer than most codes lie in the rolling window.
+// Refused codes were never sent and do not count.
+func windowWait(codes []model.Code, now model.Time, window time.Duration, most int) time.Duration {
+	for _, code := range codes {
+		if code.Delivery == model.DeliveryRefused || most <= 0 {
+			continue
+		}
+		if most--; most == 0 {
+			return code.SentAt.Add(window).Sub(now)
+		}
+	}
+	return 0
+}
+
+// failuresWait is how long until the number has fewer failed comparisons than
+// allowed. A code's failures leave the window a day after the code's end, so
+// that no rolling day ever holds more.
+func (c *Codes) failuresWait(codes []model.Code, now model.Time) time.Duration {
+	if c.Rules.FailsPerMobileDay == 0 {
+		return 0
+	}
+	failures := 0
+	for _, code := range codes { // newest first: the code that makes the sum full frees it again
+		failures += int(code.Attempts)
+		if code.UsedAt != 0 {
+			failures--
+		}
+		if failures >= c.Rules.FailsPerMobileDay {
+			return code.ExpiresAt.Add(day).Sub(now)
+		}
+	}
+	return 0
+}
+
+// deliver hands the message to the provider, outside of any transaction. A
+// client that hangs up changes nothing: the message is paid for.
+func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) error {
+	ctx = context.WithoutCancel(ctx)
+	sending, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	delivery := model.DeliveryAccepted
+	failed := c.Sender.Send(sending, message)
+	switch {
+	case errors.Is(failed, model.ErrSendRefused):
+		delivery = model.DeliveryRefused
+	case failed != nil:
+		delivery = model.DeliveryUnknown
+	}
+	settling, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
+	err := c.Store.Settle(settling, id, delivery, model.TimeOf(c.Now()))
+	if failed != nil {
+		return model.ErrProvider.Wrap(errors.Join(failed, err))
+	}
+	return nil // a message on its way is a success, even when that could not be noted
+}
+
+// attempt counts an attempt on the newest code of the number, in a transaction
+// of its own, and only then compares: no rollback and no parallel request wins
+// another guess. It returns the code when it is right, to be redeemed by
+// CodeStore.Use. Wrong, expired, used, exhausted and never sent are one answer,
+// model.ErrCode, at one cost. Too many failures: model.ErrTooManyFailures,
+// without comparison.
+func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpose, mobile model.Mobile, text model.Secret, caller Caller) (model.Code, error) {
+	now := model.TimeOf(c.Now())
+	numberKey := c.Vault.NumberKey(mobile)
+	live := model.Code{CodeMAC: make([]byte, 32)}
+	err := c.Tx.Within(ctx, func(ctx context.Context) error {
+		if err := c.Store.Gate(ctx, numberGate(numberKey), now); err != nil {
+			return err
+		}
+		codes, err := c.Store.Recent(ctx, numberKey, now.Add(-day))
+		if err != nil {
+			return err
+		}
+		if wait := c.failuresWait(codes, now); wait > 0 {
+			return model.ErrTooManyFailures.After(wait)
+		}
+		if newest := newestCode(codes, company, purpose); newest != nil && c.comparable(*newest, now) {
+			live = *newest
+		}
+		return c.Store.CountAttempt(ctx, live.ID)
+	})
+	if err != nil {
+		return live, err
+	}
+	matches := c.Vault.CodeMatches(live.CodeMAC, purpose, company, mobile, text)
+	if matches && live.ID != 0 {
+		return live, nil
+	}
+	err = c.Events.Append(ctx, model.Event{
+		At: now, Kind: model.EventCodeFailed, Actor: "user", IP: caller.IP, Device: caller.Device, RequestID: caller.RequestID,
+		Detail: detail("mobile", mobile.String(), "purpose", string(purpose)),
+	})
+	if err != nil {
+		return live, err
+	}
+	return live, model.ErrCode
+}
+
+// newestCode is the only code that may be valid: the newest of its company and
+// purpose that no provider refused.
+func newestCode(codes []model.Code, company int32, purpose model.Purpose) *model.Code {
+	for i, code := range codes {
+		if code.CompanyType == company && code.Purpose == purpose && code.DeadAt == 0 {
+			return &codes[i]
+		}
+	}
+	return nil
+}
+
+func (c *Codes) comparable(code model.Code, now model.Time) bool {
+	return code.UsedAt == 0 && now < code.ExpiresAt && int(code.Attempts) < c.Rules.MaxAttempts
+}
+
+func (c *Codes) testNumber(mobile model.Mobile, now model.Time) (model.Secret, bool) {
+	for _, test := range c.TestNumbers {
+		if test.Mobile == mobile && now < model.TimeOf(test.Until) {
+			return test.Code, true
+		}
+	}
+	return "", false
+}
+
+func numberGate(numberKey []byte) []byte { return append([]byte("number|"), numberKey...) }
+
+// ipKey is the unit in which addresses are counted: IPv6 by its /64.
+func ipKey(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return "unknown"
+	}
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
+}

@@ -1,0 +1,116 @@
+// Package service holds the rules of menshen. It knows no HTTP, no SQL and no
+// configuration: everything that the rules ask of outside is on this page.
+//
+// Every port may answer model.ErrUnavailable when the storage is away, besides
+// the errors named here.
+package service
+
+import (
+	"context"
+
+	"menshen/model"
+)
+
+// Tx runs acts in transactions.
+type Tx interface {
+	// Within runs act in one transaction that the context carries; an error of
+	// act undoes everything and comes back as it is. act may run several times.
+	Within(ctx context.Context, act func(ctx context.Context) error) error
+}
+
+// CodeStore keeps the verification codes and their ledger.
+type CodeStore interface {
+	// Gate lets one transaction at a time past name, until it ends. Gates are
+	// passed in the order budget, address, number.
+	Gate(ctx context.Context, name []byte, now model.Time) error
+	// Recent lists the number's codes of all companies and purposes whose end
+	// is after since, newest first.
+	Recent(ctx context.Context, numberKey []byte, since model.Time) ([]model.Code, error)
+	// NthSent is when the n-th newest code after since was sent from ipKey, or
+	// from anywhere when ipKey is empty; 0 when there were fewer.
+	NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error)
+	// Insert adds a code; the caller has passed the number's gate.
+	Insert(ctx context.Context, code model.Code) error
+	// Settle notes the provider's answer; a refused code is dead.
+	Settle(ctx context.Context, id int64, delivery model.Delivery, now model.Time) error
+	// CountAttempt counts one attempt; for id 0 it writes nothing.
+	CountAttempt(ctx context.Context, id int64) error
+	// Use redeems the code: exactly one caller gets nil, others model.ErrCode.
+	Use(ctx context.Context, id int64, now model.Time) error
+}
+
+// UserStore keeps the accounts.
+type UserStore interface {
+	// Register returns the account of user's company and number, made from user
+	// when there is none, locked until the transaction ends. Of concurrent calls
+	// one creates. model.ErrNotFound: the id is taken, roll back and take another.
+	Register(ctx context.Context, user model.User) (kept model.User, created bool, err error)
+	// ByNumber finds an account; none is model.ErrNotFound.
+	ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error)
+	// ByID finds an account, deleted ones too; none is model.ErrNotFound.
+	ByID(ctx context.Context, id int64) (model.User, error)
+	// Lock is ByID that keeps other writers waiting until the transaction ends.
+	Lock(ctx context.Context, id int64) (model.User, error)
+	// Describe writes nick name, real name and avatar.
+	Describe(ctx context.Context, user model.User) error
+}
+
+// SessionStore keeps sessions and slots.
+type SessionStore interface {
+	// Advance notes a login in its slot, which stays locked until the
+	// transaction ends: the epoch rises by one, LoginAt never falls.
+	Advance(ctx context.Context, slot model.Slot) (model.Slot, error)
+	// Slot reads a slot; none is model.ErrNotFound.
+	Slot(ctx context.Context, userID int64, group string) (model.Slot, error)
+	// LockSlot locks an existing slot until the transaction ends.
+	LockSlot(ctx context.Context, userID int64, group string) error
+	// Insert adds an active session; a second one in its place is an error.
+	Insert(ctx context.Context, session model.Session) error
+	// ByID reads a session, ended or not; none is model.ErrNotFound.
+	ByID(ctx context.Context, id string) (model.Session, error)
+	// Active lists the sessions that were not ended, lowest epoch first; an
+	// empty group means all groups.
+	Active(ctx context.Context, userID int64, group string) ([]model.Session, error)
+	// Ended lists the newest ended sessions.
+	Ended(ctx context.Context, userID int64, limit int) ([]model.Session, error)
+	// End ends a session and reports whether this call did; the first one wins.
+	End(ctx context.Context, id string, reason model.Reason, by string, now model.Time) (bool, error)
+	// EndSeen is End only while the row still has seen's generation and
+	// confirmation.
+	EndSeen(ctx context.Context, seen model.Session, reason model.Reason, now model.Time) (bool, error)
+	// Rotate writes next's tokens over the row as seen was read; when the row
+	// changed or ended since: model.ErrStalePair, and nothing changes.
+	Rotate(ctx context.Context, seen, next model.Session) error
+	// Confirm notes the first use of the token of generation gen.
+	Confirm(ctx context.Context, id string, gen int64, now model.Time) error
+	// Bind ties an active session to its first device number and reports
+	// whether this call did.
+	Bind(ctx context.Context, id, deviceNumber string) (bool, error)
+}
+
+// EventLog is the append-only log.
+type EventLog interface {
+	// Append adds lines in the transaction of the context.
+	Append(ctx context.Context, events ...model.Event) error
+}
+
+// VaultStore keeps sealed values.
+type VaultStore interface {
+	// Keep stores value unless there is one, and returns the one that is there.
+	Keep(ctx context.Context, name string, value []byte) ([]byte, error)
+	// Replace exchanges old for value; model.ErrNotFound when it changed since.
+	Replace(ctx context.Context, name string, old, value []byte) error
+}
+
+// Sender brings a code to a mobile number. An error that is
+// model.ErrSendRefused is a definite no; any other leaves it open.
+type Sender interface {
+	Send(ctx context.Context, message model.Message) error
+}
+
+// Caller is what is known of whoever sends a request, for the log of events.
+type Caller struct {
+	IP        string
+	Device    string // label, never a number
+	RequestID string
+}

@@ -1,0 +1,160 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"menshen/model"
+)
+
+// act is what a refresh does to a session.
+type act int
+
+const (
+	actRotate   act = iota // the current token is replaced
+	actConverge            // the current token is given again; nothing changes
+	actRecover             // the answer with the current token was lost: replace it
+	actAdopt               // the database is older than the token: follow it
+	actStale               // an old pair inside the grace: read your storage again
+	actReplay              // an old pair outside the grace: the session ends
+)
+
+// decide is the table of refresh. The access token is the rotating half of the
+// pair, because the refresh token has no place in the answer: gen is the
+// generation of the token presented, session the row as it was read. A
+// generation between PrevGen and Gen is an orphan, minted but never seen.
+func decide(session model.Session, gen int64, now model.Time, grace time.Duration) act {
+	inGrace := now.Sub(session.MintedAt) <= grace
+	switch {
+	case gen > session.Gen:
+		return actAdopt
+	case gen == session.Gen:
+		return actRotate
+	case gen < session.PrevGen && inGrace:
+		return actStale
+	case gen < session.PrevGen:
+		return actReplay
+	case inGrace && now < session.CurExp:
+		return actConverge
+	case inGrace:
+		return actRecover // to converge on an expired token helps nobody
+	case gen == session.PrevGen && !session.Confirmed:
+		return actRecover
+	default:
+		return actReplay
+	}
+}
+
+// maxRefreshTries bounds how often a refresh that lost to another decides anew.
+const maxRefreshTries = 3
+
+// Refresh answers a token pair with a new access token. Parallel refreshes with
+// one pair converge on one new token; a lost answer never ends an honest
+// client's session; an older pair outside the grace ends it (RFC 9700 §4.14.2).
+// Nothing changes unless the refresh token is right and the access token is
+// signed for the same session.
+//
+// Errors, in the order in which they are judged: model.ErrRefreshToken, ErrToken,
+// ErrRefreshToken (of another session), ErrDisplaced, ErrSessionEnded, ErrStalePair.
+func (s *Sessions) Refresh(ctx context.Context, access, refresh model.Secret, caller Caller) (IssuedToken, error) {
+	session, err := s.byRefreshToken(ctx, refresh)
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	claims, err := s.Tokens.Verify(string(access))
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	if claims.SessionID != session.ID || claims.UserID != session.UserID {
+		return IssuedToken{}, model.ErrRefreshToken.Wrap(errors.New("tokens of two sessions"))
+	}
+	for range maxRefreshTries {
+		session, err = s.alive(ctx, claims)
+		if err != nil {
+			return IssuedToken{}, err
+		}
+		token, err := s.refreshOnce(ctx, session, claims, caller)
+		if !errors.Is(err, errRowMoved) {
+			return token, err
+		}
+	}
+	return IssuedToken{}, model.ErrUnavailable.Wrap(errors.New("refresh lost to others too often"))
+}
+
+// errRowMoved says that another request changed the row since it was read.
+var errRowMoved = errors.New("session changed meanwhile")
+
+func (s *Sessions) refreshOnce(ctx context.Context, session model.Session, claims model.Claims, caller Caller) (IssuedToken, error) {
+	now := model.TimeOf(s.Now())
+	switch decide(session, claims.Gen, now, s.ReuseGrace) {
+	case actConverge:
+		return s.signCurrent(session)
+	case actRotate:
+		return s.replace(ctx, session, session.Gen, session.Gen+1, now)
+	case actRecover:
+		return s.replaceLoudly(ctx, session, session.PrevGen, session.Gen+1, event(model.EventRecover, session, now, caller))
+	case actAdopt:
+		return s.replaceLoudly(ctx, session, claims.Gen, claims.Gen+1, event(model.EventAdopt, session, now, caller))
+	case actStale:
+		line := event(model.EventRecover, session, now, caller)
+		line.Detail = detail("outcome", "stale pair")
+		if err := s.Events.Append(ctx, line); err != nil {
+			return IssuedToken{}, err
+		}
+		return IssuedToken{}, model.ErrStalePair
+	default:
+		return IssuedToken{}, s.replay(ctx, session, claims, event(model.EventReuse, session, now, caller))
+	}
+}
+
+// replace mints the token of generation gen over the row as it was read; it is
+// signed before the update, so that no answer is lost to a signing fault.
+func (s *Sessions) replace(ctx context.Context, seen model.Session, prevGen, gen int64, now model.Time) (IssuedToken, error) {
+	next := seen
+	next.PrevGen = prevGen
+	token, err := s.mint(&next, gen, now)
+	if err != nil {
+		return IssuedToken{}, fmt.Errorf("mint access token: %w", err)
+	}
+	err = s.Store.Rotate(ctx, seen, next)
+	if errors.Is(err, model.ErrStalePair) {
+		err = errRowMoved
+	}
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	return token, nil
+}
+
+// replaceLoudly is replace with an event in the same transaction.
+func (s *Sessions) replaceLoudly(ctx context.Context, seen model.Session, prevGen, gen int64, line model.Event) (token IssuedToken, err error) {
+	err = s.Tx.Within(ctx, func(ctx context.Context) error {
+		if token, err = s.replace(ctx, seen, prevGen, gen, line.At); err != nil {
+			return err
+		}
+		return s.Events.Append(ctx, line)
+	})
+	return token, err
+}
+
+// replay ends the session of an old pair, unless the row moved since it was
+// read: then the pair is judged anew.
+func (s *Sessions) replay(ctx context.Context, seen model.Session, claims model.Claims, line model.Event) error {
+	err := s.Tx.Within(ctx, func(ctx context.Context) error {
+		ended, err := s.Store.EndSeen(ctx, seen, model.ReasonReuse, line.At)
+		if err != nil {
+			return err
+		}
+		if !ended {
+			return errRowMoved
+		}
+		return s.Events.Append(ctx, line)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.alive(ctx, claims)
+	return err
+}

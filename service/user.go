@@ -1,0 +1,81 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"menshen/model"
+)
+
+// Users shows and changes accounts.
+type Users struct {
+	Tx      Tx
+	Store   UserStore
+	Events  EventLog
+	Vault   *Vault
+	Numbers Numbers
+	Now     func() time.Time
+}
+
+// Profile is a user with the number in clear, for its owner's eyes.
+type Profile struct {
+	User   model.User
+	Mobile string // national number for the default region, else E.164
+}
+
+// Changes are the members that an owner may change; nil leaves one as it is.
+type Changes struct {
+	NickName  *string
+	RealName  *string
+	AvatarURL *string
+}
+
+// ByID is the user's profile.
+func (u *Users) ByID(ctx context.Context, id int64) (Profile, error) {
+	user, err := u.Store.ByID(ctx, id)
+	if err != nil {
+		return Profile{}, err
+	}
+	return u.profile(user)
+}
+
+func (u *Users) profile(user model.User) (Profile, error) {
+	mobile, err := u.Vault.UnsealMobile(user.Mobile, user.ID)
+	if err != nil {
+		return Profile{}, fmt.Errorf("show user: %w", err)
+	}
+	return Profile{User: user, Mobile: u.Numbers.National(mobile)}, nil
+}
+
+// Change writes the owner's changes and returns the profile as it then is.
+func (u *Users) Change(ctx context.Context, session model.Session, changes Changes, caller Caller) (Profile, error) {
+	var user model.User
+	err := u.Tx.Within(ctx, func(ctx context.Context) error {
+		var err error
+		if user, err = u.Store.Lock(ctx, session.UserID); err != nil {
+			return err
+		}
+		before := user
+		set(&user.NickName, changes.NickName)
+		set(&user.RealName, changes.RealName)
+		set(&user.AvatarURL, changes.AvatarURL)
+		if user.NickName == before.NickName && user.RealName == before.RealName && user.AvatarURL == before.AvatarURL {
+			return nil
+		}
+		if err := u.Store.Describe(ctx, user); err != nil {
+			return err
+		}
+		return u.Events.Append(ctx, event(model.EventUserChanged, session, model.TimeOf(u.Now()), caller))
+	})
+	if err != nil {
+		return Profile{}, err
+	}
+	return u.profile(user)
+}
+
+func set(member, value *string) {
+	if value != nil {
+		*member = *value
+	}
+}
