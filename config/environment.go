@@ -85,6 +85,7 @@ func (e *environment) value(key, name string, t reflect.Type, text string) (refl
 		}
 		return v, err == nil
 	}
+	e.replaced(key)
 	if strings.TrimSpace(text) == "" {
 		return reflect.MakeSlice(t, 0, 0), true
 	}

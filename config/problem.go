@@ -45,15 +45,17 @@ func newReport() *report {
 	return &report{origin: map[string]string{}, refused: map[string]bool{}}
 }
 
-// came notes the origin of a key. Whatever a former layer said about parts of
-// this value is void, because a given list replaces the whole list.
-func (r *report) came(key, where string) {
+// came notes the origin of a key.
+func (r *report) came(key, where string) { r.origin[key] = where }
+
+// replaced forgets the origins of a list's items: a given list replaces the
+// whole list of the former layer.
+func (r *report) replaced(key string) {
 	for known := range r.origin {
 		if strings.HasPrefix(known, key+"[") {
 			delete(r.origin, known)
 		}
 	}
-	r.origin[key] = where
 }
 
 // refuse adds a problem of a value that could not be read.

@@ -325,33 +325,29 @@ func TestMalformedFilesAreOneProblem(t *testing.T) {
 
 // Whatever stands in the place of a value is never told again.
 func TestProblemsRepeatNothing(t *testing.T) {
+	var tried []bad
 	for key := range keysOf(t, shipped(t)) {
-		name := key[strings.LastIndexByte(key, '.')+1:]
-		section := strings.TrimSuffix(strings.TrimSuffix(key, name), ".")
-		var tried []bad
+		line, closing := strings.ReplaceAll(key, ".", ": {"), strings.Repeat("}", strings.Count(key, "."))
 		for _, value := range []string{
 			canary, "[" + canary + "]", "{" + canary + ": " + canary + "}", "[{" + canary + ": " + canary + "}]",
-			"!" + canary + " x", "!!int " + canary, "*" + canary, "'" + canary + "\x01'", "&" + canary + " " + canary,
+			"!" + canary + " x", "!!int " + canary, "*" + canary, "'" + canary + "\x01'", "\"" + canary + "\\n\"",
 		} {
-			line := name + ": " + value
-			for part := range strings.SplitSeq(section, ".") {
-				if part != "" && strings.Count(section, ".") == 0 {
-					line = part + ": {" + line + "}"
-				}
-			}
-			tried = append(tried,
-				bad{file: line}, bad{environ: []string{variable(key) + "=" + value}},
-				bad{environ: []string{variable(key) + "_FILE=" + value}})
+			tried = append(tried, bad{file: line + ": " + value + closing})
 		}
-		for _, b := range tried {
-			_, warnings, err := load(t, b.file, b.environ...)
-			if err == nil {
-				continue
-			}
-			told := strings.ReplaceAll(err.Error(), "."+canary+": is an unknown key", "")
-			if strings.Contains(told+strings.Join(warnings, ""), canary) {
-				t.Errorf("%s %q: %v", b.file, b.environ, err)
-			}
+		tried = append(tried,
+			bad{environ: []string{variable(key) + "=" + canary}},
+			bad{environ: []string{variable(key) + `=[{"` + canary + `":"` + canary + `"}]`}},
+			bad{environ: []string{variable(key) + "_FILE=" + canary}})
+	}
+	for _, b := range tried {
+		_, warnings, err := load(t, b.file, b.environ...)
+		if err == nil {
+			continue
+		}
+		// The name of an unknown key is no value.
+		told := strings.ReplaceAll(err.Error(), canary+": is an unknown key", "")
+		if strings.Contains(told+strings.Join(warnings, ""), canary) {
+			t.Errorf("%s %q: %v", b.file, b.environ, err)
 		}
 	}
 }

@@ -128,6 +128,7 @@ func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool)
 	if m.typ.Kind() != reflect.Slice {
 		return r.scalar(n, m, key)
 	}
+	r.replaced(key)
 	if null(n) {
 		return reflect.MakeSlice(m.typ, 0, 0), true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ const poll = 500 * time.Millisecond
 type watched struct {
 	t     *testing.T
 	path  string
-	told  int
+	told  atomic.Int64
 	start time.Time
 }
 
@@ -36,7 +37,7 @@ func watch(t *testing.T, before string, act func(w *watched)) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			watcher.Run(ctx, poll, func() { w.told++ })
+			watcher.Run(ctx, poll, func() { w.told.Add(1) })
 		}()
 		act(w)
 		stop()
@@ -61,12 +62,12 @@ func (w *watched) remove() {
 }
 
 // after lets n polls happen and compares how often a change was told in all.
-func (w *watched) after(polls, want int) {
+func (w *watched) after(polls int, want int64) {
 	w.t.Helper()
 	time.Sleep(time.Duration(polls) * poll)
 	synctest.Wait()
-	if w.told != want {
-		w.t.Errorf("%s after the start: told %d times, want %d", time.Since(w.start), w.told, want)
+	if told := w.told.Load(); told != want {
+		w.t.Errorf("%s after the start: told %d times, want %d", time.Since(w.start), told, want)
 	}
 }
 
