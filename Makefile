@@ -40,8 +40,8 @@ test-short: ## Test against SQLite alone, without the race detector
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	scripts/fuzz
 
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## Run the benchmarks against SQLite and a throw-away MariaDB
+	scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...
 
 lint: lint-go lint-openapi ## Check formatting, go vet, staticcheck and the API document
 

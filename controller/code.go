@@ -27,7 +27,7 @@ func (h Code) Send(c *gin.Context) (any, error) {
 	}
 	request := service.SendRequest{
 		CompanyType: body.Int32("companyType"),
-		Mobile:      body.String("mobile", maxText),
+		Mobile:      body.Verbatim("mobile", maxText),
 		ProductType: body.Int32("productType"),
 		Purpose:     model.PurposeLogin,
 		Caller:      callerOf(c),

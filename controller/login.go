@@ -29,10 +29,10 @@ func (h Login) Mobile(c *gin.Context) (any, error) {
 	}
 	request := service.LoginRequest{
 		CompanyType: body.Int32("companyType"),
-		Mobile:      body.String("mobile", maxText),
+		Mobile:      body.Verbatim("mobile", maxText),
 		ProductType: body.Int32("productType"),
 		Source:      body.String("source", maxSource),
-		ValidateNo:  model.Secret(body.String("validateNo", maxText)),
+		ValidateNo:  model.Secret(body.Verbatim("validateNo", maxText)),
 		Caller:      callerOf(c),
 	}
 	request.DeviceNumber = deviceFromLogin(c, body)

@@ -16,8 +16,8 @@ func (h Session) Refresh(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	access := model.Secret(body.String("accessToken", maxBody))
-	refresh := model.Secret(body.String("refreshToken", maxBody))
+	access := model.Secret(body.Verbatim("accessToken", maxBody))
+	refresh := model.Secret(body.Verbatim("refreshToken", maxBody))
 	if err := body.Err(); err != nil {
 		return nil, err
 	}

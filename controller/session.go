@@ -62,28 +62,36 @@ func viewSession(s model.Session, current string) sessionView {
 // List is GET /app/auth/sessions.
 func (h Session) List(c *gin.Context) (any, error) {
 	own := requestOf(c).Session
-	switch values := c.Request.URL.Query()["ended"]; {
-	case len(values) == 0, len(values) == 1 && values[0] == "false":
+	value, given, err := queryValue(c, "ended")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !given, value == "false":
 		sessions, err := h.Sessions.Active(c.Request.Context(), own)
 		views := make([]sessionView, 0, len(sessions))
 		for _, s := range sessions {
 			views = append(views, viewSession(s, own.ID))
 		}
 		return views, err
-	case len(values) == 1 && values[0] == "true":
+	case value == "true":
 		sessions, err := h.Sessions.Ended(c.Request.Context(), own)
-		views := make([]endedSessionView, 0, len(sessions))
-		for _, s := range sessions {
-			view := endedSessionView{sessionView: viewSession(s, own.ID), EndedAt: s.EndedAt, Reason: s.EndReason}
-			if s.EndedBy != "" {
-				view.By = &s.EndedBy
-			}
-			views = append(views, view)
-		}
-		return views, err
+		return viewEnded(sessions, own.ID), err
 	default:
 		return nil, model.Malformed1("ended", model.ReasonFormat)
 	}
+}
+
+func viewEnded(sessions []model.Session, current string) []endedSessionView {
+	views := make([]endedSessionView, 0, len(sessions))
+	for _, s := range sessions {
+		view := endedSessionView{sessionView: viewSession(s, current), EndedAt: s.EndedAt, Reason: s.EndReason}
+		if s.EndedBy != "" {
+			view.By = &s.EndedBy
+		}
+		views = append(views, view)
+	}
+	return views
 }
 
 // Delete is DELETE /app/auth/sessions/{id}.
