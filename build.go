@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,7 +43,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	if err != nil {
 		return nil, nil, err
 	}
-	tokens := &service.Tokens{Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now}
+	tokens := &service.Tokens{Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache()}
 	codes := &service.Codes{
 		Tx: res.db, Store: repository.Codes{DB: res.db}, Events: events, Sender: sender, Vault: res.vault,
 		Numbers: numbers, Catalog: catalog, Rules: codeRules(cfg.Code), TestNumbers: tests, Now: now, NewCode: service.RandomCode,
@@ -49,11 +51,15 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	sessions := &service.Sessions{
 		Tx: res.db, Store: repository.Sessions{DB: res.db}, Events: events, Tokens: tokens, Catalog: catalog,
 		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL,
-		ReuseGrace: cfg.Token.ReuseGrace, Now: now,
+		ReuseGrace: cfg.Token.ReuseGrace, Now: now, Live: res.live, Hub: res.hub,
 	}
 	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
 	if err != nil {
 		return nil, nil, fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	adminKeys, err := adminKeysOf(cfg)
+	if err != nil {
+		return nil, nil, err
 	}
 	var docs *router.Docs
 	if cfg.Server.Docs {
@@ -69,13 +75,26 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	profiles := &service.Users{Tx: res.db, Store: users, Events: events, Vault: res.vault, Numbers: numbers, Now: now}
 	public = router.Public{
 		Code: controller.Code{Codes: codes}, Login: controller.Login{Login: login},
-		Session: controller.Session{Sessions: sessions}, User: controller.User{Users: profiles},
+		Session: controller.Session{Sessions: sessions, Now: time.Now}, User: controller.User{Users: profiles},
 		Keys: controller.Keys{JWKS: res.keys.JWKS}, Health: health, Docs: docs,
 		Verify: tokens.Verify, Authenticate: sessions.Authenticate,
 		Envelope: envelope, Addresses: addresses, CORSOrigins: cfg.Server.CORSOrigins, Log: w.log, Now: time.Now,
 	}.Handler()
-	admin = router.Admin{Health: health, Envelope: envelope, Addresses: addresses, Log: w.log, Now: time.Now}.Handler()
+	operators := &service.Operators{
+		Users: users, Sessions: sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
+	}
+	admin = router.Admin{
+		Admin: controller.Admin{Operators: operators}, Keys: adminKeys, Health: health, Envelope: envelope, Addresses: addresses, Log: w.log, Now: time.Now,
+	}.Handler()
 	return public, admin, nil
+}
+
+// rehearse applies the rules of build that the configuration alone can break.
+func rehearse(cfg *config.Config) error {
+	_, senderErr := senderOf(cfg, io.Discard, time.Now)
+	_, numbersErr := testNumbers(cfg, service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions})
+	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
+	return errors.Join(senderErr, numbersErr, addressesErr)
 }
 
 func catalogOf(cfg *config.Config) service.Catalog {
@@ -92,6 +111,24 @@ func catalogOf(cfg *config.Config) service.Catalog {
 		})
 	}
 	return c
+}
+
+// adminKeysOf are the operators' keys by name. Outside production a missing one
+// is made once and kept in a file.
+func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
+	keys := middleware.AdminKeys{}
+	for _, key := range cfg.Admin.Keys {
+		keys.Add(key.Name, model.Secret(key.Key))
+	}
+	if len(keys) > 0 || cfg.Production() {
+		return keys, nil
+	}
+	made, err := madeOnce(cfg.AdminKeyFile(), func() string { return rand.Text() + rand.Text() })
+	if err != nil {
+		return nil, fmt.Errorf("admin.keys: %w", err)
+	}
+	keys.Add("admin.key", model.Secret(made))
+	return keys, nil
 }
 
 func senderOf(cfg *config.Config, out io.Writer, now func() time.Time) (service.Sender, error) {

@@ -16,6 +16,9 @@ func checkConfig(_ context.Context, j job) error {
 	for _, warning := range j.warnings {
 		_, _ = fmt.Fprintln(j.err, "warning:", warning)
 	}
+	if err := rehearse(j.cfg); err != nil {
+		return err
+	}
 	_, err := fmt.Fprint(j.out, j.cfg.Masked())
 	return err
 }

@@ -111,6 +111,9 @@ func (p program) dispatch(ctx context.Context, file string, args []string) error
 	if file == "" {
 		source.options.File = "config.yaml"
 	}
+	if _, err := os.Stat(source.options.File); err == nil {
+		source.options.FileRequired = true // once there, its absence is a fault, not the defaults
+	}
 	source.watcher = config.NewWatcher(source.options.File)
 	cfg, warnings, err := config.Load(source.options)
 	if err != nil {

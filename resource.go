@@ -28,6 +28,10 @@ type resources struct {
 	vault *service.Vault
 	keys  *service.KeyRing
 	clock *clock
+
+	live     *service.Live
+	hub      *service.Hub
+	follower *service.Follower
 }
 
 func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*resources, error) {
@@ -48,7 +52,11 @@ func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*r
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	res := &resources{db: db, keys: keys, clock: &clock{db: db}}
+	res := &resources{db: db, keys: keys, clock: &clock{db: db}, live: service.NewLive(time.Now), hub: service.NewHub()}
+	res.follower = &service.Follower{
+		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: time.Now,
+		Report: func(err error) { log.Warn("follow the log", zap.Error(err)) },
+	}
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -62,7 +70,10 @@ func (r *resources) prepare(ctx context.Context, secrets [][]byte) (err error) {
 	if r.vault, err = service.OpenVault(ctx, repository.Vault{DB: r.db}, secrets...); err != nil {
 		return err
 	}
-	return r.clock.measure(ctx)
+	if err = r.clock.measure(ctx); err != nil {
+		return err
+	}
+	return r.follower.Poll(ctx)
 }
 
 func makeDataDir(cfg *config.Config) error {

@@ -94,6 +94,7 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 	}
 	owned.Go(func() { s.res.keys.Run(background, service.KeyReloadEvery) })
 	owned.Go(func() { s.res.clock.run(background) })
+	owned.Go(func() { s.res.follower.Run(background, service.FollowEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, s.reload) })
 	owned.Go(func() { s.reloadOnHangUp(background) })
 	log.Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
@@ -108,6 +109,7 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 	case err = <-failed:
 	}
 	s.stopping.Store(true)
+	s.res.hub.Stop()
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	for server := range servers {
@@ -151,10 +153,13 @@ func (s *server) apply(cfg *config.Config) error {
 // is fixed at the start, is refused as a whole and the old one stays.
 func (s *server) reload() {
 	log := s.log.Load()
-	cfg, _, err := config.Load(s.source.options)
+	cfg, warnings, err := config.Load(s.source.options)
 	if err != nil {
 		log.Error("configuration refused, the old one stays", zap.Error(err))
 		return
+	}
+	for _, warning := range warnings {
+		log.Warn(warning)
 	}
 	if cold := config.ColdChanges(s.cfg.Load(), cfg); len(cold) > 0 {
 		log.Error("configuration refused, the old one stays: these keys need a restart", zap.Strings("keys", cold))

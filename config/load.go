@@ -23,7 +23,7 @@ type Options struct {
 }
 
 // Load reads, merges and checks a configuration. The warnings are sentences for
-// the log, without values; they come back with an error too. The error is of
+// the log, without values, and may come beside an error. The error is of
 // type [Problems] and holds all of them; the Config is then nil.
 func Load(o Options) (cfg *Config, warnings []string, err error) {
 	text, err := o.text()

@@ -71,64 +71,67 @@ func (w *watched) after(polls int, want int64) {
 	}
 }
 
+// histories begin with a file that holds "a".
+var histories = map[string]func(w *watched){
+	"nothing happens": func(w *watched) { w.after(10, 0) },
+	"one change, told once and in time": func(w *watched) {
+		w.put("b")
+		w.after(2, 1)
+		w.after(10, 1)
+	},
+	"written anew with the same content": func(w *watched) {
+		w.put("a")
+		w.after(5, 0)
+	},
+	"change and change back": func(w *watched) {
+		w.put("b")
+		w.after(2, 1)
+		w.put("a")
+		w.after(2, 2)
+	},
+	"change back before it settled": func(w *watched) {
+		w.put("b")
+		w.after(1, 0)
+		w.put("a")
+		w.after(5, 0)
+	},
+	"half-way replaced": func(w *watched) {
+		w.put("")
+		w.after(1, 0)
+		w.put("a and")
+		w.after(1, 0)
+		w.put("a and b")
+		w.after(1, 0)
+		w.after(1, 1)
+		w.after(5, 1)
+	},
+	"gone for good": func(w *watched) {
+		w.remove()
+		w.after(10, 0)
+	},
+	"gone and back": func(w *watched) {
+		w.remove()
+		w.after(3, 0)
+		w.put("a")
+		w.after(5, 0)
+	},
+	"gone and back with another content": func(w *watched) {
+		w.remove()
+		w.after(3, 0)
+		w.put("b")
+		w.after(2, 1)
+	},
+	"renamed over": func(w *watched) {
+		put(w.t, w.path+".new", "b")
+		if err := os.Rename(w.path+".new", w.path); err != nil {
+			w.t.Fatal(err)
+		}
+		w.after(2, 1)
+	},
+}
+
 func TestWatch(t *testing.T) {
-	for name, act := range map[string]func(w *watched){
-		"nothing happens": func(w *watched) { w.after(10, 0) },
-		"one change, told once and in time": func(w *watched) {
-			w.put("b")
-			w.after(2, 1)
-			w.after(10, 1)
-		},
-		"written anew with the same content": func(w *watched) {
-			w.put("a")
-			w.after(5, 0)
-		},
-		"change and change back": func(w *watched) {
-			w.put("b")
-			w.after(2, 1)
-			w.put("a")
-			w.after(2, 2)
-		},
-		"change back before it settled": func(w *watched) {
-			w.put("b")
-			w.after(1, 0)
-			w.put("a")
-			w.after(5, 0)
-		},
-		"half-way replaced": func(w *watched) {
-			w.put("")
-			w.after(1, 0)
-			w.put("a and")
-			w.after(1, 0)
-			w.put("a and b")
-			w.after(1, 0)
-			w.after(1, 1)
-			w.after(5, 1)
-		},
-		"gone for good": func(w *watched) {
-			w.remove()
-			w.after(10, 0)
-		},
-		"gone and back": func(w *watched) {
-			w.remove()
-			w.after(3, 0)
-			w.put("a")
-			w.after(5, 0)
-		},
-		"gone and back with another content": func(w *watched) {
-			w.remove()
-			w.after(3, 0)
-			w.put("b")
-			w.after(2, 1)
-		},
-		"renamed over": func(w *watched) {
-			put(w.t, w.path+".new", "b")
-			if err := os.Rename(w.path+".new", w.path); err != nil {
-				w.t.Fatal(err)
-			}
-			w.after(2, 1)
-		},
-	} {
+	for name, act := range histories {
 		t.Run(name, func(t *testing.T) { watch(t, "a", act) })
 	}
 	t.Run("appears", func(t *testing.T) {

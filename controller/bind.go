@@ -187,6 +187,17 @@ func (o *object) Int32(name string) int32 {
 	return int32(number)
 }
 
+// OptionalInt32 is Int32 for a member that may be missing; null is not missing.
+// given is false also when the member is refused.
+func (o *object) OptionalInt32(name string) (value int32, given bool) {
+	if o.find(name) == nil {
+		return 0, false
+	}
+	before := len(o.problems)
+	value = o.Int32(name)
+	return value, len(o.problems) == before
+}
+
 // String is a required member: a string, possibly empty, of at most limit
 // characters and without control characters.
 func (o *object) String(name string, limit int) string {

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"net/http"
+
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
@@ -13,13 +15,23 @@ type checkView struct {
 }
 
 // Check is GET /wx/pc/check-login-status, with the device number in the query,
-// the path or a header.
+// the path or a header. It bounds its work by itself, for it may be asked to wait.
 func (h Session) Check(c *gin.Context) (any, error) {
 	device, err := deviceFromCheck(c)
 	if err != nil {
 		return nil, err
 	}
-	result, err := h.Sessions.Check(c.Request.Context(), requestOf(c).Claims, device, callerOf(c))
+	wait, err := waitOf(c)
+	if err != nil {
+		return nil, err
+	}
+	if wait > 0 { // the server's own deadline is for answers that come at once
+		deadline := h.Now().Add(wait + streamWrite)
+		if err := http.NewResponseController(c.Writer).SetWriteDeadline(deadline); err != nil {
+			return nil, err
+		}
+	}
+	result, err := h.Sessions.CheckAndWait(c.Request.Context(), requestOf(c).Claims, device, wait, callerOf(c))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"time"
+
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
@@ -8,7 +10,10 @@ import (
 )
 
 // Session serves the calls about sessions.
-type Session struct{ Sessions *service.Sessions }
+type Session struct {
+	Sessions *service.Sessions
+	Now      func() time.Time // for deadlines of connections
+}
 
 // Refresh is POST /app/auth/token/refresh.
 func (h Session) Refresh(c *gin.Context) (any, error) {

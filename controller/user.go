@@ -2,7 +2,8 @@ package controller
 
 import (
 	"net/url"
-	"unicode/utf8"
+	"strings"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 
@@ -55,11 +56,11 @@ func (h User) Change(c *gin.Context) (any, error) {
 	return viewUser(profile), err
 }
 
-// avatarURL is empty or an absolute https URL with a host and no user.
+// avatarURL is empty or an absolute https URL with a host, no user and no space.
 func avatarURL(text string) bool {
 	if text == "" {
 		return true
 	}
 	u, err := url.Parse(text)
-	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && utf8.ValidString(text)
+	return err == nil && strings.HasPrefix(text, "https://") && u.Host != "" && u.User == nil && !strings.ContainsFunc(text, unicode.IsSpace)
 }

@@ -37,7 +37,7 @@ func (m Mobile) Last4() string { return m.e164[max(0, len(m.e164)-4):] }
 // String is the masked number.
 func (m Mobile) String() string {
 	digits := strings.TrimPrefix(strings.TrimPrefix(m.e164, "+86"), "+")
-	if len(digits) < 7 {
+	if len(digits) < 8 { // seven shown of seven would be the number
 		return masked
 	}
 	return digits[:3] + "****" + digits[len(digits)-4:]

@@ -8,6 +8,7 @@ type Request struct {
 	Token   Secret  // of the Authorization header, once a guard has read it
 	Claims  Claims  // of Token, once verified
 	Session Session // of Token, once found alive
+	Actor   string  // name of the admin key, on the admin listener
 }
 
 // RequestKey is the key of *Request in the gin context.

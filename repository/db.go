@@ -33,6 +33,7 @@ type DB struct {
 	words  words
 	write  *gorm.DB
 	read   *gorm.DB
+	begin  *gorm.DB // the pool of write, for transactions
 }
 
 // words are the few phrases in which the two dialects differ. No byte string
@@ -63,10 +64,28 @@ func Open(ctx context.Context, driver, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if db.begin, err = unprepared(ctx, db.write); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// unprepared is the same pool without GORM's cache of statements, which
+// transactions must not share: there whoever prepares a statement waits for a
+// connection, and whoever wants the same statement waits for him, without a
+// deadline, even while holding the last connection. Nothing is lost: database/sql
+// prepares anew in each transaction what was prepared in another.
+func unprepared(ctx context.Context, prepared *gorm.DB) (*gorm.DB, error) {
+	pool, err := prepared.DB()
+	if err != nil {
+		return nil, err
+	}
+	plain := prepared.WithContext(ctx)
+	plain.Statement.ConnPool = pool
+	return plain.Session(&gorm.Session{NewDB: true}), nil
 }
 
 // gormConfig measured: prepared statements without the default transaction

@@ -23,3 +23,18 @@ func (e Events) ByUser(ctx context.Context, userID int64, limit int) ([]model.Ev
 	err := e.DB.reader(ctx).Where("user_id = ?", userID).Order("id DESC").Limit(limit).Find(&events).Error
 	return events, fault("list events", err)
 }
+
+// endKinds are the kinds of events that tell of a session's end.
+var endKinds = []model.Kind{
+	model.EventDisplaced, model.EventRelogin, model.EventLogout, model.EventKick, model.EventBan, model.EventReuse,
+	model.EventExpired, model.EventUserDeleted,
+}
+
+// Ends lists the lines after since that tell of a session's end, with id,
+// session and time alone.
+func (e Events) Ends(ctx context.Context, since model.Time) ([]model.Event, error) {
+	var events []model.Event
+	err := e.DB.reader(ctx).Select("id", "session_id", "at").
+		Where("at > ? AND session_id <> '' AND kind IN ?", since, endKinds).Find(&events).Error
+	return events, fault("read ends", err)
+}

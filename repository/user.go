@@ -64,3 +64,9 @@ func (u Users) Describe(ctx context.Context, user model.User) error {
 		user.NickName, user.RealName, user.AvatarURL, user.ID)
 	return err
 }
+
+// SetBan writes the end of a ban, 0 for none, and its reason.
+func (u Users) SetBan(ctx context.Context, id int64, until model.Time, reason string) error {
+	_, err := u.DB.exec(ctx, "set ban", "UPDATE users SET banned_until = ?, ban_reason = ? WHERE id = ?", until, reason, id)
+	return err
+}

@@ -55,12 +55,13 @@ func (p Public) engine() *gin.Engine {
 	r.POST("/auth/mobile/code", h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
 	r.POST("/auth/mobile/login", timed, h(p.Login.Mobile))
 	r.POST("/app/auth/token/refresh", timed, h(p.Session.Refresh))
-	r.GET("/wx/pc/check-login-status", timed, verified, h(p.Session.Check))
-	r.GET("/wx/pc/check-login-status/:deviceNumber", timed, verified, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status", verified, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status/:deviceNumber", verified, h(p.Session.Check))
 
 	r.POST("/app/auth/logout", timed, verified, h(p.Session.Logout))
 	r.GET("/app/auth/sessions", timed, live, h(p.Session.List))
 	r.DELETE("/app/auth/sessions/:id", timed, live, h(p.Session.Delete))
+	r.GET("/app/auth/events", verified, h(p.Session.Events))
 	r.GET("/app/auth/user", timed, live, h(p.User.Show))
 	r.PATCH("/app/auth/user", timed, live, h(p.User.Change))
 
@@ -82,6 +83,8 @@ func (p Public) page(c *gin.Context) {
 
 // Admin is what the admin listener is made of; it is never on the public one.
 type Admin struct {
+	Admin     controller.Admin
+	Keys      middleware.AdminKeys
 	Health    controller.Health
 	Envelope  *middleware.Envelope
 	Addresses middleware.Addresses
@@ -94,6 +97,14 @@ func (a Admin) Handler() http.Handler {
 	r := newEngine(middleware.Begin(a.Now, a.Addresses), middleware.AccessLog(a.Log, a.Now), a.Envelope.Render)
 	r.GET("/healthz", a.Health.Alive)
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
+
+	h := middleware.Handle
+	users := r.Group("/admin/users", middleware.Deadline(answerTime), a.Keys.Guard)
+	users.GET("", h(a.Admin.Find))
+	users.GET("/:id", h(a.Admin.Show))
+	users.POST("/:id/ban", h(a.Admin.Ban))
+	users.POST("/:id/unban", h(a.Admin.Unban))
+	users.POST("/:id/kick", h(a.Admin.Kick))
 	return r
 }
 

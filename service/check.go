@@ -31,6 +31,9 @@ type CheckResult struct {
 // Errors: model.ErrTokenExpired when the session is alive and the token's own
 // end has come; a displaced or ended session is told before that.
 func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
+	if session, ok := s.Live.session(claims, model.TimeOf(s.Now())); ok && session.DeviceNumber == deviceNumber {
+		return CheckResult{IsLogin: true, State: StateActive}, nil
+	}
 	session, err := s.current(ctx, claims)
 	if err != nil {
 		return CheckResult{}, err
@@ -38,20 +41,19 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 	if session.EndedAt == 0 && claims.Expired(model.TimeOf(s.Now())) {
 		return CheckResult{}, model.ErrTokenExpired
 	}
-	state := StateActive
 	if session.EndedAt == 0 && session.DeviceNumber == "" {
-		state = StateBound
 		if session, err = s.bind(ctx, session, deviceNumber, caller); err != nil {
 			return CheckResult{}, err
 		}
 		if session.DeviceNumber == deviceNumber && session.EndedAt == 0 {
-			return CheckResult{IsLogin: true, State: state}, s.confirm(ctx, session, claims)
+			_, err := s.confirm(ctx, session, claims)
+			return CheckResult{IsLogin: err == nil, State: StateBound}, err
 		}
 	}
 	if session.EndedAt != 0 {
 		return s.notLoggedIn(ctx, session, LoginState(session.EndReason))
 	}
-	if err := s.confirm(ctx, session, claims); err != nil {
+	if session, err = s.confirm(ctx, session, claims); err != nil {
 		return CheckResult{}, err
 	}
 	if session.DeviceNumber != deviceNumber {
@@ -66,7 +68,7 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 
 func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state LoginState) (CheckResult, error) {
 	last, err := s.lastLogin(ctx, session)
-	return CheckResult{LastLoginTime: last, State: state}, err
+	return CheckResult{LastLoginTime: last, State: StateBound}, err
 }
 
 // bind ties the session to the device number unless it has one by now, and
@@ -74,7 +76,7 @@ func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state
 // device the one of the lower epoch ends: the device logged in anew.
 func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller Caller) (model.Session, error) {
 	now := model.TimeOf(s.Now())
-	err := s.Tx.Within(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.Store.LockSlot(ctx, session.UserID, session.ProductGroup); err != nil {
 			return err
 		}

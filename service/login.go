@@ -85,7 +85,7 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 	for {
 		var result LoginResult
 		var banned error
-		err = l.Sessions.Tx.Within(ctx, func(ctx context.Context) error {
+		err = l.Sessions.atomically(ctx, func(ctx context.Context) error {
 			now := model.TimeOf(l.Now())
 			if err := l.Codes.Store.Use(ctx, code.ID, now); err != nil {
 				return err

@@ -35,7 +35,7 @@ func (s *Sessions) Logout(ctx context.Context, raw model.Secret, claims model.Cl
 		return 0, err
 	}
 	ended := 0
-	err = s.Tx.Within(ctx, func(ctx context.Context) error {
+	err = s.atomically(ctx, func(ctx context.Context) error {
 		ended = 0
 		targets := []model.Session{session}
 		if scope != ScopeCurrent {
@@ -82,7 +82,7 @@ func (s *Sessions) Delete(ctx context.Context, owner model.Session, id string, c
 		return 0, err
 	}
 	ended := 0
-	err = s.Tx.Within(ctx, func(ctx context.Context) error {
+	err = s.atomically(ctx, func(ctx context.Context) error {
 		ended, err = s.logOut(ctx, session, caller)
 		return err
 	})

@@ -51,6 +51,8 @@ type UserStore interface {
 	ByID(ctx context.Context, id int64) (model.User, error)
 	// Lock is ByID that keeps other writers waiting until the transaction ends.
 	Lock(ctx context.Context, id int64) (model.User, error)
+	// SetBan writes the end of a ban, 0 for none, and its reason.
+	SetBan(ctx context.Context, id int64, until model.Time, reason string) error
 	// Describe writes nick name, real name and avatar.
 	Describe(ctx context.Context, user model.User) error
 }

@@ -125,6 +125,7 @@ func (s *Sessions) replace(ctx context.Context, seen model.Session, prevGen, gen
 	if err != nil {
 		return IssuedToken{}, err
 	}
+	s.Live.drop(seen.ID)
 	return token, nil
 }
 
@@ -142,13 +143,16 @@ func (s *Sessions) replaceLoudly(ctx context.Context, seen model.Session, prevGe
 // replay ends the session of an old pair, unless the row moved since it was
 // read: then the pair is judged anew.
 func (s *Sessions) replay(ctx context.Context, seen model.Session, claims model.Claims, line model.Event) error {
-	err := s.Tx.Within(ctx, func(ctx context.Context) error {
+	err := s.atomically(ctx, func(ctx context.Context) error {
 		ended, err := s.Store.EndSeen(ctx, seen, model.ReasonReuse, line.At)
 		if err != nil {
 			return err
 		}
 		if !ended {
 			return errRowMoved
+		}
+		if err := willTell(ctx, seen.ID); err != nil {
+			return err
 		}
 		return s.Events.Append(ctx, line)
 	})

@@ -18,6 +18,8 @@ type Sessions struct {
 	Events  EventLog
 	Tokens  *Tokens
 	Catalog Catalog
+	Live    *Live // optional: without it every check reads the database
+	Hub     *Hub  // needed by streams and waits alone
 
 	AccessTTL  time.Duration // for products without their own
 	RefreshTTL time.Duration
@@ -55,6 +57,9 @@ func (s *Sessions) Authenticate(ctx context.Context, raw model.Secret) (model.Se
 	if err != nil {
 		return model.Session{}, err
 	}
+	if session, ok := s.Live.session(claims, model.TimeOf(s.Now())); ok {
+		return session, nil
+	}
 	session, err := s.alive(ctx, claims)
 	if err != nil {
 		return session, err
@@ -62,7 +67,7 @@ func (s *Sessions) Authenticate(ctx context.Context, raw model.Secret) (model.Se
 	if claims.Expired(model.TimeOf(s.Now())) {
 		return session, model.ErrTokenExpired
 	}
-	return session, s.confirm(ctx, session, claims)
+	return s.confirm(ctx, session, claims)
 }
 
 // alive reads the session of verified claims. One that has ended is
@@ -102,7 +107,7 @@ func (s *Sessions) current(ctx context.Context, claims model.Claims) (model.Sess
 		return session, nil
 	}
 	// Ended is final: noted at once, lest a clock set back revive it.
-	err = s.Tx.Within(ctx, func(ctx context.Context) error {
+	err = s.atomically(ctx, func(ctx context.Context) error {
 		_, err := s.end(ctx, session, ending{reason: model.ReasonExpired, actor: actorSystem, at: now})
 		return err
 	})
@@ -117,6 +122,7 @@ type ending struct {
 	reason model.Reason
 	by     string // label of the newer device
 	actor  string // who did it, for the log
+	note   string // an operator's reason, for the log
 	at     model.Time
 	caller Caller
 }
@@ -130,19 +136,29 @@ func (s *Sessions) end(ctx context.Context, session model.Session, how ending) (
 	}
 	line := event(endKind(how.reason), session, how.at, how.caller)
 	line.Actor = how.actor
-	if how.by != "" {
+	switch {
+	case how.by != "":
 		line.Detail = detail("by", how.by)
+	case how.note != "":
+		line.Detail = detail("reason", how.note)
+	}
+	if err := willTell(ctx, session.ID); err != nil {
+		return false, err
 	}
 	return true, s.Events.Append(ctx, line)
 }
 
 // confirm notes that the current access token was seen in use: from now on the
-// one before is a replay outside the grace.
-func (s *Sessions) confirm(ctx context.Context, session model.Session, claims model.Claims) error {
-	if session.Confirmed || claims.Gen != session.Gen {
-		return nil
+// one before is a replay outside the grace. The live session is remembered.
+func (s *Sessions) confirm(ctx context.Context, session model.Session, claims model.Claims) (model.Session, error) {
+	if !session.Confirmed && claims.Gen == session.Gen {
+		if err := s.Store.Confirm(ctx, session.ID, claims.Gen, model.TimeOf(s.Now())); err != nil {
+			return session, err
+		}
+		session.Confirmed = true
 	}
-	return s.Store.Confirm(ctx, session.ID, claims.Gen, model.TimeOf(s.Now()))
+	s.Live.keep(session)
+	return session, nil
 }
 
 // endedFailure is the refusal of a session that has ended.

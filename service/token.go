@@ -55,6 +55,7 @@ type Tokens struct {
 	Issuer   string
 	Audience []string // aud of new tokens; a token is ours if it names one of them
 	Now      func() time.Time
+	Seen     *TokenCache // optional
 }
 
 // tokenClaims is the payload as it is signed. aud always is an array, also of
@@ -110,10 +111,17 @@ func (t Tokens) Sign(claims model.Claims) (string, error) {
 // Whether the token has expired is the caller's to ask: model.Claims.Expired.
 // Every error is model.ErrToken; its cause never holds any part of the token.
 func (t Tokens) Verify(raw string) (model.Claims, error) {
+	// The generation is read first: a key removed meanwhile makes what is kept
+	// worthless, never the reverse.
+	generation, now := t.Keys.Generation(), model.TimeOf(t.Now())
+	if claims, ok := t.Seen.find(raw, generation, now); ok {
+		return claims, nil
+	}
 	claims, err := t.verify(raw)
 	if err != nil {
 		return model.Claims{}, model.ErrToken.Wrap(err)
 	}
+	t.Seen.keep(raw, generation, claims, now)
 	return claims, nil
 }
 

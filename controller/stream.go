@@ -1,0 +1,123 @@
+package controller
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// The stream's own times. The write deadline is renewed with every write,
+// because the server's is for answers that end.
+const (
+	heartbeatEvery = 15 * time.Second
+	streamWrite    = 10 * time.Second
+	retryHint      = "retry: 3000\n\n"
+	maxWait        = 30 // seconds that a check may be held
+)
+
+// waitOf is the parameter "wait": whole seconds up to maxWait, 0 without it.
+func waitOf(c *gin.Context) (time.Duration, error) {
+	text, given, err := queryValue(c, "wait")
+	if err != nil || !given {
+		return 0, err
+	}
+	seconds, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || seconds > maxWait || len(text) > 2 {
+		return 0, model.Malformed1("wait", model.ReasonRange)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// Events is GET /app/auth/events: server-sent events that tell of the session's
+// end, at once, and then close. What the client missed while away it hears when
+// it connects.
+func (h Session) Events(c *gin.Context) (any, error) {
+	stream, err := h.Sessions.Follow(c.Request.Context(), requestOf(c).Claims)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Leave()
+	w := streamWriter{c: c, control: http.NewResponseController(c.Writer), now: h.Now}
+	header := c.Writer.Header()
+	header.Set("Content-Type", "text/event-stream; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Accel-Buffering", "no") // a proxy that buffers tells late
+	c.Writer.WriteHeader(http.StatusOK)
+	if w.send(retryHint) {
+		h.follow(c, stream, w)
+	}
+	return nil, nil
+}
+
+// follow writes until the session ends, the token expires, the client leaves or
+// the process stops. The state is read once the stream is open, for nobody tells
+// of an end before that.
+func (h Session) follow(c *gin.Context, stream service.Stream, w streamWriter) {
+	if h.tellEnd(c, stream, w) {
+		return
+	}
+	heartbeat := time.NewTicker(heartbeatEvery)
+	defer heartbeat.Stop()
+	expiry := time.NewTimer(stream.Expiry)
+	defer expiry.Stop()
+	for {
+		select {
+		case <-heartbeat.C:
+			if !w.send(": heartbeat\n\n") {
+				return
+			}
+		case <-stream.Ended:
+			h.tellEnd(c, stream, w)
+			return
+		case <-expiry.C:
+			h.tellEnd(c, stream, w)
+			return
+		case <-stream.Stopped:
+			return
+		case <-c.Request.Context().Done():
+			return
+		}
+	}
+}
+
+// tellEnd sends the event if the session has ended, and reports whether the
+// stream is over. A state that can't be read ends it too: the client comes
+// again and hears then.
+func (h Session) tellEnd(c *gin.Context, stream service.Stream, w streamWriter) bool {
+	ended, err := stream.State(c.Request.Context())
+	if err != nil {
+		return true
+	}
+	if ended == nil {
+		return false
+	}
+	data, err := json.Marshal(ended)
+	if err == nil {
+		w.send("event: session.ended\ndata: " + string(data) + "\n\n")
+	}
+	return true
+}
+
+// streamWriter writes with a deadline each: who does not read is dropped, and
+// delays nobody.
+type streamWriter struct {
+	c       *gin.Context
+	control *http.ResponseController
+	now     func() time.Time
+}
+
+func (w streamWriter) send(text string) bool {
+	if err := w.control.SetWriteDeadline(w.now().Add(streamWrite)); err != nil {
+		return false
+	}
+	if _, err := w.c.Writer.WriteString(text); err != nil {
+		return false
+	}
+	return w.control.Flush() == nil
+}

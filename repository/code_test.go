@@ -1,0 +1,292 @@
+package repository_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+func insertCodes(t *testing.T, db *repository.DB, codes ...model.Code) {
+	t.Helper()
+	for _, code := range codes {
+		must(t, repository.Codes{DB: db}.Insert(t.Context(), code))
+	}
+}
+
+// onlyCode reads the number's single code back.
+func onlyCode(t *testing.T, db *repository.DB, number byte) model.Code {
+	t.Helper()
+	codes, err := repository.Codes{DB: db}.Recent(t.Context(), key(number), 0)
+	if err != nil || len(codes) != 1 {
+		t.Fatalf("%d codes, error %v; want one", len(codes), err)
+	}
+	return codes[0]
+}
+
+func TestCodesRecent(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		first, second, third := aCode(1, 'a', 10, t0), aCode(2, 'a', 11, t0), aCode(3, 'a', 12, t0)
+		second.CompanyType, second.Purpose = 0, model.PurposeChange
+		third.ExpiresAt = t0
+		foreign := aCode(4, 'b', 10, t0)
+		insertCodes(t, db, second, first, foreign, third) // order of insertion does not matter
+		tests := []struct {
+			name  string
+			since model.Time
+			want  []model.Code
+		}{
+			{"all companies and purposes, newest first", t0 - 1, []model.Code{third, second, first}},
+			{"an end at since is not after it", t0, []model.Code{second, first}},
+			{"the last millisecond", t0.Add(5*time.Minute) - 1, []model.Code{second, first}},
+			{"none", t0.Add(5 * time.Minute), nil},
+		}
+		for _, tt := range tests {
+			got, err := store.Recent(t.Context(), key('a'), tt.since)
+			must(t, err)
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s:\n%s", tt.name, diff)
+			}
+		}
+		if got, err := store.Recent(t.Context(), key('A'), 0); err != nil || len(got) != 0 {
+			t.Errorf("an unknown number has %d codes, error %v", len(got), err)
+		}
+	})
+}
+
+func TestCodesRecentIsBounded(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		must(t, db.Within(t.Context(), func(ctx context.Context) error {
+			for i := range int64(510) {
+				if err := (repository.Codes{DB: db}).Insert(ctx, aCode(i+1, 'a', i, t0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		codes, err := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0)
+		if err != nil || len(codes) != 500 || codes[0].Seq != 509 {
+			t.Errorf("%d codes, error %v; want the newest 500", len(codes), err)
+		}
+	})
+}
+
+func TestCodesNthSent(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		other := aCode(4, 'd', 1, t0+3000)
+		other.IPKey = "192.0.2.10"
+		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0+2000), aCode(3, 'c', 1, t0+1000), other)
+		tests := []struct {
+			name  string
+			ipKey string
+			since model.Time
+			n     int
+			want  model.Time
+		}{
+			{"newest of an address", "192.0.2.1", 0, 1, t0 + 2000},
+			{"third of an address", "192.0.2.1", 0, 3, t0},
+			{"fewer than asked for", "192.0.2.1", 0, 4, 0},
+			{"since leaves its own moment out", "192.0.2.1", t0, 3, 0},
+			{"since leaves later ones in", "192.0.2.1", t0, 2, t0 + 1000},
+			{"an address is no prefix", "192.0.2.10", 0, 1, t0 + 3000},
+			{"and no pattern", "192.0.2.%", 0, 1, 0},
+			{"from anywhere", "", 0, 1, t0 + 3000},
+			{"from anywhere, the last", "", 0, 4, t0},
+			{"from anywhere, too few", "", 0, 5, 0},
+		}
+		for _, tt := range tests {
+			got, err := repository.Codes{DB: db}.NthSent(t.Context(), tt.ipKey, tt.since, tt.n)
+			if err != nil || got != tt.want {
+				t.Errorf("%s: got %d, error %v; want %d", tt.name, got, err, tt.want)
+			}
+		}
+	})
+}
+
+func TestCodesInsertRefusesDoubles(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		insertCodes(t, db, aCode(1, 'a', 7, t0))
+		for what, double := range map[string]model.Code{
+			"id":                  aCode(1, 'b', 7, t0),
+			"order of the number": aCode(2, 'a', 7, t0),
+		} {
+			err := repository.Codes{DB: db}.Insert(t.Context(), double)
+			if !errors.Is(err, model.ErrUnavailable) {
+				t.Errorf("a second %s: error %v", what, err)
+			}
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM codes"); n != 1 {
+			t.Errorf("%d rows, want 1", n)
+		}
+	})
+}
+
+func TestCodesSettle(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		tests := []struct {
+			delivery model.Delivery
+			dead     model.Time
+		}{
+			{model.DeliveryAccepted, 0},
+			{model.DeliveryUnknown, 0},
+			{model.DeliveryRefused, t0 + 9},
+		}
+		for i, tt := range tests {
+			number := byte('a' + i)
+			insertCodes(t, db, aCode(int64(i+1), number, 1, t0))
+			must(t, repository.Codes{DB: db}.Settle(t.Context(), int64(i+1), tt.delivery, t0+9))
+			if got := onlyCode(t, db, number); got.Delivery != tt.delivery || got.DeadAt != tt.dead {
+				t.Errorf("delivery %d: %d, dead at %d", tt.delivery, got.Delivery, got.DeadAt)
+			}
+		}
+	})
+}
+
+func TestCodesCountAttempt(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0))
+		for _, err := range raceErrors(48, func(i int) error { return store.CountAttempt(t.Context(), int64(i%3)) }) {
+			must(t, err)
+		}
+		if a, b := onlyCode(t, db, 'a').Attempts, onlyCode(t, db, 'b').Attempts; a != 16 || b != 16 {
+			t.Errorf("counted %d and %d attempts, want 16 each and none lost", a, b)
+		}
+		must(t, store.CountAttempt(t.Context(), 99)) // a row gone by retention
+	})
+}
+
+func TestCodesUse(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		used, dead := aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0)
+		used.UsedAt, dead.DeadAt = t0, t0
+		insertCodes(t, db, used, dead, aCode(3, 'c', 1, t0))
+		tests := []struct {
+			name string
+			id   int64
+			want *model.Failure
+		}{
+			{"used before", 1, model.ErrCode},
+			{"refused by the provider", 2, model.ErrCode},
+			{"unknown", 9, model.ErrCode},
+			{"fresh", 3, nil},
+			{"a second time", 3, model.ErrCode},
+		}
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) { wantError(t, store.Use(t.Context(), tt.id, t0+5), tt.want) })
+		}
+		if got := onlyCode(t, db, 'c').UsedAt; got != t0+5 {
+			t.Errorf("used at %d, want %d", got, t0+5)
+		}
+	})
+}
+
+func TestCodesUseHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		for round := range int64(4) {
+			insertCodes(t, db, aCode(round+1, byte(round), 1, t0))
+			alone := raceErrors(32, func(int) error { return store.Use(t.Context(), round+1, t0) })
+			wantOne(t, alone, model.ErrCode)
+			insertCodes(t, db, aCode(round+101, byte(round), 2, t0))
+			within := raceErrors(32, func(int) error {
+				return db.Within(t.Context(), func(ctx context.Context) error { return store.Use(ctx, round+101, t0) })
+			})
+			wantOne(t, within, model.ErrCode)
+		}
+	})
+}
+
+// TestCodesUseComesBack: a redemption that is rolled back leaves the code as it was.
+func TestCodesUseComesBack(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		insertCodes(t, db, aCode(1, 'a', 1, t0))
+		err := db.Within(t.Context(), refuse(func(ctx context.Context) error { return store.Use(ctx, 1, t0) }))
+		if !errors.Is(err, errTest) {
+			t.Fatal(err)
+		}
+		must(t, store.Use(t.Context(), 1, t0))
+	})
+}
+
+func TestCodesGateLetsOneThrough(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		gate := slices.Concat([]byte("number|"), key(0)) // zero bytes count too
+		var inside, passes, most atomic.Int32
+		for _, err := range raceErrors(32, func(int) error {
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				if err := store.Gate(ctx, gate, t0); err != nil {
+					return err
+				}
+				most.Store(max(most.Load(), inside.Add(1)))
+				defer inside.Add(-1)
+				passes.Add(1)
+				_, err := store.Recent(ctx, key(0), 0)
+				return err
+			})
+		}) {
+			must(t, err)
+		}
+		if most.Load() != 1 || passes.Load() < 32 {
+			t.Errorf("%d were inside at once, %d passed", most.Load(), passes.Load())
+		}
+		if n := count(t, db, "SELECT passes FROM gates"); n != 32 {
+			t.Errorf("%d passes are noted, want 32", n)
+		}
+	})
+}
+
+// TestCodesGateCountsWhatOthersInserted: whoever passes sees all that those
+// before did, whatever was read before the gate.
+func TestCodesGateCountsWhatOthersInserted(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		store := repository.Codes{DB: db}
+		errs := raceErrors(32, func(i int) error {
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				if _, err := store.NthSent(ctx, "192.0.2.1", 0, 1); err != nil {
+					return err
+				}
+				if err := store.Gate(ctx, key('g'), t0); err != nil {
+					return err
+				}
+				codes, err := store.Recent(ctx, key('a'), 0)
+				if err != nil {
+					return err
+				}
+				if len(codes) > 0 {
+					return model.ErrCooldown
+				}
+				return store.Insert(ctx, aCode(int64(i+1), 'a', int64(i), t0))
+			})
+		})
+		wantOne(t, errs, model.ErrCooldown)
+	})
+}
+
+// TestCodesGateNames: names are bytes, so that no two are taken for one.
+func TestCodesGateNames(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		names := []string{"a", "A", "a ", "ａ", "á", "a\x00", "\xff\xfe", "address|", "address|2001:db8::/64"}
+		for range 2 {
+			for _, gate := range names {
+				must(t, repository.Codes{DB: db}.Gate(t.Context(), []byte(gate), t0))
+			}
+		}
+		if n := count(t, db, "SELECT COUNT(*) FROM gates WHERE passes = 2"); n != int64(len(names)) {
+			t.Errorf("%d gates of two passes, want %d", n, len(names))
+		}
+	})
+}

@@ -1,0 +1,286 @@
+package repository_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+func insertSessions(t *testing.T, db *repository.DB, sessions ...model.Session) {
+	t.Helper()
+	for _, s := range sessions {
+		must(t, repository.Sessions{DB: db}.Insert(t.Context(), s))
+	}
+}
+
+func sessionByID(t *testing.T, db *repository.DB, id string) model.Session {
+	t.Helper()
+	s, err := repository.Sessions{DB: db}.ByID(t.Context(), id)
+	must(t, err)
+	return s
+}
+
+func TestSessionsInsertKeepsEveryField(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		plain := aSession(1, 7, 0)
+		full := aSession(2, 7, 1)
+		full.DeviceNumber, full.PrevGen, full.Confirmed = "设备 １１ \U0001F4F1", 4, true
+		ended := aSession(3, 7, 0)
+		ended.ActiveSlot, ended.EndedAt, ended.EndReason, ended.EndedBy = nil, t0, model.ReasonLoggedOut, "新手机"
+		for _, want := range []model.Session{plain, full, ended} {
+			insertSessions(t, db, want)
+			if diff := cmp.Diff(want, sessionByID(t, db, want.ID)); diff != "" {
+				t.Errorf("session %s differs:\n%s", want.ID, diff)
+			}
+		}
+	})
+}
+
+// TestSessionsOnePlaceOneSession: the database itself refuses a second winner.
+func TestSessionsOnePlaceOneSession(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		insertSessions(t, db, aSession(1, 7, 0))
+		err := sessions.Insert(t.Context(), aSession(2, 7, 0))
+		if !errors.Is(err, model.ErrUnavailable) {
+			t.Errorf("a second session in one place: error %v", err)
+		}
+		_, err = pool(db).ExecContext(t.Context(), `INSERT INTO sessions SELECT '`+name(3)+`', user_id, company_type, product_type, product_group,
+epoch + 1, active_slot, device_number, device_name, ip, source, login_at, last_seen_at, refresh_hash, gen, prev_gen, cur_jti, cur_iat,
+cur_exp, max_exp, minted_at, confirmed, idle_until, ends_at, ended_at, end_reason, ended_by FROM sessions WHERE id = '`+name(1)+`'`)
+		if err == nil {
+			t.Error("SQL inserted a second active session in one place")
+		}
+		_, err = pool(db).ExecContext(t.Context(), "UPDATE sessions SET active_slot = 0 WHERE id = '"+name(1)+"'")
+		must(t, err)
+		otherGroup := aSession(4, 7, 0)
+		otherGroup.ProductGroup = "pc"
+		insertSessions(t, db, otherGroup, aSession(5, 8, 0), aSession(6, 7, 1)) // another group, user, place
+		for n := 1; n <= 2; n++ {                                               // any number of ended ones share no place
+			ended, err := sessions.End(t.Context(), name(n), model.ReasonDisplaced, "", t0)
+			if err != nil || ended != (n == 1) {
+				t.Errorf("session %d: ended %v, error %v", n, ended, err)
+			}
+			insertSessions(t, db, aSession(10+n, 7, int32(n+1)))
+		}
+		insertSessions(t, db, aSession(20, 7, 0)) // the place is free again
+		for n := range 2 {
+			if ended, err := sessions.End(t.Context(), name(11+n), model.ReasonDisplaced, "", t0); err != nil || !ended {
+				t.Errorf("ended %v, error %v", ended, err)
+			}
+		}
+		revived := "UPDATE sessions SET active_slot = 0 WHERE id = '" + name(1) + "'"
+		if _, err := pool(db).ExecContext(t.Context(), revived); err == nil {
+			t.Error("SQL revived a session in a place that is taken")
+		}
+	})
+}
+
+func TestSessionsInsertHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		errs := raceErrors(32, func(i int) error {
+			return repository.Sessions{DB: db}.Insert(t.Context(), aSession(i, 7, 0))
+		})
+		wantOne(t, errs, model.ErrUnavailable)
+	})
+}
+
+func TestSessionsAdvance(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		tests := []struct {
+			name string
+			in   model.Slot
+			want model.Slot
+		}{
+			{"the first login", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)},
+				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: name(1)}},
+			{"a later one", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0 + 5, SessionID: name(2)},
+				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 2, LoginAt: t0 + 5, SessionID: name(2)}},
+			{"the clock was set back", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0 - 1e6, SessionID: name(3)},
+				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 3, LoginAt: t0 + 5, SessionID: name(3)}},
+			{"another group", model.Slot{UserID: 1, ProductGroup: "pc", LoginAt: t0, SessionID: name(4)},
+				model.Slot{UserID: 1, ProductGroup: "pc", Epoch: 1, LoginAt: t0, SessionID: name(4)}},
+			{"a group is bytes", model.Slot{UserID: 1, ProductGroup: "APP", LoginAt: t0, SessionID: name(5)},
+				model.Slot{UserID: 1, ProductGroup: "APP", Epoch: 1, LoginAt: t0, SessionID: name(5)}},
+			{"another user", model.Slot{UserID: 2, ProductGroup: "app", LoginAt: t0, SessionID: name(6)},
+				model.Slot{UserID: 2, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: name(6)}},
+		}
+		for _, tt := range tests {
+			var got model.Slot
+			must(t, db.Within(t.Context(), func(ctx context.Context) (err error) {
+				got, err = sessions.Advance(ctx, tt.in)
+				return err
+			}))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s:\n%s", tt.name, diff)
+			}
+			if again, err := sessions.Slot(t.Context(), tt.in.UserID, tt.in.ProductGroup); err != nil || again != got {
+				t.Errorf("%s: read again it is %+v, error %v", tt.name, again, err)
+			}
+		}
+		_, err := sessions.Slot(t.Context(), 3, "app")
+		wantError(t, err, model.ErrNotFound)
+		_, err = sessions.Slot(t.Context(), 1, "")
+		wantError(t, err, model.ErrNotFound)
+	})
+}
+
+// TestSessionsAdvanceHasNoGap: racing logins get the epochs 1 to N, each one
+// while it holds the slot.
+func TestSessionsAdvanceHasNoGap(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		const n = 48
+		epochs := make([]int64, n)
+		for _, err := range raceErrors(n, func(i int) error {
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				slot, err := repository.Sessions{DB: db}.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(i)})
+				epochs[i] = slot.Epoch
+				if err == nil && slot.SessionID != name(i) {
+					return errors.New("another login wrote the slot")
+				}
+				return err
+			})
+		}) {
+			must(t, err)
+		}
+		seen := map[int64]bool{}
+		for _, epoch := range epochs {
+			if epoch < 1 || epoch > n || seen[epoch] {
+				t.Fatalf("epochs are %v", epochs)
+			}
+			seen[epoch] = true
+		}
+	})
+}
+
+func TestSessionsRolledBackAdvanceLeavesNoGap(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		advance := func(ctx context.Context) error {
+			_, err := repository.Sessions{DB: db}.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)})
+			return err
+		}
+		must(t, db.Within(t.Context(), advance))
+		if err := db.Within(t.Context(), refuse(advance)); !errors.Is(err, errTest) {
+			t.Fatal(err)
+		}
+		must(t, db.Within(t.Context(), advance))
+		if epoch := count(t, db, "SELECT epoch FROM slots"); epoch != 2 {
+			t.Errorf("epoch is %d, want 2", epoch)
+		}
+	})
+}
+
+func TestSessionsLists(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		pc := aSession(4, 7, 0)
+		pc.ProductGroup = "pc"
+		insertSessions(t, db, aSession(3, 7, 0), pc, aSession(1, 7, 1), aSession(2, 7, 2), aSession(5, 8, 0))
+		for n := 100; n < 105; n++ { // ended ones, two at one moment
+			insertSessions(t, db, aSession(n, 7, int32(n)))
+			_, err := sessions.End(t.Context(), name(n), model.ReasonLoggedOut, "", t0+model.Time(min(n, 103)))
+			must(t, err)
+		}
+		active := func(group string) (ids []string) {
+			list, err := sessions.Active(t.Context(), 7, group)
+			must(t, err)
+			for _, s := range list {
+				ids = append(ids, s.ID)
+			}
+			return ids
+		}
+		for group, want := range map[string][]string{
+			"app": {name(1), name(2), name(3)}, "pc": {name(4)}, "APP": nil, "app ": nil,
+			"": {name(1), name(2), name(3), name(4)},
+		} {
+			if diff := cmp.Diff(want, active(group), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("active in group %q:\n%s", group, diff)
+			}
+		}
+		ended, err := sessions.Ended(t.Context(), 7, 3)
+		must(t, err)
+		if len(ended) != 3 || ended[2].ID != name(102) || ended[0].EndedAt < ended[1].EndedAt {
+			t.Errorf("the newest three ended are %+v", ended)
+		}
+		if list, err := sessions.Ended(t.Context(), 8, 3); err != nil || len(list) != 0 {
+			t.Errorf("a user without ended ones has %d, error %v", len(list), err)
+		}
+	})
+}
+
+func TestSessionsEnd(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		want := aSession(1, 7, 0)
+		insertSessions(t, db, want, aSession(2, 7, 1))
+		ended, err := sessions.End(t.Context(), want.ID, model.ReasonDisplaced, "新手机", t0+9)
+		if err != nil || !ended {
+			t.Fatalf("ended %v, error %v", ended, err)
+		}
+		want.ActiveSlot, want.EndedAt, want.EndReason, want.EndedBy = nil, t0+9, model.ReasonDisplaced, "新手机"
+		if ended, err = sessions.End(t.Context(), want.ID, model.ReasonKicked, "operator", t0+99); err != nil || ended {
+			t.Errorf("ended twice: %v, error %v", ended, err)
+		}
+		if diff := cmp.Diff(want, sessionByID(t, db, want.ID)); diff != "" {
+			t.Errorf("the first reason does not stay:\n%s", diff)
+		}
+		for _, id := range []string{"", name(9), "SESSION"} {
+			if ended, err := sessions.End(t.Context(), id, model.ReasonKicked, "", t0); err != nil || ended {
+				t.Errorf("unknown %q: ended %v, error %v", id, ended, err)
+			}
+		}
+		if s := sessionByID(t, db, name(2)); s.EndedAt != 0 {
+			t.Error("another session ended too")
+		}
+	})
+}
+
+func TestSessionsEndHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		insertSessions(t, db, aSession(1, 7, 0))
+		reasons := []model.Reason{model.ReasonDisplaced, model.ReasonKicked, model.ReasonLoggedOut, model.ReasonExpired}
+		won := make([]model.Reason, 32)
+		for _, err := range raceErrors(len(won), func(i int) error {
+			reason := reasons[i%len(reasons)]
+			ended, err := repository.Sessions{DB: db}.End(t.Context(), name(1), reason, "", t0)
+			if ended {
+				won[i] = reason
+			}
+			return err
+		}) {
+			must(t, err)
+		}
+		stays := sessionByID(t, db, name(1)).EndReason
+		winners := 0
+		for _, reason := range won {
+			if reason == "" {
+				continue
+			}
+			winners++
+			if reason != stays {
+				t.Errorf("%s won, but %s stays", reason, stays)
+			}
+		}
+		if winners != 1 {
+			t.Errorf("%d calls ended one session", winners)
+		}
+	})
+}
+
+func TestSessionsByIDIsBytes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		insertSessions(t, db, aSession(1, 7, 0))
+		for _, id := range []string{"", "session0000000000000000001", name(1) + " ", name(1) + "\x00", name(1)[:25], "ＳESSION0000000000000000001", "%", "' OR 1=1 --"} {
+			_, err := repository.Sessions{DB: db}.ByID(t.Context(), id)
+			wantError(t, err, model.ErrNotFound)
+		}
+	})
+}

@@ -1,0 +1,274 @@
+package repository_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+// rotated is the session as a rotation n leaves it.
+func rotated(seen model.Session, n int) model.Session {
+	next := seen
+	next.PrevGen, next.Gen = seen.Gen, seen.Gen+1
+	next.CurJTI, next.CurIat, next.CurExp = name(5000+n), t0.Second()+1000, t0.Second()+950000
+	next.MaxExp, next.MintedAt, next.Confirmed = next.CurExp, t0+1234, false
+	next.IdleUntil, next.LastSeenAt = seen.IdleUntil+1234, t0+1234
+	return next
+}
+
+func TestSessionsRotate(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		first := aSession(1, 7, 0)
+		insertSessions(t, db, first, aSession(2, 7, 1))
+		second := rotated(first, 1)
+		must(t, sessions.Rotate(t.Context(), first, second))
+		if diff := cmp.Diff(second, sessionByID(t, db, first.ID)); diff != "" {
+			t.Errorf("the row differs:\n%s", diff)
+		}
+		must(t, sessions.Confirm(t.Context(), first.ID, second.Gen, t0))
+		confirmed := second
+		confirmed.Confirmed = true
+		ended := aSession(2, 7, 1)
+		_, err := sessions.End(t.Context(), ended.ID, model.ReasonKicked, "", t0)
+		must(t, err)
+		older, unknown := confirmed, aSession(9, 7, 0)
+		older.Gen--
+		for what, seen := range map[string]model.Session{
+			"the generation moved": older, "the confirmation moved": second, "the session ended": ended, "no such session": unknown,
+		} {
+			before := sessionByID(t, db, first.ID)
+			wantError(t, sessions.Rotate(t.Context(), seen, rotated(seen, 2)), model.ErrStalePair)
+			if diff := cmp.Diff(before, sessionByID(t, db, first.ID)); diff != "" {
+				t.Errorf("%s, and yet the row changed:\n%s", what, diff)
+			}
+		}
+		must(t, sessions.Rotate(t.Context(), confirmed, rotated(confirmed, 3)))
+		if s := sessionByID(t, db, first.ID); s.Confirmed || s.Gen != 3 {
+			t.Errorf("after the second rotation: %+v", s)
+		}
+	})
+}
+
+func TestSessionsRotateHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		first := aSession(1, 7, 0)
+		insertSessions(t, db, first)
+		errs := raceErrors(32, func(i int) error {
+			next := rotated(first, i)
+			if i%2 == 0 {
+				return repository.Sessions{DB: db}.Rotate(t.Context(), first, next)
+			}
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				return repository.Sessions{DB: db}.Rotate(ctx, first, next)
+			})
+		})
+		wantOne(t, errs, model.ErrStalePair)
+		kept := sessionByID(t, db, first.ID)
+		for i, err := range errs {
+			if err == nil && kept.CurJTI != name(5000+i) {
+				t.Errorf("caller %d won, but the row has the token %s", i, kept.CurJTI)
+			}
+		}
+	})
+}
+
+func TestSessionsConfirm(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		first := aSession(1, 7, 0)
+		insertSessions(t, db, first)
+		for _, gen := range []int64{0, 2, -1} { // not the current generation: too late, or ahead
+			must(t, sessions.Confirm(t.Context(), first.ID, gen, t0+5))
+			if diff := cmp.Diff(first, sessionByID(t, db, first.ID)); diff != "" {
+				t.Errorf("generation %d changed the row:\n%s", gen, diff)
+			}
+		}
+		must(t, sessions.Confirm(t.Context(), first.ID, 1, t0+5))
+		want := first
+		want.Confirmed, want.LastSeenAt = true, t0+5
+		must(t, sessions.Confirm(t.Context(), first.ID, 1, t0+99)) // the second changes nothing
+		if diff := cmp.Diff(want, sessionByID(t, db, first.ID)); diff != "" {
+			t.Errorf("the row differs:\n%s", diff)
+		}
+		ended := aSession(2, 7, 1)
+		insertSessions(t, db, ended)
+		_, err := sessions.End(t.Context(), ended.ID, model.ReasonKicked, "", t0)
+		must(t, err)
+		must(t, sessions.Confirm(t.Context(), ended.ID, 1, t0+5))
+		if s := sessionByID(t, db, ended.ID); s.Confirmed {
+			t.Error("the token of an ended session was confirmed")
+		}
+	})
+}
+
+func TestSessionsEndSeen(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		seen := aSession(1, 7, 0)
+		insertSessions(t, db, seen)
+		older, confirmed := seen, seen
+		older.Gen--
+		confirmed.Confirmed = true
+		tests := []struct {
+			name string
+			seen model.Session
+			want bool
+		}{
+			{"the generation moved", older, false},
+			{"the confirmation moved", confirmed, false},
+			{"no such session", aSession(9, 7, 0), false},
+			{"as it was read", seen, true},
+			{"ended already", seen, false},
+		}
+		for _, tt := range tests {
+			ended, err := sessions.EndSeen(t.Context(), tt.seen, model.ReasonReuse, t0+9)
+			if err != nil || ended != tt.want {
+				t.Errorf("%s: ended %v, error %v", tt.name, ended, err)
+			}
+		}
+		if s := sessionByID(t, db, seen.ID); s.EndReason != model.ReasonReuse || s.EndedAt != t0+9 || s.ActiveSlot != nil {
+			t.Errorf("the row is %+v", s)
+		}
+	})
+}
+
+func TestSessionsBind(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		insertSessions(t, db, aSession(1, 7, 0), aSession(2, 7, 1))
+		for _, step := range []struct {
+			number string
+			want   bool
+		}{{"Dev-1", true}, {"Dev-1", false}, {"Dev-2", false}, {"", false}} {
+			bound, err := sessions.Bind(t.Context(), name(1), step.number)
+			if err != nil || bound != step.want {
+				t.Errorf("%q: bound %v, error %v", step.number, bound, err)
+			}
+		}
+		if s := sessionByID(t, db, name(1)); s.DeviceNumber != "Dev-1" {
+			t.Errorf("the first number did not stay: %q", s.DeviceNumber)
+		}
+		_, err := sessions.End(t.Context(), name(2), model.ReasonKicked, "", t0)
+		must(t, err)
+		for _, id := range []string{name(2), name(9), ""} { // ended, unknown
+			if bound, err := sessions.Bind(t.Context(), id, "Dev-3"); err != nil || bound {
+				t.Errorf("%q: bound %v, error %v", id, bound, err)
+			}
+		}
+	})
+}
+
+// deviceNumbers are those that a careless collation takes for one (security V11).
+var deviceNumbers = []string{
+	"abc1", "ABC1", "abc1 ", " abc1", "abc１", "abc١", "àbc1", "a\u0300bc1", "abc1\u200b", "ab\u00adc1", "ß", "ss", "ſs",
+	"é", "e\u0301", "K", "\u212a", "0", "00", "1e0", "１", " ", "%", "_", "\\",
+}
+
+// TestDeviceNumbersAreBytes: every number stays itself on the way through the
+// storage, and SQL finds each alone.
+func TestDeviceNumbersAreBytes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		for i, number := range deviceNumbers {
+			insertSessions(t, db, aSession(i, 7, int32(i)))
+			if bound, err := sessions.Bind(t.Context(), name(i), number); err != nil || !bound {
+				t.Errorf("%q: bound %v, error %v", number, bound, err)
+			}
+		}
+		for i, number := range deviceNumbers {
+			if got := sessionByID(t, db, name(i)).DeviceNumber; got != number {
+				t.Errorf("%q came back as %q", number, got)
+			}
+			if n := count(t, db, "SELECT COUNT(*) FROM sessions WHERE device_number = ?", number); n != 1 {
+				t.Errorf("%q equals %d numbers in SQL", number, n)
+			}
+		}
+	})
+}
+
+func TestSessionsBindHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		insertSessions(t, db, aSession(1, 7, 0))
+		var winner atomic.Int32
+		errs := raceErrors(48, func(i int) error {
+			bound, err := repository.Sessions{DB: db}.Bind(t.Context(), name(1), name(i))
+			if err == nil && !bound {
+				return model.ErrNotFound
+			}
+			winner.Store(int32(i))
+			return err
+		})
+		wantOne(t, errs, model.ErrNotFound)
+		if got := sessionByID(t, db, name(1)).DeviceNumber; got != name(int(winner.Load())) {
+			t.Errorf("bound to %s, but %d won", got, winner.Load())
+		}
+	})
+}
+
+// TestSessionsRefreshAgainstEnd: a rotation and an end of one row race; whoever
+// comes second sees it, and the row never is both.
+func TestSessionsRefreshAgainstEnd(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		for n := range 24 {
+			first := aSession(n, int64(n+1), 0)
+			insertSessions(t, db, first)
+			errs := raceErrors(2, func(i int) error {
+				if i == 0 {
+					return sessions.Rotate(t.Context(), first, rotated(first, n))
+				}
+				ended, err := sessions.End(t.Context(), first.ID, model.ReasonKicked, "", t0)
+				if err == nil && !ended {
+					return errors.New("the end was lost")
+				}
+				return err
+			})
+			must(t, errs[1])
+			s := sessionByID(t, db, first.ID)
+			if s.EndedAt == 0 || (errs[0] == nil) != (s.Gen == 2) {
+				t.Errorf("the rotation answered %v, the row is %+v", errs[0], s)
+			}
+		}
+	})
+}
+
+func TestSessionsLockSlot(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		advance := func(ctx context.Context) error {
+			_, err := sessions.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)})
+			return err
+		}
+		must(t, db.Within(t.Context(), advance))
+		var inside, most atomic.Int32
+		for _, err := range raceErrors(24, func(i int) error {
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				lock := func(ctx context.Context) error { return sessions.LockSlot(ctx, 1, "app") }
+				if i%3 == 0 {
+					lock = advance
+				}
+				if err := lock(ctx); err != nil {
+					return err
+				}
+				most.Store(max(most.Load(), inside.Add(1)))
+				defer inside.Add(-1)
+				_, err := sessions.Slot(ctx, 1, "app")
+				return err
+			})
+		}) {
+			must(t, err)
+		}
+		if most.Load() != 1 {
+			t.Errorf("%d transactions held one slot", most.Load())
+		}
+		must(t, db.Within(t.Context(), func(ctx context.Context) error { return sessions.LockSlot(ctx, 99, "app") })) // none there
+	})
+}

@@ -1,0 +1,142 @@
+package service
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"menshen/model"
+)
+
+// Live remembers sessions that were active when they were last read, so that
+// the hot check needs no database. It may say yes alone, and only while the log
+// of events is being followed; every other answer is read from the database.
+// The nil Live knows nothing.
+type Live struct {
+	now     func() time.Time // of this process: it only measures durations
+	entries *otter.Cache[string, liveEntry]
+
+	followed atomic.Int64 // when the log was last read, in Unix nanoseconds
+
+	mu     sync.Mutex
+	recent map[string]time.Time // sessions that ended a moment ago: a read from before must not revive them
+}
+
+// liveEntry is what an answer of yes depends on.
+type liveEntry struct {
+	userID       int64
+	gen          int64
+	idleUntil    model.Time
+	endsAt       model.Time
+	loadedAt     int64 // Unix nanoseconds
+	deviceNumber string
+	group        string
+	productType  int32
+	confirmed    bool
+}
+
+const (
+	// liveBytes bounds the memory of the cache; entryBytes is what an entry
+	// takes beside its texts.
+	liveBytes  = 256 << 20
+	entryBytes = 200
+	// followLimit is how old the last read of the log may be; liveFor is after
+	// how long an entry is read again, event or none.
+	followLimit = time.Second
+	liveFor     = time.Minute
+	// recentFor outlasts every read of the database.
+	recentFor = 30 * time.Second
+)
+
+// NewLive takes the clock of the process.
+func NewLive(now func() time.Time) *Live {
+	return &Live{
+		now:    now,
+		recent: map[string]time.Time{},
+		entries: otter.Must(&otter.Options[string, liveEntry]{
+			MaximumWeight: liveBytes,
+			Weigher: func(id string, e liveEntry) uint32 {
+				return uint32(entryBytes + len(id) + len(e.deviceNumber)) //nolint:gosec // both are short
+			},
+		}),
+	}
+}
+
+// Followed notes that the log was read completely as it stood at the time at.
+func (l *Live) Followed(at time.Time) {
+	if l == nil {
+		return
+	}
+	l.followed.Store(at.UnixNano())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, ended := range l.recent {
+		if at.Sub(ended) > recentFor {
+			delete(l.recent, id)
+		}
+	}
+}
+
+// find is the entry of a session, while it may be believed.
+func (l *Live) find(id string) (liveEntry, bool) {
+	if l == nil {
+		return liveEntry{}, false
+	}
+	now := l.now().UnixNano()
+	if now-l.followed.Load() > int64(followLimit) {
+		return liveEntry{}, false
+	}
+	entry, ok := l.entries.GetIfPresent(id)
+	return entry, ok && now-entry.loadedAt < int64(liveFor)
+}
+
+// session is the session of verified claims if it certainly lives, the token is
+// not newer than the entry, and nothing is left to confirm.
+func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool) {
+	entry, ok := l.find(claims.SessionID)
+	if !ok || entry.userID != claims.UserID || claims.Expired(now) || now >= entry.idleUntil || now >= entry.endsAt ||
+		claims.Gen > entry.gen || claims.Gen == entry.gen && !entry.confirmed {
+		return model.Session{}, false
+	}
+	return model.Session{
+		ID: claims.SessionID, UserID: entry.userID, ProductType: entry.productType, ProductGroup: entry.group,
+		DeviceNumber: entry.deviceNumber, Gen: entry.gen, Confirmed: entry.confirmed, IdleUntil: entry.idleUntil, EndsAt: entry.endsAt,
+	}, true
+}
+
+// keep remembers an active session as it was read.
+func (l *Live) keep(s model.Session) {
+	if l == nil || s.EndedAt != 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ended := l.recent[s.ID]; ended {
+		return
+	}
+	l.entries.Set(s.ID, liveEntry{
+		userID: s.UserID, gen: s.Gen, idleUntil: s.IdleUntil, endsAt: s.EndsAt, loadedAt: l.now().UnixNano(),
+		deviceNumber: s.DeviceNumber, group: s.ProductGroup, productType: s.ProductType, confirmed: s.Confirmed,
+	})
+}
+
+// drop forgets a session that changed.
+func (l *Live) drop(id string) {
+	if l != nil {
+		l.entries.Invalidate(id)
+	}
+}
+
+// end forgets a session that has ended, and refuses to remember it again from a
+// read that began before.
+func (l *Live) end(id string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recent[id] = l.now()
+	l.entries.Invalidate(id)
+}

@@ -1,0 +1,56 @@
+package service
+
+import (
+	"crypto/sha256"
+
+	"github.com/maypok86/otter/v2"
+
+	"menshen/model"
+)
+
+// TokenCache remembers access tokens that were verified, because a signature
+// costs more than everything else that a check does. It proves the signature
+// alone: the session is looked at every time. The key is the hash of the exact
+// bytes, never a claim, lest a forged token pass under a known jti. The nil
+// TokenCache remembers nothing.
+type TokenCache struct {
+	tokens *otter.Cache[[sha256.Size]byte, seenToken]
+}
+
+type seenToken struct {
+	claims     model.Claims
+	generation uint64 // of the key set that verified it
+}
+
+// seenTokens bounds the cache: about 250 bytes each.
+const seenTokens = 200_000
+
+// NewTokenCache is an empty cache. It belongs to one Tokens: another issuer or
+// audience judges anew.
+func NewTokenCache() *TokenCache {
+	return &TokenCache{tokens: otter.Must(&otter.Options[[sha256.Size]byte, seenToken]{MaximumSize: seenTokens})}
+}
+
+// find is the claims of a token that the key set of this generation verified
+// and that has not expired.
+func (c *TokenCache) find(raw string, generation uint64, now model.Time) (model.Claims, bool) {
+	if c == nil || len(raw) > tokenMax {
+		return model.Claims{}, false
+	}
+	key := sha256.Sum256([]byte(raw))
+	seen, ok := c.tokens.GetIfPresent(key)
+	if !ok || seen.generation != generation {
+		return model.Claims{}, false
+	}
+	if seen.claims.Expired(now) {
+		c.tokens.Invalidate(key)
+		return model.Claims{}, false
+	}
+	return seen.claims, true
+}
+
+func (c *TokenCache) keep(raw string, generation uint64, claims model.Claims, now model.Time) {
+	if c != nil && !claims.Expired(now) {
+		c.tokens.Set(sha256.Sum256([]byte(raw)), seenToken{claims: claims, generation: generation})
+	}
+}
