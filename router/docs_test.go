@@ -216,6 +216,7 @@ var failuresOf = map[string][]int32{
 	"POST /app/auth/logout":                        {40000, 40100, 40101, 40102, 40103, 41300, 41500, 42900, 50000, 50300},
 	"GET /app/auth/sessions":                       {40000, 40100, 40101, 40102, 40103, 42900, 50000, 50300},
 	"DELETE /app/auth/sessions/{id}":               {40100, 40101, 40102, 40103, 40400, 42900, 50000, 50300},
+	"GET /app/auth/events":                         {40100, 40101, 42900, 50000, 50300},
 	"GET /app/auth/user":                           {40100, 40101, 40102, 40103, 42900, 50000, 50300},
 	"PATCH /app/auth/user":                         {40000, 40100, 40101, 40102, 40103, 41300, 41500, 42900, 50000, 50300},
 	"GET /.well-known/jwks.json":                   {50000},
@@ -238,6 +239,9 @@ func TestFailuresOfEachOperation(t *testing.T) {
 		var codes []int32
 		for status, response := range doc.Paths.Find(route).GetOperation(method).Responses.Map() {
 			content := response.Value.Content["application/json"]
+			if content == nil { // a stream
+				continue
+			}
 			for name, example := range content.Examples {
 				answer, _ := example.Value.Value.(map[string]any)
 				number, enveloped := answer["code"].(float64)
