@@ -43,6 +43,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	if err != nil {
 		return nil, nil, err
 	}
+	limits := limitersOf(cfg.Limits)
 	tokens := &service.Tokens{Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache()}
 	codes := &service.Codes{
 		Tx: res.db, Store: repository.Codes{DB: res.db}, Events: events, Sender: sender, Vault: res.vault,
@@ -52,6 +53,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		Tx: res.db, Store: repository.Sessions{DB: res.db}, Events: events, Tokens: tokens, Catalog: catalog,
 		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL,
 		ReuseGrace: cfg.Token.ReuseGrace, Now: now, Live: res.live, Hub: res.hub,
+		RefreshShield: limits.refresh.Take, AddressShield: limits.other.Take,
 	}
 	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
 	if err != nil {
@@ -71,12 +73,14 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	envelope := &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: w.log}
 	login := &service.Login{
 		Codes: codes, Users: users, Sessions: sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
+		Shield: limits.login.Take,
 	}
-	profiles := &service.Users{Tx: res.db, Store: users, Events: events, Vault: res.vault, Numbers: numbers, Now: now}
+	profiles := &service.Users{Tx: res.db, Store: users, Events: events, Codes: codes, Sessions: sessions, Vault: res.vault, Numbers: numbers, Now: now}
 	public = router.Public{
 		Code: controller.Code{Codes: codes}, Login: controller.Login{Login: login},
 		Session: controller.Session{Sessions: sessions, Now: time.Now}, User: controller.User{Users: profiles},
 		Keys: controller.Keys{JWKS: res.keys.JWKS}, Health: health, Docs: docs,
+		CheckLimit: limits.check, OtherLimit: limits.other,
 		Verify: tokens.Verify, Authenticate: sessions.Authenticate,
 		Envelope: envelope, Addresses: addresses, CORSOrigins: cfg.Server.CORSOrigins, Log: w.log, Now: time.Now,
 	}.Handler()
@@ -137,6 +141,19 @@ func senderOf(cfg *config.Config, out io.Writer, now func() time.Time) (service.
 		return sms.NewWebhook(cfg.SMS.Webhook.URL, model.Secret(cfg.SMS.Webhook.Secret), now)
 	default:
 		return &sms.Log{Out: out, Format: cfg.Log.Format, Now: now}, nil
+	}
+}
+
+// limiters are the shields of limits.*; nil lets everything pass.
+type limiters struct{ login, refresh, check, other *middleware.Limiter }
+
+func limitersOf(l config.Limits) limiters {
+	if !l.Enabled {
+		return limiters{}
+	}
+	return limiters{
+		login: middleware.NewLimiter(l.Login, time.Now), refresh: middleware.NewLimiter(l.Refresh, time.Now),
+		check: middleware.NewLimiter(l.Check, time.Now), other: middleware.NewLimiter(l.Other, time.Now),
 	}
 }
 

@@ -64,3 +64,36 @@ func avatarURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && strings.HasPrefix(text, "https://") && u.Host != "" && u.User == nil && !strings.ContainsFunc(text, unicode.IsSpace)
 }
+
+// ChangeNumber is POST /app/auth/user/mobile.
+func (h User) ChangeNumber(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	change := service.NumberChange{
+		Mobile:  body.Verbatim("mobile", maxText),
+		NewCode: model.Secret(body.Verbatim("validateNo", maxText)),
+		OldCode: model.Secret(body.Verbatim("oldValidateNo", maxText)),
+		Session: requestOf(c).Session, Caller: callerOf(c),
+	}
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	profile, err := h.Users.ChangeNumber(c.Request.Context(), change)
+	return viewUser(profile), err
+}
+
+// Delete is DELETE /app/auth/user.
+func (h User) Delete(c *gin.Context) (any, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return nil, err
+	}
+	text := model.Secret(body.Verbatim("validateNo", maxText))
+	if err := body.Err(); err != nil {
+		return nil, err
+	}
+	ended, err := h.Users.Delete(c.Request.Context(), requestOf(c).Session, text, callerOf(c))
+	return endedView{Ended: ended}, err
+}

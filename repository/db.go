@@ -55,7 +55,7 @@ func Open(ctx context.Context, driver, dsn string) (*DB, error) {
 	var err error
 	switch driver {
 	case SQLite:
-		err = db.openSQLite()
+		err = db.openSQLite(ctx)
 	case MySQL:
 		err = db.openMySQL()
 	default:
@@ -76,7 +76,7 @@ func Open(ctx context.Context, driver, dsn string) (*DB, error) {
 // unprepared is the same pool without GORM's cache of statements, which
 // transactions must not share: there whoever prepares a statement waits for a
 // connection, and whoever wants the same statement waits for him, without a
-// deadline, even while holding the last connection. Nothing is lost: database/sql
+// deadline, even while holding the last connection. Little is lost: database/sql
 // prepares anew in each transaction what was prepared in another.
 func unprepared(ctx context.Context, prepared *gorm.DB) (*gorm.DB, error) {
 	pool, err := prepared.DB()
@@ -107,14 +107,15 @@ func (db *DB) Driver() string { return db.driver }
 // Ping verifies that the storage answers.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return fault("ping", db.read.WithContext(ctx).Raw("SELECT 1").Row().Scan(&one))
+	// Not Row: with prepared statements GORM's panics in Scan when the server is away.
+	return fault("ping", db.read.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
 }
 
 // Clock is the database's own time. SQLite lives in this process, so that its
 // clock is the process's.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) {
 	var ms int64
-	err := db.read.WithContext(ctx).Raw(db.words.clock).Row().Scan(&ms)
+	err := db.read.WithContext(ctx).Raw(db.words.clock).Scan(&ms).Error
 	return time.UnixMilli(ms), fault("read clock", err)
 }
 

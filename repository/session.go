@@ -68,6 +68,15 @@ func (s Sessions) Ended(ctx context.Context, userID int64, limit int) ([]model.S
 	return sessions, fault("list ended sessions", err)
 }
 
+// DisplacedSince lists the sessions of a group that were displaced after since,
+// as many as anybody needs to see.
+func (s Sessions) DisplacedSince(ctx context.Context, userID int64, group string, since model.Time) ([]model.Session, error) {
+	var sessions []model.Session
+	err := s.DB.reader(ctx).Where("user_id = ? AND product_group = ? AND active_slot IS NULL AND end_reason = ? AND ended_at > ?",
+		userID, group, model.ReasonDisplaced, since).Limit(100).Find(&sessions).Error
+	return sessions, fault("list displaced sessions", err)
+}
+
 // End ends a session and reports whether it was this call that did: the first
 // reason stays, and ended is final.
 func (s Sessions) End(ctx context.Context, id string, reason model.Reason, by string, now model.Time) (bool, error) {
@@ -102,6 +111,13 @@ func (s Sessions) Confirm(ctx context.Context, id string, gen int64, now model.T
 	_, err := s.DB.exec(ctx, "confirm token",
 		"UPDATE sessions SET confirmed = 1, last_seen_at = ? WHERE id = ? AND gen = ? AND confirmed = 0 AND active_slot IS NOT NULL",
 		now, id, gen)
+	return err
+}
+
+// Anonymise removes what the user's sessions tell of a person.
+func (s Sessions) Anonymise(ctx context.Context, userID int64) error {
+	_, err := s.DB.exec(ctx, "anonymise sessions",
+		"UPDATE sessions SET device_number = '', device_name = '', ended_by = '', ip = '', source = '' WHERE user_id = ?", userID)
 	return err
 }
 

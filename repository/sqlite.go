@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -29,14 +30,26 @@ const minSQLite = "3.50.0"
 // sqliteReaders is the number of connections that read beside the one writer.
 const sqliteReaders = 4
 
-func (db *DB) openSQLite() error {
+// sqliteOpenTries bounds how often processes that start at once on an empty
+// file race for its switch to WAL: SQLite's busy timeout does not wait there.
+const sqliteOpenTries = 30
+
+func (db *DB) openSQLite(ctx context.Context) error {
 	db.words = sqliteWords
 	var err error
-	if db.write, err = sqlitePool(db.dsn, 1, "_txlock=immediate"); err != nil {
+	for try := range sqliteOpenTries {
+		if try > 0 && !pause(ctx, try) {
+			break
+		}
+		if db.write, err = sqlitePool(db.dsn, 1, "_txlock=immediate"); !lostRace(err) {
+			break
+		}
+	}
+	if err != nil {
 		return err
 	}
 	var version string
-	if err := db.write.Raw("SELECT sqlite_version()").Row().Scan(&version); err != nil {
+	if err := db.write.Raw("SELECT sqlite_version()").Scan(&version).Error; err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
 	if !atLeast(version, minSQLite) {
@@ -71,6 +84,7 @@ func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
 	pool.SetMaxIdleConns(n)
 	g, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
 	if err != nil {
+		_ = pool.Close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return g, nil

@@ -70,3 +70,30 @@ func (u Users) SetBan(ctx context.Context, id int64, until model.Time, reason st
 	_, err := u.DB.exec(ctx, "set ban", "UPDATE users SET banned_until = ?, ban_reason = ? WHERE id = ?", until, reason, id)
 	return err
 }
+
+// Renumber gives an account another number; when that has an account in the
+// company already: model.ErrNumberTaken. The unique key decides.
+func (u Users) Renumber(ctx context.Context, id int64, mobileKey, sealed []byte) error {
+	_, err := u.DB.exec(ctx, "renumber user", "UPDATE users SET mobile_key = ?, mobile = ? WHERE id = ?", mobileKey, sealed, id)
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return model.ErrNumberTaken.Wrap(err)
+	}
+	return err
+}
+
+// Erase removes the personal data of an account and keeps its id; free lets its
+// number go.
+func (u Users) Erase(ctx context.Context, id int64, free bool, now model.Time) error {
+	_, err := u.DB.exec(ctx, "erase user",
+		`UPDATE users SET mobile = NULL, user_name = '', nick_name = '', real_name = '', avatar_url = '', first_source = '', last_source = '', deleted_at = ? WHERE id = ?`, now, id)
+	if err == nil && free {
+		err = u.Free(ctx, id)
+	}
+	return err
+}
+
+// Free lets the number of an erased account go.
+func (u Users) Free(ctx context.Context, id int64) error {
+	_, err := u.DB.exec(ctx, "free number", "UPDATE users SET mobile_key = NULL WHERE id = ? AND deleted_at > 0", id)
+	return err
+}

@@ -28,6 +28,9 @@ type Public struct {
 	Verify       func(raw string) (model.Claims, error)                             // access tokens, save their end
 	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // access tokens of live sessions
 
+	CheckLimit *middleware.Limiter // checks, by session
+	OtherLimit *middleware.Limiter // what has no limit of its own, by address
+
 	Envelope    *middleware.Envelope
 	Addresses   middleware.Addresses
 	CORSOrigins []string
@@ -40,36 +43,37 @@ type Public struct {
 const answerTime = 1800 * time.Millisecond
 
 // Handler is the public API.
-func (p Public) Handler() http.Handler {
-	return withCORS(p.CORSOrigins, p.engine())
-}
+func (p Public) Handler() http.Handler { return p.engine() }
 
 func (p Public) engine() *gin.Engine {
-	r := newEngine(middleware.Begin(p.Now, p.Addresses), middleware.AccessLog(p.Log, p.Now), p.Envelope.Render)
+	r := newEngine(middleware.Begin(p.Now, p.Addresses), middleware.AccessLog(p.Log, p.Now), withCORS(p.CORSOrigins), p.Envelope.Render)
 
 	h := middleware.Handle
 	timed := middleware.Deadline(answerTime)
+	few, often := p.OtherLimit.ByAddress, p.CheckLimit.BySession
 	verified := middleware.Verified(p.Verify)
 	live := middleware.Authenticated(p.Authenticate)
 
-	r.POST("/auth/mobile/code", h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
+	r.POST("/auth/mobile/code", few, h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
 	r.POST("/auth/mobile/login", timed, h(p.Login.Mobile))
 	r.POST("/app/auth/token/refresh", timed, h(p.Session.Refresh))
-	r.GET("/wx/pc/check-login-status", verified, h(p.Session.Check))
-	r.GET("/wx/pc/check-login-status/:deviceNumber", verified, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status", verified, often, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status/:deviceNumber", verified, often, h(p.Session.Check))
 
-	r.POST("/app/auth/logout", timed, verified, h(p.Session.Logout))
-	r.GET("/app/auth/sessions", timed, live, h(p.Session.List))
-	r.DELETE("/app/auth/sessions/:id", timed, live, h(p.Session.Delete))
-	r.GET("/app/auth/events", verified, h(p.Session.Events))
-	r.GET("/app/auth/user", timed, live, h(p.User.Show))
-	r.PATCH("/app/auth/user", timed, live, h(p.User.Change))
+	r.POST("/app/auth/logout", few, timed, verified, h(p.Session.Logout))
+	r.GET("/app/auth/sessions", few, timed, live, h(p.Session.List))
+	r.DELETE("/app/auth/sessions/:id", few, timed, live, h(p.Session.Delete))
+	r.GET("/app/auth/events", few, verified, h(p.Session.Events))
+	r.GET("/app/auth/user", few, timed, live, h(p.User.Show))
+	r.PATCH("/app/auth/user", few, timed, live, h(p.User.Change))
+	r.DELETE("/app/auth/user", few, timed, live, h(p.User.Delete))
+	r.POST("/app/auth/user/mobile", few, timed, live, h(p.User.ChangeNumber))
 
 	r.GET("/.well-known/jwks.json", p.Keys.Show)
 	r.GET("/healthz", p.Health.Alive)
 	r.GET("/readyz", timed, p.Health.Serving)
 	if p.Docs != nil {
-		r.GET("/swagger/*path", p.page)
+		r.GET("/swagger/*path", few, p.page)
 	}
 	return r
 }
@@ -126,16 +130,23 @@ func newEngine(chain ...gin.HandlerFunc) *gin.Engine {
 	return r
 }
 
-// withCORS lets pages of exactly the listed origins read answers, failures too.
-func withCORS(origins []string, next http.Handler) http.Handler {
+// withCORS lets pages of exactly the listed origins read answers, failures too,
+// and answers their preflights.
+func withCORS(origins []string) gin.HandlerFunc {
 	if len(origins) == 0 {
-		return next
+		return func(*gin.Context) {}
 	}
-	return cors.New(cors.Options{
+	policy := cors.New(cors.Options{
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "X-Device-Number", "X-Device-Name", "X-Request-Id", "Last-Event-ID"},
 		ExposedHeaders: []string{"X-Login-State", "X-Displaced", "Retry-After", "X-Request-Id"},
 		MaxAge:         600,
-	}).Handler(next)
+	})
+	return func(c *gin.Context) {
+		policy.HandlerFunc(c.Writer, c.Request)
+		if c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != "" {
+			c.AbortWithStatus(http.StatusNoContent)
+		}
+	}
 }

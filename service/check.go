@@ -68,7 +68,7 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 
 func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state LoginState) (CheckResult, error) {
 	last, err := s.lastLogin(ctx, session)
-	return CheckResult{LastLoginTime: last, State: StateBound}, err
+	return CheckResult{LastLoginTime: last, State: state}, err
 }
 
 // bind ties the session to the device number unless it has one by now, and

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"menshen/model"
@@ -96,7 +95,7 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	code := model.Code{
 		ID: newID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
-		IPKey: ipKey(r.Caller.IP), SentAt: now, ExpiresAt: now.Add(c.Rules.TTL),
+		IPKey: model.AddressKey(r.Caller.IP), SentAt: now, ExpiresAt: now.Add(c.Rules.TTL),
 	}
 	result := SendResult{Expire: code.ExpiresAt}
 	storing, cancel := context.WithTimeout(ctx, storageTime)
@@ -357,16 +356,3 @@ func (c *Codes) testNumber(mobile model.Mobile, now model.Time) (model.Secret, b
 }
 
 func numberGate(numberKey []byte) []byte { return append([]byte("number|"), numberKey...) }
-
-// ipKey is the unit in which addresses are counted: IPv6 by its /64.
-func ipKey(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil {
-		return "unknown"
-	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr.String()
-	}
-	return netip.PrefixFrom(addr, 64).Masked().String()
-}

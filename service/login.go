@@ -18,6 +18,7 @@ type Login struct {
 	Vault    *Vault
 	Numbers  Numbers
 	Catalog  Catalog
+	Shield   Shield // by address
 	Now      func() time.Time
 }
 
@@ -67,7 +68,7 @@ var errIDTaken = errors.New("user id is taken")
 // of the same user and product group beyond the product's limit end.
 //
 // Errors, in the order in which they are judged: model.ErrMalformed, ErrMobile,
-// ErrTooManyFailures, ErrCode, ErrBanned (the code is used up), ErrDeviceLimit
+// ErrTooMany, ErrTooManyFailures, ErrCode, ErrBanned (the code is used up), ErrDeviceLimit
 // (the code stays unused).
 func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 	company, product, err := l.Catalog.find(r.CompanyType, r.ProductType)
@@ -76,6 +77,9 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 	}
 	mobile, err := l.Numbers.Parse(r.Mobile)
 	if err != nil {
+		return LoginResult{}, err
+	}
+	if err := l.Shield.take(model.AddressKey(r.Caller.IP)); err != nil {
 		return LoginResult{}, err
 	}
 	code, err := l.Codes.attempt(ctx, r.CompanyType, model.PurposeLogin, mobile, r.ValidateNo, r.Caller)
@@ -120,9 +124,8 @@ func bannedFailure(user model.User, now model.Time) error {
 // account is the number's account in the company, locked; made at the first
 // login. Where registration is closed an unknown number is model.ErrCode.
 func (l *Login) account(ctx context.Context, company Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
-	key := l.Vault.MobileKey(company.Type, mobile)
 	if company.Closed {
-		_, err := l.Users.ByNumber(ctx, company.Type, key)
+		_, err := l.Users.ByNumber(ctx, company.Type, l.Vault.MobileKey(company.Type, mobile))
 		if errors.Is(err, model.ErrNotFound) {
 			return model.User{}, false, model.ErrCode
 		}
@@ -130,9 +133,22 @@ func (l *Login) account(ctx context.Context, company Company, mobile model.Mobil
 			return model.User{}, false, err
 		}
 	}
+	user, created, err := l.register(ctx, company, mobile, source, now)
+	if err == nil && user.DeletedAt != 0 && !user.Banned(now) {
+		// A ban kept the number of a deleted account, and is over: whoever has
+		// the number now begins afresh.
+		if err := l.Users.Free(ctx, user.ID); err != nil {
+			return user, false, err
+		}
+		return l.register(ctx, company, mobile, source, now)
+	}
+	return user, created, err
+}
+
+func (l *Login) register(ctx context.Context, company Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
 	id := newID()
 	user, created, err := l.Users.Register(ctx, model.User{
-		ID: id, CompanyType: company.Type, MobileKey: key, Mobile: l.Vault.SealMobile(mobile, id),
+		ID: id, CompanyType: company.Type, MobileKey: l.Vault.MobileKey(company.Type, mobile), Mobile: l.Vault.SealMobile(mobile, id),
 		UserName: "u" + strconv.FormatInt(id, 36), NickName: "用户" + mobile.Last4(),
 		FirstSource: source, LastSource: source, CreatedAt: now,
 	})
@@ -175,30 +191,44 @@ func (l *Login) open(ctx context.Context, o opening) (LoginResult, error) {
 	if err != nil {
 		return LoginResult{}, err
 	}
-	result := LoginResult{}
+	displaced, err := l.clear(ctx, leaving, session, o)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	session.ActiveSlot = freePlace(active, leaving)
+	result, err := l.insert(ctx, session, o)
+	result.Displaced = displaced
+	return result, err
+}
+
+// clear ends the sessions that give way and returns how many were displaced.
+func (l *Login) clear(ctx context.Context, leaving []model.Session, session model.Session, o opening) (int, error) {
+	displaced := 0
 	for _, old := range leaving {
 		how := ending{reason: old.EndReason, by: session.DeviceName, actor: actorUser, at: o.now, caller: o.request.Caller}
 		if old.EndReason == model.ReasonExpired {
 			how = ending{reason: model.ReasonExpired, actor: actorSystem, at: o.now}
 		}
-		ended, err := s.end(ctx, old, how)
+		ended, err := l.Sessions.end(ctx, old, how)
 		if err != nil {
-			return LoginResult{}, err
+			return 0, err
 		}
-		if ended && old.EndReason == model.ReasonDisplaced {
-			result.Displaced++
+		if !ended || old.EndReason != model.ReasonDisplaced {
+			continue
+		}
+		displaced++
+		if err := l.Sessions.noteWar(ctx, session, old, o.now, o.request.Caller); err != nil {
+			return 0, err
 		}
 	}
-	session.ActiveSlot = freePlace(active, leaving)
-	return l.insert(ctx, session, o, result)
+	return displaced, nil
 }
 
 // insert mints the tokens of the new session and stores it with its events.
-func (l *Login) insert(ctx context.Context, session model.Session, o opening, result LoginResult) (LoginResult, error) {
+func (l *Login) insert(ctx context.Context, session model.Session, o opening) (result LoginResult, err error) {
 	s := l.Sessions
 	_, refreshTTL := s.ttls(o.product)
 	session.EndsAt = o.now.Add(refreshTTL).Second()
-	var err error
 	if result.Access, err = s.mint(&session, 1, o.now); err != nil {
 		return LoginResult{}, err
 	}

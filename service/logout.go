@@ -36,26 +36,37 @@ func (s *Sessions) Logout(ctx context.Context, raw model.Secret, claims model.Cl
 	}
 	ended := 0
 	err = s.atomically(ctx, func(ctx context.Context) error {
-		ended = 0
-		targets := []model.Session{session}
-		if scope != ScopeCurrent {
-			if targets, err = s.Store.Active(ctx, session.UserID, ""); err != nil {
-				return err
-			}
+		switch scope {
+		case ScopeCurrent:
+			ended, err = s.logOut(ctx, session, caller)
+		case ScopeOthers:
+			ended, err = s.logOutAll(ctx, session.UserID, session.ID, caller)
+		default:
+			ended, err = s.logOutAll(ctx, session.UserID, "", caller)
 		}
-		for _, target := range targets {
-			if scope == ScopeOthers && target.ID == session.ID {
-				continue
-			}
-			n, err := s.logOut(ctx, target, caller)
-			if err != nil {
-				return err
-			}
-			ended += n
-		}
-		return nil
+		return err
 	})
 	return ended, err
+}
+
+// logOutAll ends all sessions of a user but one.
+func (s *Sessions) logOutAll(ctx context.Context, userID int64, but string, caller Caller) (int, error) {
+	sessions, err := s.Store.Active(ctx, userID, "")
+	if err != nil {
+		return 0, err
+	}
+	ended := 0
+	for _, session := range sessions {
+		if session.ID == but {
+			continue
+		}
+		n, err := s.logOut(ctx, session, caller)
+		if err != nil {
+			return 0, err
+		}
+		ended += n
+	}
+	return ended, nil
 }
 
 func (s *Sessions) logOut(ctx context.Context, session model.Session, caller Caller) (int, error) {

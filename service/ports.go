@@ -51,6 +51,13 @@ type UserStore interface {
 	ByID(ctx context.Context, id int64) (model.User, error)
 	// Lock is ByID that keeps other writers waiting until the transaction ends.
 	Lock(ctx context.Context, id int64) (model.User, error)
+	// Renumber gives an account another number; when that has an account in
+	// the company already: model.ErrNumberTaken.
+	Renumber(ctx context.Context, id int64, mobileKey, sealed []byte) error
+	// Erase removes the personal data of an account; free lets its number go.
+	Erase(ctx context.Context, id int64, free bool, now model.Time) error
+	// Free lets the number of an erased account go.
+	Free(ctx context.Context, id int64) error
 	// SetBan writes the end of a ban, 0 for none, and its reason.
 	SetBan(ctx context.Context, id int64, until model.Time, reason string) error
 	// Describe writes nick name, real name and avatar.
@@ -73,6 +80,8 @@ type SessionStore interface {
 	// Active lists the sessions that were not ended, lowest epoch first; an
 	// empty group means all groups.
 	Active(ctx context.Context, userID int64, group string) ([]model.Session, error)
+	// DisplacedSince lists the sessions of a group that were displaced after since.
+	DisplacedSince(ctx context.Context, userID int64, group string, since model.Time) ([]model.Session, error)
 	// Ended lists the newest ended sessions.
 	Ended(ctx context.Context, userID int64, limit int) ([]model.Session, error)
 	// End ends a session and reports whether this call did; the first one wins.
@@ -85,6 +94,8 @@ type SessionStore interface {
 	Rotate(ctx context.Context, seen, next model.Session) error
 	// Confirm notes the first use of the token of generation gen.
 	Confirm(ctx context.Context, id string, gen int64, now model.Time) error
+	// Anonymise removes what the user's sessions tell of a person.
+	Anonymise(ctx context.Context, userID int64) error
 	// Bind ties an active session to its first device number and reports
 	// whether this call did.
 	Bind(ctx context.Context, id, deviceNumber string) (bool, error)

@@ -59,13 +59,16 @@ const maxRefreshTries = 3
 // Errors, in the order in which they are judged: model.ErrRefreshToken, ErrToken,
 // ErrRefreshToken (of another session), ErrDisplaced, ErrSessionEnded, ErrStalePair.
 func (s *Sessions) Refresh(ctx context.Context, access, refresh model.Secret, caller Caller) (IssuedToken, error) {
+	claims, foreign := s.Tokens.Verify(string(access))
+	if err := s.shieldRefresh(claims, foreign, caller); err != nil {
+		return IssuedToken{}, err
+	}
 	session, err := s.byRefreshToken(ctx, refresh)
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	claims, err := s.Tokens.Verify(string(access))
-	if err != nil {
-		return IssuedToken{}, err
+	if foreign != nil {
+		return IssuedToken{}, foreign
 	}
 	if claims.SessionID != session.ID || claims.UserID != session.UserID {
 		return IssuedToken{}, model.ErrRefreshToken.Wrap(errors.New("tokens of two sessions"))
@@ -81,6 +84,15 @@ func (s *Sessions) Refresh(ctx context.Context, access, refresh model.Secret, ca
 		}
 	}
 	return IssuedToken{}, model.ErrUnavailable.Wrap(errors.New("refresh lost to others too often"))
+}
+
+// shieldRefresh limits refreshes before any work on the database: by session,
+// once the signature tells which, else by address.
+func (s *Sessions) shieldRefresh(claims model.Claims, foreign error, caller Caller) error {
+	if foreign != nil {
+		return s.AddressShield.take(model.AddressKey(caller.IP))
+	}
+	return s.RefreshShield.take(claims.SessionID)
 }
 
 // errRowMoved says that another request changed the row since it was read.

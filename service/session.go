@@ -21,6 +21,9 @@ type Sessions struct {
 	Live    *Live // optional: without it every check reads the database
 	Hub     *Hub  // needed by streams and waits alone
 
+	RefreshShield Shield // of refreshes, by session
+	AddressShield Shield // of refreshes whose access token is not ours, by address
+
 	AccessTTL  time.Duration // for products without their own
 	RefreshTTL time.Duration
 	IdleTTL    time.Duration

@@ -10,12 +10,14 @@ import (
 
 // Users shows and changes accounts.
 type Users struct {
-	Tx      Tx
-	Store   UserStore
-	Events  EventLog
-	Vault   *Vault
-	Numbers Numbers
-	Now     func() time.Time
+	Tx       Tx
+	Store    UserStore
+	Events   EventLog
+	Codes    *Codes
+	Sessions *Sessions
+	Vault    *Vault
+	Numbers  Numbers
+	Now      func() time.Time
 }
 
 // Profile is a user with the number in clear, for its owner's eyes.
@@ -41,6 +43,9 @@ func (u *Users) ByID(ctx context.Context, id int64) (Profile, error) {
 }
 
 func (u *Users) profile(user model.User) (Profile, error) {
+	if user.DeletedAt != 0 {
+		return Profile{}, errDeleted()
+	}
 	mobile, err := u.Vault.UnsealMobile(user.Mobile, user.ID)
 	if err != nil {
 		return Profile{}, fmt.Errorf("show user: %w", err)
@@ -55,6 +60,9 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 		var err error
 		if user, err = u.Store.Lock(ctx, session.UserID); err != nil {
 			return err
+		}
+		if user.DeletedAt != 0 {
+			return errDeleted()
 		}
 		before := user
 		set(&user.NickName, changes.NickName)

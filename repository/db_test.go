@@ -1,0 +1,227 @@
+package repository_test
+
+import (
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+// openAt opens and migrates a database and closes it after the test.
+func openAt(t *testing.T, driver, dsn string) *repository.DB {
+	t.Helper()
+	db, err := repository.Open(t.Context(), driver, dsn)
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	_, err = db.Migrate(t.Context())
+	must(t, err)
+	return db
+}
+
+// text is the single value that a query gives.
+func text(t *testing.T, pool *sql.DB, query string) (value string) {
+	t.Helper()
+	if err := pool.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+func wantText(t *testing.T, pool *sql.DB, query, want string) {
+	t.Helper()
+	if got := text(t, pool, query); got != want {
+		t.Errorf("%s is %s, want %s", query, got, want)
+	}
+}
+
+func TestOpenFailures(t *testing.T) {
+	const secret = "hunter2"
+	tests := []struct{ name, driver, dsn string }{
+		{"unknown driver", "postgres", "x"},
+		{"no such folder", repository.SQLite, filepath.Join(t.TempDir(), "none", "menshen.db")},
+		{"a folder", repository.SQLite, t.TempDir()},
+		{"no server", repository.MySQL, "menshen:" + secret + "@tcp(127.0.0.1:1)/menshen"},
+		{"no DSN", repository.MySQL, "mysql://menshen:" + secret + "@127.0.0.1/menshen"},
+		{"a password with a slash", repository.MySQL, "menshen:" + secret + "/x@tcp(127.0.0.1:1"},
+		{"an unknown network", repository.MySQL, "menshen:" + secret + "@tpc(127.0.0.1:1)/menshen"},
+		{"a wrong parameter", repository.MySQL, "menshen:" + secret + "@tcp(127.0.0.1:1)/menshen?timeout=" + secret},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			db, err := repository.Open(t.Context(), tt.driver, tt.dsn)
+			if err == nil {
+				_ = db.Close()
+				t.Fatal("opened")
+			}
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+// TestOpenPaths: a path is a path, whatever characters it has.
+func TestOpenPaths(t *testing.T) {
+	for _, file := range []string{"menshen.db", "a b.db", "a%20b.db", "100%.db", "a#b.db", "a+b.db", "a;b.db", "a&b=c.db", "门神.db", "a:b.db"} {
+		t.Run(file, func(t *testing.T) {
+			folder := t.TempDir()
+			db := openAt(t, repository.SQLite, filepath.Join(folder, file))
+			must(t, pass(db, "there")(t.Context()))
+			if _, err := os.Stat(filepath.Join(folder, file)); err != nil {
+				t.Errorf("%v; there is %v", err, listed(t, folder))
+			}
+			wantText(t, pool(db), "PRAGMA journal_mode", "wal")
+		})
+	}
+}
+
+func listed(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	must(t, err)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+func TestOpenRelativePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	openAt(t, repository.SQLite, "menshen.db")
+	must(t, os.Mkdir("data", 0o700))
+	openAt(t, repository.SQLite, "data/menshen.db")
+	for _, path := range []string{"menshen.db", "data/menshen.db"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestOpenURI: in a file: URI everything can be escaped, the question mark too.
+func TestOpenURI(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "what? #1.db")
+	openAt(t, repository.SQLite, "file:"+(&url.URL{Path: path}).EscapedPath())
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("%v; there is %v", err, listed(t, filepath.Dir(path)))
+	}
+}
+
+func TestSQLiteConnections(t *testing.T) {
+	db := dbtest.Open(t, repository.SQLite)
+	for which, p := range db.Pools() {
+		wantText(t, p, "PRAGMA journal_mode", "wal")
+		wantText(t, p, "PRAGMA synchronous", "2") // FULL
+		wantText(t, p, "PRAGMA busy_timeout", "5000")
+		_, err := p.ExecContext(t.Context(), "DELETE FROM gates")
+		if (err == nil) != (which == "write") {
+			t.Errorf("the %s pool answers a write with %v", which, err)
+		}
+	}
+	if len(db.Pools()) != 2 {
+		t.Errorf("%d pools, want one that writes and one that reads", len(db.Pools()))
+	}
+}
+
+func TestSQLiteKeepsGivenParameters(t *testing.T) {
+	dsn := dbtest.DSN(t, repository.SQLite) + "?_pragma=synchronous(NORMAL)&_pragma=busy_timeout(77)&_pragma=cache_size(-123)"
+	for _, p := range openAt(t, repository.SQLite, dsn).Pools() {
+		wantText(t, p, "PRAGMA synchronous", "1")
+		wantText(t, p, "PRAGMA busy_timeout", "77")
+		wantText(t, p, "PRAGMA cache_size", "-123")
+		wantText(t, p, "PRAGMA journal_mode", "wal") // what was not given is added
+	}
+}
+
+// mysqlOnly skips where there is no server to ask.
+func mysqlOnly(t *testing.T) {
+	t.Helper()
+	if len(dbtest.Drivers(t)) < 2 {
+		t.Skip("SQLite alone with -short")
+	}
+}
+
+func TestMySQLConnections(t *testing.T) {
+	mysqlOnly(t)
+	db := dbtest.Open(t, repository.MySQL)
+	p := pool(db)
+	isolation := "SELECT variable_value FROM information_schema.session_variables WHERE variable_name IN ('tx_isolation', 'transaction_isolation')"
+	for range 3 { // the same connection, in and out of transactions, and another one
+		wantText(t, p, isolation, "READ-COMMITTED")
+	}
+	if mode := text(t, p, "SELECT @@sql_mode"); !strings.Contains(mode, "STRICT_ALL_TABLES") {
+		t.Errorf("sql_mode is %s: what does not fit would be cut", mode)
+	}
+	wantText(t, p, "SELECT @@character_set_client", "utf8mb4")
+	wantText(t, p, "SELECT @@character_set_connection", "utf8mb4")
+	wantText(t, p, "SELECT @@autocommit", "1")
+	if len(db.Pools()) != 1 {
+		t.Errorf("%d pools, want one", len(db.Pools()))
+	}
+	if n := p.Stats().MaxOpenConnections; n != 32 {
+		t.Errorf("at most %d connections, want 32", n)
+	}
+}
+
+func TestMySQLKeepsGivenParameters(t *testing.T) {
+	mysqlOnly(t)
+	db := openAt(t, repository.MySQL, dbtest.DSN(t, repository.MySQL)+
+		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&max_statement_time=7&parseTime=false&clientFoundRows=false")
+	wantText(t, pool(db), "SELECT @@time_zone", "+08:00")
+	wantText(t, pool(db), "SELECT @@max_statement_time", "7")
+	if err := pool(db).QueryRowContext(t.Context(), "SELECT SLEEP(30)").Scan(new(int)); err == nil {
+		t.Error("the given readTimeout has no effect")
+	}
+	// What menshen cannot do without is set whatever was given: rows that match count.
+	insertSessions(t, db, aSession(1, 7, 0))
+	result, err := pool(db).ExecContext(t.Context(), "UPDATE sessions SET gen = gen")
+	must(t, err)
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		t.Errorf("an update that changes nothing counts %d rows, error %v; want 1", n, err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		before := time.Now().Truncate(time.Millisecond)
+		got, err := db.Clock(t.Context())
+		after := time.Now().Add(time.Millisecond) // MariaDB rounds
+		if err != nil || got.Before(before) || got.After(after) {
+			t.Errorf("the clock says %v, error %v; want between %v and %v", got, err, before, after)
+		}
+	})
+}
+
+// TestClockIsUTC: a session in another time zone has the same time.
+func TestClockIsUTC(t *testing.T) {
+	mysqlOnly(t)
+	db := openAt(t, repository.MySQL, dbtest.DSN(t, repository.MySQL)+"?time_zone=%27-09%3A30%27&loc=Asia%2FShanghai")
+	got, err := db.Clock(t.Context())
+	if off := time.Since(got).Abs(); err != nil || off > time.Minute {
+		t.Errorf("the clock is off by %v, error %v", off, err)
+	}
+}
+
+func TestDriverPingClose(t *testing.T) {
+	for _, driver := range dbtest.Drivers(t) {
+		t.Run(driver, func(t *testing.T) {
+			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver))
+			must(t, err)
+			if db.Driver() != driver {
+				t.Errorf("driver is %s", db.Driver())
+			}
+			must(t, db.Ping(t.Context()))
+			must(t, db.Close())
+			if err := db.Ping(t.Context()); !errors.Is(err, model.ErrUnavailable) {
+				t.Errorf("after Close a ping says %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,89 @@
+package repository_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+func anEvent(kind model.Kind, userID int64, at model.Time) model.Event {
+	return model.Event{At: at, Kind: kind, UserID: userID, SessionID: name(1), Actor: "user"}
+}
+
+var exceptID = cmpopts.IgnoreFields(model.Event{}, "ID")
+
+func TestEventsAppend(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		events := repository.Events{DB: db}
+		full := model.Event{
+			At: t0, Kind: model.EventDeviceMismatch, UserID: 1<<51 + 1, SessionID: name(1), Actor: "运维 👮", IP: "2001:db8::1",
+			Device: strings.Repeat("机", 64), RequestID: "request-1", Detail: `{"source":"` + strings.Repeat("\\u0000", 64) + `"}`,
+		}
+		bare := model.Event{At: t0, Kind: model.EventCodeSent, UserID: full.UserID}
+		must(t, events.Append(t.Context()))
+		must(t, events.Append(t.Context(), full, bare))
+		must(t, events.Append(t.Context(), anEvent(model.EventLogin, 2, t0-5)))
+		got, err := events.ByUser(t.Context(), full.UserID, 10)
+		if diff := cmp.Diff([]model.Event{bare, full}, got, exceptID); err != nil || diff != "" {
+			t.Errorf("error %v, lines differ, newest first:\n%s", err, diff)
+		}
+		if len(got) == 2 && got[0].ID <= got[1].ID {
+			t.Errorf("ids do not rise: %d after %d", got[0].ID, got[1].ID)
+		}
+		if got, err := events.ByUser(t.Context(), full.UserID, 1); err != nil || len(got) != 1 || got[0].Kind != bare.Kind {
+			t.Errorf("limited to one: %v, error %v", got, err)
+		}
+		if got, err := events.ByUser(t.Context(), 99, 10); err != nil || len(got) != 0 {
+			t.Errorf("a user without lines: %v, error %v", got, err)
+		}
+	})
+}
+
+func TestEventsBelongToTheirTransaction(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		events := repository.Events{DB: db}
+		err := db.Within(t.Context(), refuse(func(ctx context.Context) error {
+			return events.Append(ctx, anEvent(model.EventLogin, 1, t0), anEvent(model.EventRegister, 1, t0))
+		}))
+		if n := count(t, db, "SELECT COUNT(*) FROM events"); n != 0 || !errors.Is(err, errTest) {
+			t.Errorf("%d lines of a refused act, error %v", n, err)
+		}
+	})
+}
+
+func TestEventsEnds(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		ends := []model.Kind{
+			model.EventDisplaced, model.EventRelogin, model.EventLogout, model.EventKick, model.EventBan, model.EventReuse,
+			model.EventExpired,
+		}
+		others := []model.Kind{
+			model.EventRegister, model.EventCodeSent, model.EventCodeFailed, model.EventLogin, model.EventUnban, model.EventRecover,
+			model.EventAdopt, model.EventDeviceBound, model.EventDeviceMismatch, model.EventUserChanged, model.EventNumberChanged,
+		}
+		events := repository.Events{DB: db}
+		for _, kind := range append(others, ends...) {
+			must(t, events.Append(t.Context(), anEvent(kind, 1, t0)))
+		}
+		noSession := anEvent(model.EventBan, 1, t0)
+		noSession.SessionID = ""
+		must(t, events.Append(t.Context(), noSession, anEvent(model.EventKick, 1, t0-1)))
+		got, err := events.Ends(t.Context(), t0-1)
+		if err != nil || len(got) != len(ends) {
+			t.Errorf("%d ends, error %v; want %d", len(got), err, len(ends))
+		}
+		for _, e := range got {
+			if e.ID == 0 || e.SessionID != name(1) || e.At != t0 {
+				t.Errorf("id, session or time is missing: %+v", e)
+			}
+		}
+	})
+}
