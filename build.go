@@ -76,10 +76,18 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		Shield: limits.login.Take,
 	}
 	profiles := &service.Users{Tx: res.db, Store: users, Events: events, Codes: codes, Sessions: sessions, Vault: res.vault, Numbers: numbers, Now: now}
+	back := controller.Backend{
+		Sessions: sessions, Session: controller.Session{Now: time.Now}, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
+		Feed: &service.Feed{Tx: res.db, Store: repository.Feed{DB: res.db}, Gates: repository.Codes{DB: res.db}, Hub: res.hub, Now: now},
+	}
+	clients := middleware.Clients{}
+	for _, client := range cfg.Clients {
+		clients.Add(client.ID, model.Secret(client.Secret))
+	}
 	public = router.Public{
 		Code: controller.Code{Codes: codes}, Login: controller.Login{Login: login},
 		Session: controller.Session{Sessions: sessions, Now: time.Now}, User: controller.User{Users: profiles},
-		Keys: controller.Keys{JWKS: res.keys.JWKS}, Health: health, Docs: docs,
+		Keys: controller.Keys{JWKS: res.keys.JWKS}, Backend: back, Clients: clients, Health: health, Docs: docs,
 		CheckLimit: limits.check, OtherLimit: limits.other,
 		Verify: tokens.Verify, Authenticate: sessions.Authenticate,
 		Envelope: envelope, Addresses: addresses, CORSOrigins: cfg.Server.CORSOrigins, Log: w.log, Now: time.Now,
@@ -88,7 +96,10 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		Users: users, Sessions: sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
 	}
 	admin = router.Admin{
-		Admin: controller.Admin{Operators: operators}, Keys: adminKeys, Health: health, Envelope: envelope, Addresses: addresses, Log: w.log, Now: time.Now,
+		Admin: controller.Admin{Operators: operators}, Audit: controller.Audit{Audit: &service.Audit{
+			Store: events, Users: users, Active: repository.Sessions{DB: res.db}, Now: now,
+		}},
+		Keys: adminKeys, Backend: back, Clients: clients, Health: health, Envelope: envelope, Addresses: addresses, Log: w.log, Now: time.Now,
 	}.Handler()
 	return public, admin, nil
 }

@@ -32,6 +32,7 @@ type resources struct {
 	live     *service.Live
 	hub      *service.Hub
 	follower *service.Follower
+	janitor  *service.Janitor
 }
 
 func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*resources, error) {
@@ -56,6 +57,13 @@ func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*r
 	res.follower = &service.Follower{
 		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: time.Now,
 		Report: func(err error) { log.Warn("follow the log", zap.Error(err)) },
+	}
+	res.janitor = &service.Janitor{
+		Store: repository.Janitor{DB: db}, Feed: repository.Feed{DB: db}, Now: res.clock.Now,
+		Sessions: &service.Sessions{
+			Tx: db, Store: repository.Sessions{DB: db}, Events: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now,
+		},
+		Report: func(err error) { log.Warn("sweep", zap.Error(err)) },
 	}
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -95,6 +95,7 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 	owned.Go(func() { s.res.keys.Run(background, service.KeyReloadEvery) })
 	owned.Go(func() { s.res.clock.run(background) })
 	owned.Go(func() { s.res.follower.Run(background, service.FollowEvery) })
+	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, s.reload) })
 	owned.Go(func() { s.reloadOnHangUp(background) })
 	log.Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),

@@ -1,8 +1,6 @@
 package controller
 
 import (
-	"net/http"
-
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
@@ -25,11 +23,8 @@ func (h Session) Check(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wait > 0 { // the server's own deadline is for answers that come at once
-		deadline := h.Now().Add(wait + streamWrite)
-		if err := http.NewResponseController(c.Writer).SetWriteDeadline(deadline); err != nil {
-			return nil, err
-		}
+	if err := h.hold(c, wait); err != nil {
+		return nil, err
 	}
 	result, err := h.Sessions.CheckAndWait(c.Request.Context(), requestOf(c).Claims, device, wait, callerOf(c))
 	if err != nil {

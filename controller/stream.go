@@ -34,6 +34,15 @@ func waitOf(c *gin.Context) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
+// hold prepares the connection for an answer that may come late: the server's
+// own deadline is for answers that come at once.
+func (h Session) hold(c *gin.Context, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	return http.NewResponseController(c.Writer).SetWriteDeadline(h.Now().Add(wait + streamWrite))
+}
+
 // Events is GET /app/auth/events: server-sent events that tell of the session's
 // end, at once, and then close. What the client missed while away it hears when
 // it connects.

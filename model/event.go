@@ -29,6 +29,34 @@ const (
 	EventConfigChanged  Kind = "config_changed"
 )
 
+// Kinds lists all kinds of events.
+func Kinds() []Kind {
+	return []Kind{
+		EventRegister, EventCodeSent, EventCodeFailed, EventLogin, EventDisplaced, EventRelogin, EventLogout, EventKick,
+		EventBan, EventUnban, EventReuse, EventExpired, EventRecover, EventAdopt, EventDeviceBound, EventDeviceMismatch,
+		EventUserChanged, EventNumberChanged, EventUserDeleted, EventKickWar, EventPumping, EventConfigChanged,
+	}
+}
+
+// EventFilter narrows a look at the log; zero members do not.
+type EventFilter struct {
+	UserID int64
+	Kind   Kind
+	Actor  string
+	From   Time  // inclusive
+	To     Time  // exclusive
+	Before int64 // lines with a lower id alone: the cursor
+}
+
+// EventCount is how many lines of a kind, and of a detail where it tells more,
+// fall into one stretch of time.
+type EventCount struct {
+	Bucket Time
+	Kind   Kind
+	Detail string
+	Count  int64
+}
+
 // Event is one line of the append-only log: audit trail, outbox and change feed in one.
 type Event struct {
 	ID        int64

@@ -17,11 +17,41 @@ func (e Events) Append(ctx context.Context, events ...model.Event) error {
 	return fault("append events", e.DB.writer(ctx).Create(&events).Error)
 }
 
-// ByUser lists the newest lines of a user, newest first.
-func (e Events) ByUser(ctx context.Context, userID int64, limit int) ([]model.Event, error) {
+// List lists the newest lines that pass the filter, newest first.
+func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error) {
+	query := e.DB.reader(ctx)
+	if filter.UserID != 0 {
+		query = query.Where("user_id = ?", filter.UserID)
+	}
+	if filter.Kind != "" {
+		query = query.Where("kind = ?", filter.Kind)
+	}
+	if filter.Actor != "" {
+		query = query.Where("actor = ?", filter.Actor)
+	}
+	if filter.From != 0 {
+		query = query.Where("at >= ?", filter.From)
+	}
+	if filter.To != 0 {
+		query = query.Where("at < ?", filter.To)
+	}
+	if filter.Before != 0 {
+		query = query.Where("id < ?", filter.Before)
+	}
 	var events []model.Event
-	err := e.DB.reader(ctx).Where("user_id = ?", userID).Order("id DESC").Limit(limit).Find(&events).Error
+	err := query.Order("id DESC").Limit(limit).Find(&events).Error
 	return events, fault("list events", err)
+}
+
+// Count counts the lines of a stretch of time by bucket and kind; logins and
+// registrations by their detail too, which names product and source.
+func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error) {
+	var counts []model.EventCount
+	err := e.DB.reader(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count FROM (
+  SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail FROM events WHERE at >= ? AND at < ?
+) AS lines GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
+		bucket, []model.Kind{model.EventLogin, model.EventRegister}, from, to).Scan(&counts).Error
+	return counts, fault("count events", err)
 }
 
 // endKinds are the kinds of events that tell of a session's end.

@@ -31,17 +31,17 @@ func TestEventsAppend(t *testing.T) {
 		must(t, events.Append(t.Context()))
 		must(t, events.Append(t.Context(), full, bare))
 		must(t, events.Append(t.Context(), anEvent(model.EventLogin, 2, t0-5)))
-		got, err := events.ByUser(t.Context(), full.UserID, 10)
+		got, err := events.List(t.Context(), model.EventFilter{UserID: full.UserID}, 10)
 		if diff := cmp.Diff([]model.Event{bare, full}, got, exceptID); err != nil || diff != "" {
 			t.Errorf("error %v, lines differ, newest first:\n%s", err, diff)
 		}
 		if len(got) == 2 && got[0].ID <= got[1].ID {
 			t.Errorf("ids do not rise: %d after %d", got[0].ID, got[1].ID)
 		}
-		if got, err := events.ByUser(t.Context(), full.UserID, 1); err != nil || len(got) != 1 || got[0].Kind != bare.Kind {
+		if got, err := events.List(t.Context(), model.EventFilter{UserID: full.UserID}, 1); err != nil || len(got) != 1 || got[0].Kind != bare.Kind {
 			t.Errorf("limited to one: %v, error %v", got, err)
 		}
-		if got, err := events.ByUser(t.Context(), 99, 10); err != nil || len(got) != 0 {
+		if got, err := events.List(t.Context(), model.EventFilter{UserID: 99}, 10); err != nil || len(got) != 0 {
 			t.Errorf("a user without lines: %v, error %v", got, err)
 		}
 	})

@@ -128,3 +128,18 @@ func (s Sessions) Bind(ctx context.Context, id, deviceNumber string) (bool, erro
 		"UPDATE sessions SET device_number = ? WHERE id = ? AND device_number = '' AND active_slot IS NOT NULL", deviceNumber, id)
 	return n == 1, err
 }
+
+// CountActive counts the sessions that live at now, by product.
+func (s Sessions) CountActive(ctx context.Context, now model.Time) (map[int32]int64, error) {
+	var rows []struct {
+		ProductType int32
+		Count       int64
+	}
+	err := s.DB.reader(ctx).Raw(`SELECT product_type, COUNT(*) AS count FROM sessions
+WHERE active_slot IS NOT NULL AND idle_until > ? AND ends_at > ? GROUP BY product_type`, now, now).Scan(&rows).Error
+	counts := make(map[int32]int64, len(rows))
+	for _, row := range rows {
+		counts[row.ProductType] = row.Count
+	}
+	return counts, fault("count sessions", err)
+}

@@ -23,6 +23,8 @@ type Public struct {
 	User    controller.User
 	Keys    controller.Keys
 	Health  controller.Health
+	Backend controller.Backend
+	Clients middleware.Clients
 	Docs    *Docs // nil: not served
 
 	Verify       func(raw string) (model.Claims, error)                             // access tokens, save their end
@@ -70,6 +72,7 @@ func (p Public) engine() *gin.Engine {
 	r.POST("/app/auth/user/mobile", few, timed, live, h(p.User.ChangeNumber))
 
 	r.GET("/.well-known/jwks.json", p.Keys.Show)
+	r.POST("/oauth/introspect", p.Clients.Guard, timed, h(p.Backend.Introspect))
 	r.GET("/healthz", p.Health.Alive)
 	r.GET("/readyz", timed, p.Health.Serving)
 	if p.Docs != nil {
@@ -88,7 +91,10 @@ func (p Public) page(c *gin.Context) {
 // Admin is what the admin listener is made of; it is never on the public one.
 type Admin struct {
 	Admin     controller.Admin
+	Audit     controller.Audit
 	Keys      middleware.AdminKeys
+	Backend   controller.Backend
+	Clients   middleware.Clients
 	Health    controller.Health
 	Envelope  *middleware.Envelope
 	Addresses middleware.Addresses
@@ -103,12 +109,17 @@ func (a Admin) Handler() http.Handler {
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
 
 	h := middleware.Handle
-	users := r.Group("/admin/users", middleware.Deadline(answerTime), a.Keys.Guard)
-	users.GET("", h(a.Admin.Find))
-	users.GET("/:id", h(a.Admin.Show))
-	users.POST("/:id/ban", h(a.Admin.Ban))
-	users.POST("/:id/unban", h(a.Admin.Unban))
-	users.POST("/:id/kick", h(a.Admin.Kick))
+	r.GET("/internal/revocations", a.Clients.Guard, h(a.Backend.Revocations))
+
+	admin := r.Group("/admin", a.Keys.Guard, middleware.Deadline(answerTime))
+	admin.GET("/users", h(a.Admin.Find))
+	admin.GET("/users/:id", h(a.Admin.Show))
+	admin.POST("/users/:id/ban", h(a.Admin.Ban))
+	admin.POST("/users/:id/unban", h(a.Admin.Unban))
+	admin.POST("/users/:id/kick", h(a.Admin.Kick))
+	admin.GET("/users/:id/timeline", h(a.Audit.Timeline))
+	admin.GET("/audit", h(a.Audit.List))
+	admin.GET("/stats", h(a.Audit.Stats))
 	return r
 }
 

@@ -297,8 +297,9 @@ func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) er
 func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpose, mobile model.Mobile, text model.Secret, caller Caller) (model.Code, error) {
 	now := model.TimeOf(c.Now())
 	numberKey := c.Vault.NumberKey(mobile)
-	live := model.Code{CodeMAC: make([]byte, 32)}
+	var live model.Code
 	err := c.Tx.Within(ctx, func(ctx context.Context) error {
+		live = model.Code{CodeMAC: make([]byte, 32)} // what an earlier try found may be dead by now
 		if err := c.Store.Gate(ctx, numberGate(numberKey), now); err != nil {
 			return err
 		}

@@ -87,37 +87,54 @@ func (s *Sessions) alive(ctx context.Context, claims model.Claims) (model.Sessio
 }
 
 // current reads the session as it stands now: one that has come to its idle or
-// absolute end is ended here, and one whose row is gone by retention has ended
-// so. Only storage that is away is an error.
+// absolute end is ended here, for ended is final and a clock set back must not
+// revive it; one whose row is gone by retention has ended so. Only storage that
+// is away is an error.
 func (s *Sessions) current(ctx context.Context, claims model.Claims) (model.Session, error) {
-	session, err := s.Store.ByID(ctx, claims.SessionID)
+	for {
+		session, err := s.read(ctx, claims.SessionID)
+		if errors.Is(err, model.ErrNotFound) || err == nil && session.UserID != claims.UserID {
+			product, _ := s.Catalog.product(claims.ProductType)
+			return model.Session{
+				ID: claims.SessionID, UserID: claims.UserID, ProductGroup: product.Group,
+				EndedAt: claims.ExpiresAt, EndReason: model.ReasonExpired,
+			}, nil
+		}
+		now := model.TimeOf(s.Now())
+		if err != nil || session.EndedAt != 0 || !session.Expired(now) {
+			return session, err
+		}
+		if err := s.expire(ctx, session, now); err != nil {
+			return session, err
+		}
+	}
+}
+
+// read reads a session; one that is not there is looked for twice, because a
+// cluster's node may lag behind the one that answered the login.
+func (s *Sessions) read(ctx context.Context, id string) (model.Session, error) {
+	session, err := s.Store.ByID(ctx, id)
 	if errors.Is(err, model.ErrNotFound) {
-		// A cluster's node may lag behind the one that answered the login.
-		session, err = s.Store.ByID(ctx, claims.SessionID)
+		session, err = s.Store.ByID(ctx, id)
 	}
-	if errors.Is(err, model.ErrNotFound) || err == nil && session.UserID != claims.UserID {
-		product, _ := s.Catalog.product(claims.ProductType)
-		return model.Session{
-			ID: claims.SessionID, UserID: claims.UserID, ProductGroup: product.Group,
-			EndedAt: claims.ExpiresAt, EndReason: model.ReasonExpired,
-		}, nil
-	}
-	if err != nil {
-		return session, err
-	}
-	now := model.TimeOf(s.Now())
-	if session.EndedAt != 0 || !session.Expired(now) {
-		return session, nil
-	}
-	// Ended is final: noted at once, lest a clock set back revive it.
-	err = s.atomically(ctx, func(ctx context.Context) error {
-		_, err := s.end(ctx, session, ending{reason: model.ReasonExpired, actor: actorSystem, at: now})
-		return err
+	return session, err
+}
+
+// expire notes that a session has come to its idle or absolute end, unless a
+// refresh has moved it since it was read.
+func (s *Sessions) expire(ctx context.Context, seen model.Session, now model.Time) error {
+	return s.atomically(ctx, func(ctx context.Context) error {
+		ended, err := s.Store.EndSeen(ctx, seen, model.ReasonExpired, now)
+		if err != nil || !ended {
+			return err
+		}
+		if err := willTell(ctx, seen.ID); err != nil {
+			return err
+		}
+		line := event(model.EventExpired, seen, now, Caller{})
+		line.Actor = actorSystem
+		return s.Events.Append(ctx, line)
 	})
-	if err != nil {
-		return session, err
-	}
-	return s.Store.ByID(ctx, session.ID)
 }
 
 // ending says how a session ends.
@@ -254,10 +271,7 @@ func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (mode
 	if !ok || !cut || len(token) > 256 || !isName(id) {
 		return model.Session{}, model.ErrRefreshToken
 	}
-	session, err := s.Store.ByID(ctx, id)
-	if errors.Is(err, model.ErrNotFound) {
-		session, err = s.Store.ByID(ctx, id)
-	}
+	session, err := s.read(ctx, id)
 	if errors.Is(err, model.ErrNotFound) {
 		return session, model.ErrRefreshToken
 	}

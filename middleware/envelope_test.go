@@ -1,0 +1,323 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"menshen/model"
+)
+
+// house is an engine with the chain that stands around every handler, and a
+// clock that moves 1.5 ms with every look at it.
+type house struct {
+	*gin.Engine
+	logs *observer.ObservedLogs
+}
+
+func newHouse(t *testing.T, e Envelope) house {
+	t.Helper()
+	gin.SetMode(gin.ReleaseMode)
+	core, logs := observer.New(zapcore.DebugLevel)
+	e.Log = zap.New(core)
+	if e.Locale == "" {
+		e.Locale = en
+	}
+	at := time.Unix(1_700_000_000, 0)
+	now := func() time.Time { at = at.Add(1500 * time.Microsecond); return at }
+	h := house{Engine: gin.New(), logs: logs}
+	h.HandleMethodNotAllowed = true
+	h.Use(Begin(now, Addresses{}), AccessLog(e.Log, now), e.Render)
+	h.NoRoute(func(c *gin.Context) { Fail(c, model.ErrNotFound) })
+	h.NoMethod(func(c *gin.Context) { Fail(c, model.ErrMethod) })
+	return h
+}
+
+// ask sends a request with headers from names and values in turn.
+func (h house) ask(method, path string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestRender(t *testing.T) {
+	type view struct {
+		A int    `json:"a"`
+		B string `json:"b"`
+	}
+	secret := errors.New("cause that nobody may read")
+	for _, row := range []struct {
+		name   string
+		data   any
+		err    error
+		status int
+		body   string
+		header http.Header // beside those of every answer
+	}{
+		{"data", view{1, "<b>"}, nil, 200, `{"code":0,"data":{"a":1,"b":"\u003cb\u003e"},"msg":"OK"}`, nil},
+		{"list", []view{}, nil, 200, `{"code":0,"data":[],"msg":"OK"}`, nil},
+		{"nothing", nil, nil, 200, `{"code":0,"data":null,"msg":"OK"}`, nil},
+		{"failure", nil, model.ErrCode, 400, `{"code":40002,"data":null,"msg":"The verification code is wrong or no longer valid."}`, nil},
+		{"failure beside data", view{1, "b"}, model.ErrCode, 400, `{"code":40002,"data":null,"msg":"The verification code is wrong or no longer valid."}`, nil},
+		{"failure with data", nil, model.Malformed1("a", "b"), 400, `{"code":40000,"data":{"fields":[{"field":"a","reason":"b"}]},"msg":"The request is not valid."}`, nil},
+		{"failure with a cause", nil, model.ErrUnavailable.Wrap(secret), 503, `{"code":50300,"data":null,"msg":"The service is temporarily unavailable. Please try again."}`, nil},
+		{"failure within an error", nil, fmt.Errorf("doing: %w", model.ErrNotFound.Wrap(secret)), 404, `{"code":40400,"data":null,"msg":"There is no such route or resource."}`, nil},
+		{"another error", nil, secret, 500, `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`, nil},
+		{"cancelled", nil, context.Canceled, 500, `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`, nil},
+		{"token", nil, model.ErrToken.Wrap(secret), 401, `{"code":40100,"data":null,"msg":"The credential is missing or not valid. Please sign in again."}`, http.Header{"Www-Authenticate": {"Bearer"}}},
+		{"too many", nil, model.ErrTooMany.After(1001 * time.Millisecond), 429, `{"code":42900,"data":null,"msg":"Too many requests. Please try again later."}`, http.Header{"Retry-After": {"2"}}},
+		{"too many, no time known", nil, model.ErrCooldown, 429, `{"code":42901,"data":null,"msg":"A code was sent recently. Please try again later."}`, http.Header{"Retry-After": {"1"}}},
+		{"data that is no JSON", func() {}, nil, 500, `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`, nil},
+		{"failure whose data is no JSON", nil, model.ErrCode.With(make(chan int)), 500, `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			for _, always200 := range []bool{false, true} {
+				h := newHouse(t, Envelope{Always200: always200})
+				h.GET("/", Handle(func(*gin.Context) (any, error) { return row.data, row.err }))
+				w := h.ask(http.MethodGet, "/", "X-Request-Id", "id")
+				status := row.status
+				if always200 {
+					status = 200
+				}
+				if w.Code != status || w.Body.String() != row.body {
+					t.Errorf("%d %s, want %d %s", w.Code, w.Body, status, row.body)
+				}
+				want := http.Header{
+					"X-Request-Id": {"id"}, "X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/json; charset=utf-8"},
+				}
+				for name, values := range row.header {
+					want[name] = values
+				}
+				if fmt.Sprint(w.Header()) != fmt.Sprint(want) {
+					t.Errorf("the headers are %v, want %v", w.Header(), want)
+				}
+			}
+		})
+	}
+}
+
+func TestRenderWhatNoHandlerAnswers(t *testing.T) {
+	h := newHouse(t, Envelope{Locale: zhCN})
+	h.POST("/only", Handle(func(*gin.Context) (any, error) { return nil, nil }))
+	h.GET("/own", func(c *gin.Context) { c.String(http.StatusTeapot, "own") })
+	h.GET("/silent", func(*gin.Context) {})
+	for _, row := range []struct {
+		method, path string
+		status       int
+		body         string
+	}{
+		{"GET", "/none", 404, `{"code":40400,"data":null,"msg":"请求的资源不存在"}`},
+		{"GET", "/only", 405, `{"code":40500,"data":null,"msg":"不支持的请求方法"}`},
+		{"BREW", "/only", 405, `{"code":40500,"data":null,"msg":"不支持的请求方法"}`},
+		{"GET", "/own", 418, "own"}, // what a standard shapes
+		{"GET", "/silent", 200, ""},
+	} {
+		w := h.ask(row.method, row.path)
+		if w.Code != row.status || w.Body.String() != row.body {
+			t.Errorf("%s %s: %d %s", row.method, row.path, w.Code, w.Body)
+		}
+		if (w.Code == 405) != (w.Header().Get("Allow") == "POST") {
+			t.Errorf("%s %s: Allow is %q", row.method, row.path, w.Header().Get("Allow"))
+		}
+	}
+}
+
+func TestRenderPanic(t *testing.T) {
+	h := newHouse(t, Envelope{})
+	h.GET("/panic", Handle(func(*gin.Context) (any, error) { panic("token-in-a-panic") }))
+	h.GET("/nil", Handle(func(*gin.Context) (any, error) { var e *Envelope; return e.Locale, nil }))
+	h.GET("/late", func(c *gin.Context) { c.String(http.StatusOK, "begun"); panic(errors.New("late")) })
+	h.GET("/abort", Handle(func(*gin.Context) (any, error) { panic(http.ErrAbortHandler) }))
+	h.GET("/guarded", func(*gin.Context) { panic("guard") }, Handle(func(*gin.Context) (any, error) { t.Error("the handler ran"); return nil, nil }))
+	const internal = `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`
+	for _, path := range []string{"/panic", "/nil", "/guarded"} {
+		w := h.ask(http.MethodGet, path)
+		if w.Code != 500 || w.Body.String() != internal || w.Header().Get("X-Request-Id") == "" {
+			t.Errorf("%s: %d %s %v", path, w.Code, w.Body, w.Header())
+		}
+	}
+	if w := h.ask(http.MethodGet, "/late"); w.Body.String() != "begun" {
+		t.Errorf("after the panic came %s", w.Body)
+	}
+	func() {
+		defer func() {
+			if recovered := recover(); recovered != http.ErrAbortHandler {
+				t.Errorf("recovered %v", recovered)
+			}
+		}()
+		h.ask(http.MethodGet, "/abort")
+		t.Error("http.ErrAbortHandler was swallowed")
+	}()
+	panics := h.logs.FilterMessage("panic").All()
+	if len(panics) != 4 {
+		t.Fatalf("%d panics are in the log", len(panics))
+	}
+	for _, entry := range panics {
+		text := fmt.Sprint(entry.ContextMap())
+		if entry.Level != zapcore.ErrorLevel || !strings.Contains(text, "goroutine") || !strings.Contains(text, "requestId") || strings.Contains(text, "token-in-a-panic") {
+			t.Errorf("the log says %s", text)
+		}
+	}
+	if got := h.logs.FilterMessage("request").FilterField(zap.Int("status", 500)).Len(); got != 3 {
+		t.Errorf("%d requests with status 500 are in the log", got)
+	}
+}
+
+// A guard that fails keeps everything behind it from running, and its failure is
+// the answer.
+func TestFailEndsTheRequest(t *testing.T) {
+	h := newHouse(t, Envelope{})
+	h.GET("/", func(c *gin.Context) { Fail(c, model.ErrTooLarge) }, func(*gin.Context) { t.Error("the next one ran") })
+	if w := h.ask(http.MethodGet, "/"); w.Code != 413 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	// Without Begin, as in other tests, nothing panics.
+	Fail(&gin.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, model.ErrTooLarge)
+}
+
+func TestBegin(t *testing.T) {
+	h := newHouse(t, Envelope{})
+	var seen *model.Request
+	h.GET("/", Handle(func(c *gin.Context) (any, error) {
+		seen = c.MustGet(model.RequestKey).(*model.Request)
+		return nil, nil
+	}))
+	for _, given := range []string{"a", "A.b_c-9", "7", strings.Repeat("x", 64)} {
+		if w := h.ask(http.MethodGet, "/", "X-Request-Id", given); w.Header().Get("X-Request-Id") != given || seen.ID != given {
+			t.Errorf("%q: %q, %q", given, w.Header().Get("X-Request-Id"), seen.ID)
+		}
+	}
+	ids := []string{}
+	for _, given := range [][]string{
+		nil, {"X-Request-Id", ""}, {"X-Request-Id", strings.Repeat("x", 65)}, {"X-Request-Id", "a b"}, {"X-Request-Id", "a\nb"}, {"X-Request-Id", "é"}, {"X-Request-Id", "a/b"},
+		{"X-Request-Id", "a", "X-Request-Id", "a"}, {"X-Request-Id", "\x00"}, {"X-Request-Id", "\"},{\""},
+	} {
+		w := h.ask(http.MethodGet, "/", given...)
+		id := w.Header().Get("X-Request-Id")
+		if len(id) < 20 || id != seen.ID || slices.Contains(ids, id) || len(w.Header().Values("X-Request-Id")) != 1 {
+			t.Errorf("%q: %q", given, id)
+		}
+		ids = append(ids, id)
+	}
+	if seen.IP != "192.0.2.1" { // httptest's peer
+		t.Errorf("the address is %s", seen.IP)
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	cause := errors.New("connection refused")
+	for _, row := range []struct {
+		name, method, path string
+		err                error
+		level              zapcore.Level
+		want               string
+	}{
+		{"success", "GET", "/known/secret?token=secret", nil, zapcore.InfoLevel, "code:0 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:200"},
+		{"refusal", "GET", "/known/secret", model.ErrCode, zapcore.InfoLevel, "code:40002 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:400"},
+		{"refusal with a cause", "GET", "/known/secret", model.ErrToken.Wrap(cause), zapcore.InfoLevel, "cause:connection refused code:40100 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:401"},
+		{"fault", "GET", "/known/secret", model.ErrUnavailable.Wrap(cause), zapcore.ErrorLevel, "cause:connection refused code:50300 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:503"},
+		{"fault within", "GET", "/known/secret", fmt.Errorf("doing: %w", model.ErrUnavailable.Wrap(cause)), zapcore.ErrorLevel, "cause:connection refused code:50300 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:503"},
+		{"fault without a cause", "GET", "/known/secret", model.ErrProvider, zapcore.ErrorLevel, "cause:50301 The message could not be sent. Please try again later. code:50301 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:503"},
+		{"unknown error", "GET", "/known/secret", cause, zapcore.ErrorLevel, "cause:connection refused code:50000 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:/known/:name status:500"},
+		{"no route", "GET", "/secret", nil, zapcore.InfoLevel, "code:40400 durationMs:1.5 ip:192.0.2.1 method:GET requestId:id route:none status:404"},
+		{"no method", "DELETE", "/known/secret", nil, zapcore.InfoLevel, "code:40500 durationMs:1.5 ip:192.0.2.1 method:DELETE requestId:id route:none status:405"},
+		{"invented method", "SECRET", "/known/secret", nil, zapcore.InfoLevel, "code:40500 durationMs:1.5 ip:192.0.2.1 method:other requestId:id route:none status:405"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := newHouse(t, Envelope{})
+			h.GET("/known/:name", Handle(func(*gin.Context) (any, error) { return nil, row.err }))
+			h.ask(row.method, row.path, "X-Request-Id", "id", "User-Agent", "secret", "X-Device-Number", "secret", "Authorization", "Bearer secret", "Referer", "secret")
+			entries := h.logs.All()
+			if len(entries) != 1 || entries[0].Message != "request" || entries[0].Level != row.level {
+				t.Fatalf("the log has %v", entries)
+			}
+			if got := fmt.Sprint(entries[0].ContextMap()); got != "map["+row.want+"]" {
+				t.Errorf("the line says %s, want %s", got, row.want)
+			}
+		})
+	}
+	t.Run("always 200 hides no fault from the log", func(t *testing.T) {
+		h := newHouse(t, Envelope{Always200: true})
+		h.GET("/", Handle(func(*gin.Context) (any, error) { return nil, cause }))
+		h.ask(http.MethodGet, "/")
+		if entry := h.logs.All()[0]; entry.Level != zapcore.ErrorLevel || entry.ContextMap()["status"] != int64(200) || entry.ContextMap()["code"] != int32(50000) && entry.ContextMap()["code"] != int64(50000) {
+			t.Errorf("the line is %v %v", entry.Level, entry.ContextMap())
+		}
+	})
+	t.Run("a level that is off costs nothing", func(t *testing.T) {
+		core, logs := observer.New(zapcore.ErrorLevel)
+		engine := gin.New()
+		engine.Use(AccessLog(zap.New(core), time.Now))
+		engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		if logs.Len() != 0 {
+			t.Errorf("the log has %v", logs.All())
+		}
+	})
+}
+
+func TestGuards(t *testing.T) {
+	claims, session := model.Claims{SessionID: "S"}, model.Session{ID: "S"}
+	judge := func(raw string) error {
+		if raw != "good" {
+			return model.ErrToken
+		}
+		return nil
+	}
+	h := newHouse(t, Envelope{})
+	var seen model.Request
+	show := Handle(func(c *gin.Context) (any, error) {
+		seen = *c.MustGet(model.RequestKey).(*model.Request)
+		return nil, nil
+	})
+	h.GET("/verified", Verified(func(raw string) (model.Claims, error) { return claims, judge(raw) }), show)
+	h.GET("/live", Authenticated(func(_ context.Context, raw model.Secret) (model.Session, error) { return session, judge(string(raw)) }), show)
+	for path, want := range map[string]model.Request{
+		"/verified": {Token: "good", Claims: claims},
+		"/live":     {Token: "good", Session: session},
+	} {
+		seen = model.Request{}
+		if w := h.ask(http.MethodGet, path, "Authorization", "Bearer good"); w.Code != 200 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		if seen.Token != want.Token || seen.Claims != want.Claims || seen.Session.ID != want.Session.ID {
+			t.Errorf("%s: the handler saw %+v", path, seen)
+		}
+		for given, challenge := range map[string]string{"": "Bearer", "Basic good": "Bearer", "Bearer bad": `Bearer error="invalid_token"`} {
+			seen = model.Request{}
+			w := h.ask(http.MethodGet, path, "Authorization", given)
+			if w.Code != 401 || w.Header().Get("WWW-Authenticate") != challenge || seen.ID != "" {
+				t.Errorf("%s with %q: %d, %q, the handler saw %+v", path, given, w.Code, w.Header().Get("WWW-Authenticate"), seen)
+			}
+		}
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	h := newHouse(t, Envelope{})
+	var ctx context.Context
+	h.GET("/", Deadline(time.Minute), Handle(func(c *gin.Context) (any, error) {
+		ctx = c.Request.Context()
+		return nil, ctx.Err()
+	}))
+	if w := h.ask(http.MethodGet, "/"); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Minute || ctx.Err() == nil {
+		t.Errorf("the deadline is %v, the context afterwards %v", at, ctx.Err())
+	}
+}

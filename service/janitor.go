@@ -1,0 +1,113 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"menshen/model"
+)
+
+// JanitorStore finds and removes what has outlived its use, in small batches.
+type JanitorStore interface {
+	Overdue(ctx context.Context, after string, now model.Time, stretch int) (overdue []model.Session, next string, err error)
+	Codes(ctx context.Context, before model.Time, limit int) (int, error)
+	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
+	Events(ctx context.Context, before model.Time, limit int) (int, error)
+	Gates(ctx context.Context, before model.Time, limit int) (int, error)
+}
+
+// FeedPurge removes revocations that are of no interest any more.
+type FeedPurge interface {
+	Purge(ctx context.Context, now model.Time, limit int) (int, error)
+}
+
+// Janitor notes the end of sessions that nobody asks about, and removes what is
+// older than its retention. Several instances may sweep at once.
+type Janitor struct {
+	Store    JanitorStore
+	Feed     FeedPurge
+	Sessions *Sessions
+	Now      func() time.Time
+	Report   func(err error)
+
+	next string // where the sweep over the sessions goes on
+}
+
+// Retention (ASVS 14.2.7). Codes outlive a day by more than their own life,
+// because their failures count until a day after it.
+const (
+	keepCodes    = 26 * time.Hour
+	keepSessions = 90 * day
+	keepEvents   = 180 * day
+
+	// JanitorEvery is the time between two sweeps.
+	JanitorEvery = 5 * time.Second
+	sweepBatch   = 500
+	sweepTime    = 3 * time.Second
+)
+
+// Run sweeps until ctx ends.
+func (j *Janitor) Run(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := j.Sweep(ctx); err != nil && ctx.Err() == nil {
+			j.Report(err)
+		}
+	}
+}
+
+// Sweep does a batch of everything. It is not for concurrent use.
+func (j *Janitor) Sweep(ctx context.Context) error {
+	now := model.TimeOf(j.Now())
+	return errors.Join(
+		j.within(ctx, func(ctx context.Context) error { return j.expire(ctx, now) }),
+		j.within(ctx, func(ctx context.Context) error {
+			_, err := j.Store.Codes(ctx, now.Add(-keepCodes), sweepBatch)
+			return err
+		}),
+		j.within(ctx, func(ctx context.Context) error {
+			_, err := j.Store.Sessions(ctx, now.Add(-keepSessions), sweepBatch)
+			return err
+		}),
+		j.within(ctx, func(ctx context.Context) error {
+			_, err := j.Store.Events(ctx, now.Add(-keepEvents), sweepBatch)
+			return err
+		}),
+		j.within(ctx, func(ctx context.Context) error {
+			_, err := j.Store.Gates(ctx, now.Add(-keepCodes), sweepBatch)
+			return err
+		}),
+		j.within(ctx, func(ctx context.Context) error {
+			_, err := j.Feed.Purge(ctx, now, sweepBatch)
+			return err
+		}),
+	)
+}
+
+func (j *Janitor) within(ctx context.Context, act func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	defer cancel()
+	return act(ctx)
+}
+
+// expire ends the overdue sessions of the next stretch of the table.
+func (j *Janitor) expire(ctx context.Context, now model.Time) error {
+	overdue, next, err := j.Store.Overdue(ctx, j.next, now, sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, session := range overdue {
+		if err := j.Sessions.expire(ctx, session, now); err != nil {
+			return err
+		}
+	}
+	j.next = next
+	return nil
+}

@@ -1,0 +1,663 @@
+package service
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+// TestSessionModel runs sequences of commands against three instances over one
+// database and against the rules, which must agree after each command on every
+// session, asked on every instance. The sequences are 5 times rapid's number of
+// checks (-rapid.checks, 100): 3 parts on SQLite and 2 on MySQL; 5 on SQLite
+// alone with -short.
+func TestSessionModel(t *testing.T) {
+	parts := map[string]int{repository.SQLite: 3, repository.MySQL: 2}
+	if testing.Short() {
+		parts[repository.SQLite] = 5
+	}
+	for _, driver := range dbtest.Drivers(t) {
+		t.Run(driver, func(t *testing.T) {
+			f := newFleet(t, openFast(t, driver))
+			for part := range parts[driver] {
+				t.Run(fmt.Sprint(part), rapid.MakeCheck(func(t *rapid.T) {
+					m := newMachine(t, f)
+					for _, c := range slices.Concat(commands.Draw(t, "first"), commands.Draw(t, "then"), commands.Draw(t, "last")) {
+						m.run(c)
+					}
+					m.observe(true)
+				}))
+			}
+		})
+	}
+}
+
+// command is one step of a sequence. The numbers choose, each anew, among what
+// there is at that moment.
+type command struct {
+	act        string
+	a, b, c, d int
+}
+
+// acts are the commands, some more often than others.
+var acts = strings.Fields(`login login login login login check check check check refresh refresh refresh logout delete
+	kick ban unban wait wait wait wait back restart reload raceLogin raceCheck raceRefresh`)
+
+var commands = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) command {
+	number := rapid.IntRange(0, 719)
+	return command{rapid.SampledFrom(acts).Draw(t, "act"), number.Draw(t, "a"), number.Draw(t, "b"), number.Draw(t, "c"), number.Draw(t, "d")}
+}), 0, 9)
+
+// machine runs commands against a fleet and against the rules.
+type machine struct {
+	*rapid.T
+	f       *fleet
+	on      []*instance
+	rules   *rules
+	actor   int // instance of the last command
+	seconds map[string]*ruledSession
+}
+
+// skews are by how much the clocks of the processes are off.
+var skews = []time.Duration{0, 30 * time.Second, -30 * time.Second}
+
+func newMachine(t *rapid.T, shared *fleet) *machine {
+	shared.clock.Advance(time.Hour) // out of sight of the sequence before
+	f := *shared
+	f.catalog.Products = slices.Clone(shared.catalog.Products)
+	one, other := shared.number(), shared.number()
+	m := &machine{T: t, f: &f, rules: newRules()}
+	for _, u := range []ruledUser{{company: 0, number: one}, {company: 1, number: one}, {company: 0, number: other}} {
+		u.logins, u.newest = map[string]int64{}, map[string]model.Time{}
+		m.rules.users = append(m.rules.users, &u)
+	}
+	for _, p := range f.catalog.Products {
+		m.rules.places[p.Group] = p.MaxSessions
+	}
+	for _, skew := range skews {
+		m.on = append(m.on, f.start(skew))
+	}
+	return m
+}
+
+// pick chooses by a number.
+func pick[T any](from []T, n int) (one T) {
+	if len(from) == 0 {
+		return one
+	}
+	return from[n%len(from)]
+}
+
+// run does one command. A wait may go unobserved, so that others find sessions
+// whose time has come.
+func (m *machine) run(c command) {
+	m.rules.now = model.TimeOf(m.f.clock.Now())
+	m.actor = c.d % len(m.on)
+	on := m.on[m.actor]
+	switch c.act {
+	case "login":
+		m.login(on, c)
+	case "raceLogin":
+		m.raceLogin(c)
+	case "restart":
+		m.on[m.actor] = m.f.start(skews[m.actor])
+	case "reload":
+		m.reload(c)
+	case "wait", "back":
+		m.wait(c)
+		if c.d%2 == 0 {
+			return
+		}
+	case "ban", "unban", "kick":
+		m.operate(on, c)
+	default:
+		m.withSession(on, c)
+	}
+	m.observe(false)
+}
+
+// withSession runs a command on some session, preferably a live one.
+func (m *machine) withSession(on *instance, c command) {
+	all := m.sessions()
+	if going := slices.DeleteFunc(slices.Clone(all), func(s *ruledSession) bool { return s.reason != "" }); c.a%4 != 0 && len(going) > 0 {
+		all = going
+	}
+	s := pick(all, c.a/4)
+	if s == nil {
+		return
+	}
+	gen := len(s.access) // mostly the newest token
+	if c.b%3 == 0 {
+		gen = 1 + c.b/3%len(s.access)
+	}
+	switch c.act {
+	case "check":
+		m.check(on, s, gen, c)
+	case "refresh":
+		m.refresh(s, gen, []*instance{on})
+	case "raceRefresh":
+		m.refresh(s, gen, []*instance{on, pick(m.on, c.c), pick(m.on, c.c/3)})
+	case "raceCheck":
+		m.raceCheck(s, gen)
+	case "logout":
+		m.logout(on, s, gen, pick([]Scope{ScopeCurrent, ScopeOthers, ScopeAll}, c.c))
+	case "delete":
+		m.delete(on, s, gen, pick(m.sessions(), c.c))
+	}
+}
+
+func (m *machine) sessions() (all []*ruledSession) {
+	for _, u := range m.rules.users {
+		all = append(all, u.sessions...)
+	}
+	return all
+}
+
+// devices are few, so that they meet again; "" logs in without one.
+var devices = []string{"", "d1", "d2", "d3"}
+
+func (m *machine) asks(c command) asked {
+	a := asked{
+		user: pick(m.rules.users, c.a), product: pick(m.f.catalog.Products, c.b), device: pick(devices, c.c), label: pick([]string{"Pixel 9", ""}, c.c/4),
+	}
+	if s := pick(a.user.going(a.product.Group), c.a/3); s != nil && c.c%3 == 0 {
+		a.replace = s.id
+	}
+	return a
+}
+
+func (m *machine) send(on *instance, u *ruledUser) {
+	_, err := on.codes.Send(m.Context(), SendRequest{CompanyType: u.company, Mobile: u.number, Purpose: model.PurposeLogin})
+	m.must(err)
+}
+
+func (m *machine) enter(on *instance, a asked) (LoginResult, error) {
+	return on.login.Do(m.Context(), LoginRequest{
+		CompanyType: a.user.company, ProductType: a.product.Type, Mobile: a.user.number, ValidateNo: fleetCode, DeviceNumber: a.device,
+		ReplaceSession: a.replace, Caller: Caller{Device: a.label},
+	})
+}
+
+func (m *machine) login(on *instance, c command) {
+	a := m.asks(c)
+	m.send(on, a.user)
+	result, err := m.enter(on, a)
+	m.loggedIn(on, a, result, err)
+	if errors.Is(err, model.ErrDeviceLimit) && c.d%2 == 0 { // the way out, with the same code
+		a.replace = pick(model.AsFailure(err).Data().(DevicesInUse).Devices, c.d).ID
+		result, err = m.enter(on, a)
+		m.loggedIn(on, a, result, err)
+	}
+}
+
+// loggedIn compares the outcome of a login and remembers the session.
+func (m *machine) loggedIn(on *instance, a asked, result LoginResult, err error) {
+	s, displaced, want := m.rules.login(a)
+	m.wantFailure("login", err, want)
+	if want != nil {
+		return
+	}
+	claims := m.verify(on, result.Access.Value)
+	if a.user.id == 0 {
+		a.user.id = claims.UserID
+	}
+	if claims.UserID != a.user.id || claims.CompanyType != a.user.company || result.Displaced != displaced || result.Refresh.Expire != s.ends {
+		m.Fatalf("login: %+v of %+v, want user %d, %d displaced, the end %v", claims, result, a.user.id, displaced, s.ends)
+	}
+	s.id, s.refresh = claims.SessionID, result.Refresh.Value
+	m.minted(on, s, result.Access)
+	probe := claims
+	probe.Gen, probe.IssuedAt, probe.ExpiresAt = 0, 1000, tokenTimeMax*1000
+	text, err := on.tokens.Sign(probe)
+	m.must(err)
+	s.probe = model.Secret(text)
+}
+
+// minted checks the session's newest token and keeps it.
+func (m *machine) minted(on *instance, s *ruledSession, token IssuedToken) {
+	want := &s.access[len(s.access)-1]
+	claims := m.verify(on, token.Value)
+	if claims.SessionID != s.id || claims.ExpiresAt != want.exp || token.Expire != want.exp {
+		m.Fatalf("token %+v of session %s ends at %v, want %v", claims, s.id, token.Expire, want.exp)
+	}
+	if want.raw != "" && want.claims != claims {
+		m.Fatalf("token %+v is not the newest one, %+v", claims, want.claims)
+	}
+	want.raw, want.claims = token.Value, claims
+}
+
+func (m *machine) verify(on *instance, raw model.Secret) model.Claims {
+	claims, err := on.tokens.Verify(string(raw))
+	m.must(err)
+	return claims
+}
+
+func (m *machine) check(on *instance, s *ruledSession, gen int, c command) {
+	device := pick([]string{s.device, s.device, pick(devices[1:], c.c/4)}, c.c)
+	if device == "" {
+		device = pick(devices[1:], c.c)
+	}
+	want, failure := m.rules.check(s, gen, device)
+	got, err := on.sessions.Check(m.Context(), m.verify(on, s.access[gen-1].raw), device, Caller{})
+	m.wantFailure("check", err, failure)
+	m.wantChecked(s, got, want)
+}
+
+func (m *machine) wantChecked(s *ruledSession, got CheckResult, state LoginState) {
+	want := CheckResult{State: state, IsLogin: state == StateActive || state == StateBound}
+	if !want.IsLogin && state != "" {
+		want.LastLoginTime = s.lastLogin()
+	}
+	if got != want {
+		m.Fatalf("check of %s: %+v, want %+v", s.id, got, want)
+	}
+}
+
+// refresh sends one pair to each of the instances at once. All get the same.
+func (m *machine) refresh(s *ruledSession, gen int, on []*instance) {
+	want := m.rules.renew(s, gen)
+	tokens, errs := make([]IssuedToken, len(on)), make([]error, len(on))
+	together(len(on), func(i int) {
+		tokens[i], errs[i] = on[i].sessions.Refresh(m.Context(), s.access[gen-1].raw, s.refresh, Caller{})
+	})
+	for i := range on {
+		if m.wantFailure("refresh", errs[i], want); want == nil {
+			m.minted(on[i], s, tokens[i])
+		}
+	}
+}
+
+func (m *machine) logout(on *instance, s *ruledSession, gen int, scope Scope) {
+	var want *model.Failure
+	ended := 0
+	switch {
+	case scope == ScopeCurrent:
+		ended = m.rules.end(s.user, model.ReasonLoggedOut, func(target *ruledSession) bool { return target == s })
+	default:
+		if want = m.rules.authenticate(s, gen); want == nil {
+			ended = m.rules.end(s.user, model.ReasonLoggedOut, func(target *ruledSession) bool { return scope == ScopeAll || target != s })
+		}
+	}
+	token := s.access[gen-1]
+	got, err := on.sessions.Logout(m.Context(), token.raw, m.verify(on, token.raw), scope, Caller{})
+	m.wantFailure("logout", err, want)
+	m.wantEnded("logout "+string(scope), got, ended)
+}
+
+func (m *machine) delete(on *instance, s *ruledSession, gen int, target *ruledSession) {
+	want := m.rules.authenticate(s, gen)
+	owner, err := on.sessions.Authenticate(m.Context(), s.access[gen-1].raw)
+	if m.wantFailure("authenticate", err, want); want != nil {
+		return
+	}
+	if target.user != s.user {
+		want = model.ErrNotFound
+	}
+	ended := m.rules.end(s.user, model.ReasonLoggedOut, func(s *ruledSession) bool { return s == target })
+	got, err := on.sessions.Delete(m.Context(), owner, target.id, Caller{})
+	m.wantFailure("delete", err, want)
+	m.wantEnded("delete", got, ended)
+}
+
+func (m *machine) operate(on *instance, c command) {
+	u := pick(m.rules.users, c.a)
+	by := Operator{Name: "root"}
+	if u.id == 0 {
+		return
+	}
+	switch c.act {
+	case "unban":
+		m.must(on.operators.Unban(m.Context(), by, u.id))
+		u.banned = 0
+	case "ban":
+		until := pick([]model.Time{0, m.rules.now.Add(time.Second), m.rules.now.Add(time.Hour)}, c.b)
+		if u.banned = until; until == 0 {
+			u.banned = model.Forever
+		}
+		ended := m.rules.end(u, model.ReasonBanned, everySession)
+		got, err := on.operators.Ban(m.Context(), by, u.id, "abuse", until)
+		m.must(err)
+		m.wantEnded("ban", got, ended)
+	default:
+		m.kick(on, u, c)
+	}
+}
+
+func (m *machine) kick(on *instance, u *ruledUser, c command) {
+	var target KickTarget
+	product := pick(m.f.catalog.Products, c.c).Type
+	switch c.b % 3 {
+	case 0:
+		target.ProductType = &product
+	case 1:
+		target.SessionID = "NOBODYSSESSION"
+		if s := pick(m.sessions(), c.c); s != nil {
+			target.SessionID = s.id
+		}
+	}
+	ended := m.rules.end(u, model.ReasonKicked, func(s *ruledSession) bool {
+		return (target.ProductType == nil || s.product.Type == product) && (target.SessionID == "" || s.id == target.SessionID)
+	})
+	got, err := on.operators.Kick(m.Context(), Operator{Name: "root"}, u.id, target, "abuse")
+	m.must(err)
+	m.wantEnded("kick", got, ended)
+}
+
+// wait moves the clock, often to just before, at or after a moment that
+// matters. Back is a step of the clock that no end may be undone by.
+func (m *machine) wait(c command) {
+	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 30_001, 400_000, 900_000, 4_000_000}, c.b)
+	if s := pick(m.sessions(), c.a/2); s != nil && c.a%2 == 0 {
+		grace := s.minted.Add(fleetGrace)
+		to = pick([]model.Time{s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, s.user.banned}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
+	}
+	if c.act == "back" {
+		to = m.rules.now - pick([]model.Time{1, 1000, 40_000}, c.b)
+	} else if to <= m.rules.now || to > m.rules.now.Add(fleetRefresh) {
+		return
+	}
+	m.f.clock.Advance(to.Sub(m.rules.now))
+	m.rules.now = to
+}
+
+// reload gives a group another number of places, which counts from the next
+// login on.
+func (m *machine) reload(c command) {
+	group := pick(m.f.catalog.Products, c.a).Group
+	m.rules.places[group] = 1 + c.b%3
+	products := slices.Clone(m.f.catalog.Products)
+	for i := range products {
+		if products[i].Group == group {
+			products[i].MaxSessions = m.rules.places[group]
+		}
+	}
+	m.f.catalog.Products = products
+	for _, on := range m.on {
+		on.login.Catalog, on.codes.Catalog, on.sessions.Catalog, on.operators.Catalog = m.f.catalog, m.f.catalog, m.f.catalog, m.f.catalog
+	}
+}
+
+// raceLogin sends one right code several times at once: exactly one of the
+// logins wins, and at no commit are there more sessions than places.
+func (m *machine) raceLogin(c command) {
+	const racers = 4
+	a := m.asks(c)
+	m.send(m.on[m.actor], a.user)
+	results, errs := make([]LoginResult, racers), make([]error, racers)
+	var crowded sync.Map
+	m.f.commits = func() { m.crowded(&crowded) }
+	together(racers, func(i int) { results[i], errs[i] = m.enter(m.on[i%len(m.on)], a) })
+	m.f.commits = nil
+	crowded.Range(func(key, value any) bool {
+		m.Fatalf("user %v has %v active sessions in a group", key, value)
+		return false
+	})
+	winner := slices.IndexFunc(errs, func(err error) bool { return !errors.Is(err, model.ErrCode) })
+	if winner < 0 {
+		m.Fatalf("of %d logins with one code none won: %v", racers, errs)
+	}
+	for i, err := range errs {
+		if i != winner && !errors.Is(err, model.ErrCode) && !errors.Is(err, model.ErrDeviceLimit) {
+			m.Fatalf("two of %d logins with one code came through: %v, %v", racers, errs[winner], err)
+		}
+	}
+	m.loggedIn(m.on[0], a, results[winner], errs[winner])
+}
+
+// crowded looks for more active sessions than the group has places, and had
+// before the places became fewer.
+func (m *machine) crowded(found *sync.Map) {
+	for _, u := range m.rules.users {
+		if u.id == 0 {
+			continue
+		}
+		rows, err := m.reads().QueryContext(m.Context(), "SELECT product_group, COUNT(*) FROM sessions WHERE user_id = ? AND active_slot IS NOT NULL GROUP BY product_group", u.id)
+		if err != nil {
+			found.Store(u.id, err)
+			return
+		}
+		for rows.Next() {
+			var group string
+			var n int
+			if err := rows.Scan(&group, &n); err != nil || n > max(m.rules.places[group], len(u.going(group))) {
+				found.Store(u.id, n)
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			found.Store(u.id, err)
+		}
+	}
+}
+
+func (m *machine) reads() *sql.DB {
+	if pool, ok := m.f.db.Pools()["read"]; ok {
+		return pool
+	}
+	return m.f.db.Pools()["write"]
+}
+
+// raceCheck checks a session with several devices at once: the one that the
+// session is bound to afterwards is the only one that is told so.
+func (m *machine) raceCheck(s *ruledSession, gen int) {
+	results, errs := make([]CheckResult, len(m.on)), make([]error, len(m.on))
+	claims := m.verify(m.on[0], s.access[gen-1].raw)
+	together(len(m.on), func(i int) {
+		results[i], errs[i] = m.on[i].sessions.Check(m.Context(), claims, devices[1+i], Caller{})
+	})
+	winner := s.device
+	if row, err := m.on[0].sessions.Store.ByID(m.Context(), s.id); err == nil && winner == "" {
+		winner = row.DeviceNumber
+	}
+	if winner == "" { // it has ended, or the token has expired
+		winner = devices[1]
+	}
+	first, failure := m.rules.check(s, gen, winner)
+	for i := range m.on {
+		m.wantFailure("raced check", errs[i], failure)
+		want := first
+		if (first == StateBound || first == StateActive) && devices[1+i] != winner {
+			want = StateDeviceMismatch
+		}
+		m.wantChecked(s, results[i], want)
+	}
+}
+
+// observe asks every instance about the sessions and looks into the database.
+// The instance that did the last command knows at once; another one errs only
+// towards yes, and no more once it has read the log.
+func (m *machine) observe(all bool) {
+	late := (m.actor + 1) % len(m.on)
+	for _, s := range m.sessions() {
+		if s.changed {
+			m.ask(m.on[m.actor], s, false)
+			m.ask(m.on[late], s, true)
+		}
+	}
+	for i, on := range m.on {
+		m.must(on.follower.Poll(m.Context()))
+		for _, s := range m.sessions() {
+			if all || s.changed || s.reason == "" || i == late {
+				m.ask(on, s, false)
+			}
+		}
+	}
+	m.inspect()
+	for _, s := range m.sessions() {
+		s.changed = false
+	}
+}
+
+// ask asks without a trace: the probe is a token of the session older than all.
+func (m *machine) ask(on *instance, s *ruledSession, mayBeLate bool) {
+	gone := m.rules.gone(s)
+	claims := m.verify(on, s.probe)
+	live, err := on.sessions.Authenticate(m.Context(), s.probe)
+	if mayBeLate && gone && err == nil {
+		return
+	}
+	if !gone {
+		if err != nil || live.ID != s.id || live.UserID != s.user.id || live.ProductGroup != s.product.Group || live.ProductType != s.product.Type {
+			m.Fatalf("session %s lives: %+v, error %v", s.id, live, err)
+		}
+		if s.device == "" {
+			return
+		}
+	} else {
+		m.wantFailure("authenticate", err, s.failure())
+		m.wantTold(s, model.AsFailure(err).Data())
+	}
+	want := StateActive
+	if gone {
+		want = LoginState(s.reason)
+	}
+	got, err := on.sessions.Check(m.Context(), claims, "d1"+s.device, Caller{})
+	if gone {
+		m.must(err)
+		m.wantChecked(s, got, want)
+		return
+	}
+	got, err = on.sessions.Check(m.Context(), claims, s.device, Caller{})
+	m.must(err)
+	m.wantChecked(s, got, want)
+}
+
+// wantTold checks what the refusal tells of the end.
+func (m *machine) wantTold(s *ruledSession, data any) {
+	want := any(Ended{Reason: s.reason, LastLoginTime: s.lastLogin()})
+	if told, ok := data.(Displaced); ok && s.reason == model.ReasonDisplaced {
+		by := ""
+		if told.By != nil {
+			by = *told.By
+		}
+		if by != s.by {
+			m.Fatalf("session %s was displaced by %q, want %q", s.id, by, s.by)
+		}
+		data = told.Ended
+	}
+	if data != want {
+		m.Fatalf("session %s ended: %+v, want %+v", s.id, data, want)
+	}
+}
+
+// inspect compares the rows with the rules.
+func (m *machine) inspect() {
+	m.inspectSessions()
+	m.inspectSlots()
+	m.inspectEvents()
+}
+
+// rowsOf runs a query for the users of the sequence and gives each row to see.
+func (m *machine) rowsOf(query string, see func(scan func(columns ...any))) {
+	ids := []string{"0"}
+	for _, u := range m.rules.users {
+		ids = append(ids, fmt.Sprint(u.id))
+	}
+	rows, err := m.reads().QueryContext(m.Context(), strings.Replace(query, "?", strings.Join(ids, ","), 1))
+	m.must(err)
+	for rows.Next() {
+		see(func(columns ...any) { m.must(rows.Scan(columns...)) })
+	}
+	m.must(errors.Join(rows.Err(), rows.Close()))
+}
+
+func (m *machine) inspectSessions() {
+	want := map[string]*ruledSession{}
+	for _, s := range m.sessions() {
+		want[s.id] = s
+		if s.reason == "" && m.rules.now < s.user.banned {
+			m.Fatalf("session %s of a banned user lives", s.id)
+		}
+	}
+	place := map[string]string{}
+	m.rowsOf("SELECT id, user_id, epoch, login_at, gen, active_slot, ended_at, end_reason FROM sessions WHERE user_id IN (?)", func(scan func(...any)) {
+		var id, reason string
+		var user, epoch, gen int64
+		var login, ended model.Time
+		var slot sql.NullInt64
+		scan(&id, &user, &epoch, &login, &gen, &slot, &ended, &reason)
+		s := want[id]
+		delete(want, id)
+		if s == nil || user != s.user.id || epoch != s.epoch || login != s.login || gen != int64(len(s.access)) {
+			m.Fatalf("session %s of user %d: epoch %d, login %v, gen %d; want %+v", id, user, epoch, login, gen, s)
+		}
+		if reason != string(s.reason) || slot.Valid != (s.reason == "") || (ended == 0) != (s.reason == "") {
+			m.Fatalf("session %s: reason %q, ended at %v, place %v; want %q", id, reason, ended, slot, s.reason)
+		}
+		at := fmt.Sprint(user, s.product.Group, slot.Int64)
+		if other, taken := place[at]; slot.Valid && (taken || slot.Int64 < 0 || slot.Int64 > 2) {
+			m.Fatalf("sessions %s and %s hold place %s", id, other, at)
+		} else if slot.Valid {
+			place[at] = id
+		}
+	})
+	if len(want) > 0 {
+		m.Fatalf("%d sessions are not in the database", len(want))
+	}
+}
+
+func (m *machine) inspectSlots() {
+	m.rowsOf("SELECT user_id, product_group, epoch, login_at FROM slots WHERE user_id IN (?)", func(scan func(...any)) {
+		var user, epoch int64
+		var group string
+		var login model.Time
+		scan(&user, &group, &epoch, &login)
+		for _, u := range m.rules.users {
+			if u.id == user && (u.logins[group] != epoch || u.newest[group] != login) {
+				m.Fatalf("slot %d %s: epoch %d, login %v; want %d, %v", user, group, epoch, login, u.logins[group], u.newest[group])
+			}
+		}
+	})
+}
+
+// inspectEvents counts one line for each end, of its kind, and one for each login.
+func (m *machine) inspectEvents() {
+	want := map[string]int{}
+	for _, s := range m.sessions() {
+		want[s.id+" "+string(model.EventLogin)] = 1
+		if s.reason != "" {
+			want[s.id+" "+string(endKind(s.reason))] = 1
+		}
+	}
+	m.rowsOf(`SELECT session_id, kind FROM events WHERE user_id IN (?) AND session_id <> ''
+		AND kind IN ('login', 'displaced', 'relogin', 'logout', 'kick', 'ban', 'reuse', 'expired', 'user_deleted')`, func(scan func(...any)) {
+		var session, kind string
+		scan(&session, &kind)
+		want[session+" "+kind]--
+	})
+	for line, n := range want {
+		if n != 0 {
+			m.Fatalf("%q is told %d times, want once", line, 1-n)
+		}
+	}
+}
+
+func (m *machine) must(err error) {
+	if err != nil {
+		m.Fatalf("%v", err)
+	}
+}
+
+func (m *machine) wantFailure(doing string, err error, want *model.Failure) {
+	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
+		m.Fatalf("%s: error %v, want %v", doing, err, want)
+	}
+}
+
+func (m *machine) wantEnded(doing string, got, want int) {
+	if got != want {
+		m.Fatalf("%s ended %d, want %d", doing, got, want)
+	}
+}
+
+var _ Tx = (*fleet)(nil)
