@@ -30,34 +30,10 @@ type wiring struct {
 
 // build is the wiring diagram: configuration and resources in, handlers out.
 func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Handler, err error) {
-	now := res.clock.Now
-	catalog := catalogOf(cfg)
-	numbers := service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions}
-	events := repository.Events{DB: res.db}
-	users := repository.Users{DB: res.db}
-	sender, err := senderOf(cfg, w.out, now)
-	if err != nil {
-		return nil, nil, err
-	}
-	tests, err := testNumbers(cfg, numbers)
-	if err != nil {
-		return nil, nil, err
-	}
 	limits := limitersOf(cfg.Limits)
-	tokens := &service.Tokens{Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache()}
-	codes := &service.Codes{
-		Tx: res.db, Store: repository.Codes{DB: res.db}, Events: events, Sender: sender, Vault: res.vault,
-		Numbers: numbers, Catalog: catalog, Rules: codeRules(cfg.Code), TestNumbers: tests, Now: now, NewCode: service.RandomCode,
-	}
-	sessions := &service.Sessions{
-		Tx: res.db, Store: repository.Sessions{DB: res.db}, Events: events, Tokens: tokens, Catalog: catalog,
-		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL,
-		ReuseGrace: cfg.Token.ReuseGrace, Now: now, Live: res.live, Hub: res.hub,
-		RefreshShield: limits.refresh.Take, AddressShield: limits.other.Take,
-	}
-	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
+	s, err := servicesOf(cfg, res, limits, w.out)
 	if err != nil {
-		return nil, nil, fmt.Errorf("server.trusted_proxies: %w", err)
+		return nil, nil, err
 	}
 	adminKeys, err := adminKeysOf(cfg)
 	if err != nil {
@@ -69,39 +45,96 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 			return nil, nil, err
 		}
 	}
+	edge, err := edgeOf(cfg, res, w.log)
+	if err != nil {
+		return nil, nil, err
+	}
 	health := controller.Health{Ready: w.ready}
-	envelope := &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: w.log}
-	login := &service.Login{
-		Codes: codes, Users: users, Sessions: sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
-		Shield: limits.login.Take,
+	session := controller.Session{Sessions: s.sessions, Now: time.Now}
+	backend := controller.Backend{
+		Sessions: s.sessions, Feed: s.feed, Session: session, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
 	}
-	profiles := &service.Users{Tx: res.db, Store: users, Events: events, Codes: codes, Sessions: sessions, Vault: res.vault, Numbers: numbers, Now: now}
-	back := controller.Backend{
-		Sessions: sessions, Session: controller.Session{Now: time.Now}, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
-		Feed: &service.Feed{Tx: res.db, Store: repository.Feed{DB: res.db}, Gates: repository.Codes{DB: res.db}, Hub: res.hub, Now: now},
+	clients := clientsOf(cfg)
+	public = router.Public{
+		Code: controller.Code{Codes: s.codes}, Login: controller.Login{Login: s.login}, Session: session,
+		User: controller.User{Users: s.users}, Keys: controller.Keys{JWKS: res.keys.JWKS},
+		Backend: backend, Clients: clients, Health: health, Docs: docs,
+		Verify: s.sessions.Tokens.Verify, Authenticate: s.sessions.Authenticate,
+		CheckLimit: limits.check, OtherLimit: limits.other, CORSOrigins: cfg.Server.CORSOrigins, Edge: edge,
+	}.Handler()
+	admin = router.Admin{
+		Admin: controller.Admin{Operators: s.operators}, Audit: controller.Audit{Audit: s.audit}, Keys: adminKeys,
+		Backend: backend, Clients: clients, Health: health, Edge: edge,
+	}.Handler()
+	return public, admin, nil
+}
+
+// services are the rules of one configuration.
+type services struct {
+	codes     *service.Codes
+	login     *service.Login
+	sessions  *service.Sessions
+	users     *service.Users
+	feed      *service.Feed
+	operators *service.Operators
+	audit     *service.Audit
+}
+
+func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writer) (s services, err error) {
+	db, now := res.db, res.clock.Now
+	catalog := catalogOf(cfg)
+	numbers := service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions}
+	events, users, store := repository.Events{DB: db}, repository.Users{DB: db}, repository.Sessions{DB: db}
+	s.codes = &service.Codes{
+		Tx: db, Store: repository.Codes{DB: db}, Events: events, Vault: res.vault, Numbers: numbers, Catalog: catalog,
+		Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
 	}
+	if s.codes.Sender, err = senderOf(cfg, out, now); err != nil {
+		return s, err
+	}
+	if s.codes.TestNumbers, err = testNumbers(cfg, numbers); err != nil {
+		return s, err
+	}
+	s.sessions = &service.Sessions{
+		Tx: db, Store: store, Events: events, Catalog: catalog, Live: res.live, Hub: res.hub, Now: now,
+		Tokens: &service.Tokens{
+			Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache(),
+		},
+		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL, ReuseGrace: cfg.Token.ReuseGrace,
+		RefreshShield: limits.refresh.Take, AddressShield: limits.other.Take,
+	}
+	s.login = &service.Login{
+		Codes: s.codes, Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog,
+		Shield: limits.login.Take, Now: now,
+	}
+	s.users = &service.Users{
+		Tx: db, Store: users, Events: events, Codes: s.codes, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Now: now,
+	}
+	s.feed = &service.Feed{Tx: db, Store: repository.Feed{DB: db}, Gates: repository.Codes{DB: db}, Hub: res.hub, Now: now}
+	s.operators = &service.Operators{
+		Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
+	}
+	s.audit = &service.Audit{Store: events, Users: users, Active: store, Now: now}
+	return s, nil
+}
+
+func edgeOf(cfg *config.Config, res *resources, log *zap.Logger) (router.Edge, error) {
+	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
+	if err != nil {
+		return router.Edge{}, fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	return router.Edge{
+		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: log},
+		Addresses: addresses, Metrics: res.metrics, Log: log, Now: time.Now,
+	}, nil
+}
+
+func clientsOf(cfg *config.Config) middleware.Clients {
 	clients := middleware.Clients{}
 	for _, client := range cfg.Clients {
 		clients.Add(client.ID, model.Secret(client.Secret))
 	}
-	public = router.Public{
-		Code: controller.Code{Codes: codes}, Login: controller.Login{Login: login},
-		Session: controller.Session{Sessions: sessions, Now: time.Now}, User: controller.User{Users: profiles},
-		Keys: controller.Keys{JWKS: res.keys.JWKS}, Backend: back, Clients: clients, Health: health, Docs: docs,
-		CheckLimit: limits.check, OtherLimit: limits.other,
-		Verify: tokens.Verify, Authenticate: sessions.Authenticate,
-		Envelope: envelope, Addresses: addresses, CORSOrigins: cfg.Server.CORSOrigins, Log: w.log, Now: time.Now,
-	}.Handler()
-	operators := &service.Operators{
-		Users: users, Sessions: sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
-	}
-	admin = router.Admin{
-		Admin: controller.Admin{Operators: operators}, Audit: controller.Audit{Audit: &service.Audit{
-			Store: events, Users: users, Active: repository.Sessions{DB: res.db}, Now: now,
-		}},
-		Keys: adminKeys, Backend: back, Clients: clients, Health: health, Envelope: envelope, Addresses: addresses, Log: w.log, Now: time.Now,
-	}.Handler()
-	return public, admin, nil
+	return clients
 }
 
 // rehearse applies the rules of build that the configuration alone can break.

@@ -14,10 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"menshen/config"
+	"menshen/middleware"
 	"menshen/repository"
 	"menshen/service"
 )
@@ -33,6 +35,7 @@ type resources struct {
 	hub      *service.Hub
 	follower *service.Follower
 	janitor  *service.Janitor
+	metrics  *middleware.Metrics
 }
 
 func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*resources, error) {
@@ -65,10 +68,23 @@ func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*r
 		},
 		Report: func(err error) { log.Warn("sweep", zap.Error(err)) },
 	}
+	res.metrics = metricsOf(res)
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return res, nil
+}
+
+// metricsOf shows the resources; what requests do counts itself.
+func metricsOf(r *resources) *middleware.Metrics {
+	m := middleware.NewMetrics()
+	for name, pool := range r.db.Pools() {
+		m.Register(collectors.NewDBStatsCollector(pool, name))
+	}
+	m.Gauge("menshen_streams", "Open event streams.", func() float64 { return float64(r.hub.Streams()) })
+	m.Gauge("menshen_live_sessions", "Sessions in the cache.", func() float64 { return float64(r.live.Size()) })
+	m.Gauge("menshen_follower_lag_seconds", "Age of the last complete read of the log.", func() float64 { return r.live.Lag().Seconds() })
+	return m
 }
 
 func (r *resources) prepare(ctx context.Context, secrets [][]byte) (err error) {

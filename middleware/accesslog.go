@@ -25,12 +25,8 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 		if entry == nil {
 			return
 		}
-		route := c.FullPath()
-		if route == "" {
-			route = "none"
-		}
 		fields := []zap.Field{
-			zap.String("requestId", x.ID), zap.String("method", knownMethod(c.Request.Method)), zap.String("route", route),
+			zap.String("requestId", x.ID), zap.String("method", knownMethod(c.Request.Method)), zap.String("route", routeOf(c)),
 			zap.Int("status", c.Writer.Status()), zap.Int32("code", x.code),
 			zap.Float64("durationMs", float64(now().Sub(x.start).Microseconds())/1000), zap.String("ip", x.IP),
 		}

@@ -54,7 +54,7 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Bind":            func(ctx context.Context) error { return drop(sessions.Bind(ctx, s.ID, "device")) },
 
 		"Append": func(ctx context.Context) error { return events.Append(ctx, anEvent(model.EventLogin, 7, t0)) },
-		"List": func(ctx context.Context) error { return drop(events.List(ctx, model.EventFilter{UserID: 7}, 10)) },
+		"List":   func(ctx context.Context) error { return drop(events.List(ctx, model.EventFilter{UserID: 7}, 10)) },
 		"Ends":   func(ctx context.Context) error { return drop(events.Ends(ctx, 0)) },
 
 		"Keep":    func(ctx context.Context) error { return drop(vault.Keep(ctx, "lookup", key('a'))) },

@@ -33,11 +33,22 @@ type Public struct {
 	CheckLimit *middleware.Limiter // checks, by session
 	OtherLimit *middleware.Limiter // what has no limit of its own, by address
 
-	Envelope    *middleware.Envelope
-	Addresses   middleware.Addresses
 	CORSOrigins []string
-	Log         *zap.Logger
-	Now         func() time.Time
+	Edge
+}
+
+// Edge is what stands around the handlers of both listeners.
+type Edge struct {
+	Envelope  *middleware.Envelope
+	Addresses middleware.Addresses
+	Metrics   *middleware.Metrics
+	Log       *zap.Logger
+	Now       func() time.Time
+}
+
+func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
+	chain := []gin.HandlerFunc{middleware.Begin(e.Now, e.Addresses), middleware.AccessLog(e.Log, e.Now), e.Metrics.Count(e.Now)}
+	return newEngine(append(append(chain, more...), e.Envelope.Render)...)
 }
 
 // answerTime bounds a request's work, so that storage that is away is told
@@ -48,7 +59,7 @@ const answerTime = 1800 * time.Millisecond
 func (p Public) Handler() http.Handler { return p.engine() }
 
 func (p Public) engine() *gin.Engine {
-	r := newEngine(middleware.Begin(p.Now, p.Addresses), middleware.AccessLog(p.Log, p.Now), withCORS(p.CORSOrigins), p.Envelope.Render)
+	r := p.engineWith(withCORS(p.CORSOrigins))
 
 	h := middleware.Handle
 	timed := middleware.Deadline(answerTime)
@@ -90,21 +101,19 @@ func (p Public) page(c *gin.Context) {
 
 // Admin is what the admin listener is made of; it is never on the public one.
 type Admin struct {
-	Admin     controller.Admin
-	Audit     controller.Audit
-	Keys      middleware.AdminKeys
-	Backend   controller.Backend
-	Clients   middleware.Clients
-	Health    controller.Health
-	Envelope  *middleware.Envelope
-	Addresses middleware.Addresses
-	Log       *zap.Logger
-	Now       func() time.Time
+	Admin   controller.Admin
+	Audit   controller.Audit
+	Keys    middleware.AdminKeys
+	Backend controller.Backend
+	Clients middleware.Clients
+	Health  controller.Health
+	Edge
 }
 
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
-	r := newEngine(middleware.Begin(a.Now, a.Addresses), middleware.AccessLog(a.Log, a.Now), a.Envelope.Render)
+	r := a.engineWith()
+	r.GET("/metrics", gin.WrapH(a.Metrics.Handler()))
 	r.GET("/healthz", a.Health.Alive)
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
 

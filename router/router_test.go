@@ -52,9 +52,9 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 
 // What operators use is never on the public listener, with or without documents.
 func TestListenersShareHealthAlone(t *testing.T) {
-	admin, ok := Admin{}.Handler().(*gin.Engine)
+	admin, ok := Admin{Edge: Edge{Metrics: middleware.NewMetrics()}}.Handler().(*gin.Engine)
 	if !ok {
-		t.Fatalf("the admin listener is a %T", Admin{}.Handler())
+		t.Fatal("the admin listener is no gin engine")
 	}
 	for _, docs := range []*Docs{nil, newDocs(t)} {
 		public := routesOf(Public{Docs: docs}.engine())
@@ -84,7 +84,9 @@ func TestDocumentsCanBeOff(t *testing.T) {
 // handler without its service panics, and answers like every failure.
 func TestChainHolds(t *testing.T) {
 	p := Public{
-		Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Log: zap.NewNop(), Now: clock(),
+		Edge: Edge{
+			Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: middleware.NewMetrics(), Log: zap.NewNop(), Now: clock(),
+		},
 		CORSOrigins: []string{"https://app.example.com"}, Docs: newDocs(t),
 	}
 	handler := p.Handler()

@@ -140,3 +140,9 @@ func (l *Live) end(id string) {
 	l.recent[id] = l.now()
 	l.entries.Invalidate(id)
 }
+
+// Size is the number of sessions in the cache, for metrics.
+func (l *Live) Size() int { return l.entries.EstimatedSize() }
+
+// Lag is the age of the last complete read of the log, for metrics.
+func (l *Live) Lag() time.Duration { return time.Duration(l.now().UnixNano() - l.followed.Load()) }

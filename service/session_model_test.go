@@ -62,11 +62,11 @@ var commands = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) command {
 // machine runs commands against a fleet and against the rules.
 type machine struct {
 	*rapid.T
-	f       *fleet
-	on      []*instance
-	rules   *rules
-	actor   int // instance of the last command
-	seconds map[string]*ruledSession
+	f      *fleet
+	on     []*instance
+	rules  *rules
+	actor  int // instance of the last command, -1 when it was several
+	latest model.Time
 }
 
 // skews are by how much the clocks of the processes are off.
@@ -147,8 +147,10 @@ func (m *machine) withSession(on *instance, c command) {
 	case "refresh":
 		m.refresh(s, gen, []*instance{on})
 	case "raceRefresh":
+		m.actor = -1
 		m.refresh(s, gen, []*instance{on, pick(m.on, c.c), pick(m.on, c.c/3)})
 	case "raceCheck":
+		m.actor = -1
 		m.raceCheck(s, gen)
 	case "logout":
 		m.logout(on, s, gen, pick([]Scope{ScopeCurrent, ScopeOthers, ScopeAll}, c.c))
@@ -355,7 +357,8 @@ func (m *machine) kick(on *instance, u *ruledUser, c command) {
 }
 
 // wait moves the clock, often to just before, at or after a moment that
-// matters. Back is a step of the clock that no end may be undone by.
+// matters. Back is a step of the clock, by which no end may be undone; a token
+// from a future that is further away than tokenSkew would be refused.
 func (m *machine) wait(c command) {
 	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 30_001, 400_000, 900_000, 4_000_000}, c.b)
 	if s := pick(m.sessions(), c.a/2); s != nil && c.a%2 == 0 {
@@ -363,7 +366,8 @@ func (m *machine) wait(c command) {
 		to = pick([]model.Time{s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, s.user.banned}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
 	}
 	if c.act == "back" {
-		to = m.rules.now - pick([]model.Time{1, 1000, 40_000}, c.b)
+		m.latest = max(m.latest, m.rules.now)
+		to = max(m.rules.now-pick([]model.Time{1, 1000, 20_000}, c.b), m.latest.Add(-tokenSkew)+1000)
 	} else if to <= m.rules.now || to > m.rules.now.Add(fleetRefresh) {
 		return
 	}
@@ -412,7 +416,8 @@ func (m *machine) raceLogin(c command) {
 			m.Fatalf("two of %d logins with one code came through: %v, %v", racers, errs[winner], err)
 		}
 	}
-	m.loggedIn(m.on[0], a, results[winner], errs[winner])
+	m.actor = winner % len(m.on)
+	m.loggedIn(m.on[m.actor], a, results[winner], errs[winner])
 }
 
 // crowded looks for more active sessions than the group has places, and had
@@ -479,10 +484,13 @@ func (m *machine) raceCheck(s *ruledSession, gen int) {
 func (m *machine) observe(all bool) {
 	late := (m.actor + 1) % len(m.on)
 	for _, s := range m.sessions() {
-		if s.changed {
-			m.ask(m.on[m.actor], s, false)
-			m.ask(m.on[late], s, true)
+		if !s.changed {
+			continue
 		}
+		if m.actor >= 0 {
+			m.ask(m.on[m.actor], s, false)
+		}
+		m.ask(m.on[late], s, true)
 	}
 	for i, on := range m.on {
 		m.must(on.follower.Poll(m.Context()))

@@ -1,0 +1,528 @@
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/service"
+)
+
+func TestLoginRegisters(t *testing.T) {
+	play(t,
+		scene{"the first right code", func(t *testing.T, w *world) {
+			c := w.logIn("+86 138 0013 8000", func(r *service.LoginRequest) { r.Source = "应用商店" })
+			u := c.User.User
+			if u.ID <= 0 || u.ID >= 1<<52 {
+				t.Errorf("id %d is none of 52 bits", u.ID)
+			}
+			if !regexp.MustCompile(`^u[0-9a-z]{5,12}$`).MatchString(u.UserName) {
+				t.Errorf("user name %q", u.UserName)
+			}
+			if c.User.Mobile != alice {
+				t.Errorf("mobile %q, want the national number", c.User.Mobile)
+			}
+			want := model.User{
+				ID: u.ID, CompanyType: 0, MobileKey: u.MobileKey, Mobile: u.Mobile, UserName: u.UserName, NickName: "用户8000",
+				FirstSource: "应用商店", LastSource: "应用商店", CreatedAt: w.clock.time(),
+			}
+			if diff := cmp.Diff(want, u); diff != "" {
+				t.Errorf("the account differs:\n%s", diff)
+			}
+			if c.Displaced != 0 {
+				t.Errorf("displaced %d", c.Displaced)
+			}
+			w.wantEvents(model.EventCodeSent, model.EventRegister, model.EventLogin)
+		}},
+		scene{"the second is the same account", func(t *testing.T, w *world) {
+			first := w.logIn(alice, func(r *service.LoginRequest) { r.Source = "first" })
+			w.clock.advance(time.Hour)
+			second := w.logIn("0086-138-0013-8000", func(r *service.LoginRequest) { r.Source = "" })
+			want := first.User
+			want.User.LastSource = ""
+			if diff := cmp.Diff(want, second.User); diff != "" {
+				t.Errorf("the account differs:\n%s", diff)
+			}
+			if s := w.row(first); s.Source != "first" {
+				t.Errorf("the session's source is %q", s.Source)
+			}
+			w.wantEvents(model.EventCodeSent, model.EventRegister, model.EventLogin, model.EventCodeSent, model.EventDisplaced, model.EventLogin)
+		}},
+		scene{"accounts are apart", func(t *testing.T, w *world) {
+			a, b, c := w.logIn(alice), w.logIn(alice, inCompany(1)), w.logIn(bob)
+			ids := map[int64]bool{a.User.User.ID: true, b.User.User.ID: true, c.User.User.ID: true}
+			names := map[string]bool{a.User.User.UserName: true, b.User.User.UserName: true, c.User.User.UserName: true}
+			if len(ids) != 3 || len(names) != 3 {
+				t.Errorf("accounts %v, names %v", ids, names)
+			}
+			if b.claims.CompanyType != 1 || b.User.User.CompanyType != 1 || a.Displaced+b.Displaced+c.Displaced != 0 {
+				t.Errorf("companies or places are mixed up")
+			}
+		}},
+		scene{"closed to newcomers", func(t *testing.T, w *world) {
+			code := w.code(alice, forCompany(7))
+			_, err := w.try(alice, code, inCompany(7))
+			wantFailure(t, err, model.ErrCode)
+			if n := w.count("SELECT COUNT(*) FROM users"); n != 0 {
+				t.Errorf("%d users", n)
+			}
+			w.serve(func(c *service.Catalog) { c.Companies = []service.Company{{Type: 0}, {Type: 7}} })
+			_, err = w.try(alice, code, inCompany(7)) // the code stayed unused
+			wantFailure(t, err, nil)
+			w.serve(func(c *service.Catalog) { c.Companies = []service.Company{{Type: 0}, {Type: 7, Closed: true}} })
+			w.logIn(alice, inCompany(7)) // the known go in and out
+		}},
+		scene{"64 first logins", func(t *testing.T, w *world) {
+			users := make([]int64, 64)
+			for _, err := range race(len(users), func(i int) error {
+				company := int32(i % 2)
+				if _, err := w.ask(numbered(i/2), forCompany(company)); err != nil {
+					return err
+				}
+				result, err := w.try(numbered(i/2), w.codeOf(numbered(i/2), company), inCompany(company))
+				users[i] = result.User.User.ID
+				return err
+			}) {
+				wantFailure(t, err, nil)
+			}
+			if n := w.count("SELECT COUNT(*) FROM users"); n != 64 {
+				t.Errorf("%d users, want 64", n)
+			}
+		}},
+	)
+}
+
+// codeOf is the newest code that came for a number and company.
+func (w *world) codeOf(mobile string, company int32) (code model.Secret) {
+	for _, m := range w.phone.messages() {
+		if m.Mobile.E164() == "+86"+mobile && m.CompanyType == company {
+			code = m.Code
+		}
+	}
+	return code
+}
+
+func TestLoginTokens(t *testing.T) {
+	play(t,
+		scene{"their ends and claims", func(t *testing.T, w *world) {
+			c := w.logIn(alice, on(pc), inCompany(1))
+			now := w.clock.time().Second()
+			if c.Access.Expire != now.Add(15*time.Minute) || c.Refresh.Expire != now.Add(720*time.Hour) {
+				t.Errorf("access ends %v, refresh %v", c.Access.Expire, c.Refresh.Expire)
+			}
+			want := model.Claims{
+				UserID: c.User.User.ID, SessionID: c.claims.SessionID, TokenID: c.claims.TokenID, Gen: 1, CompanyType: 1, ProductType: pc,
+				IssuedAt: now, ExpiresAt: c.Access.Expire,
+			}
+			if diff := cmp.Diff(want, c.claims); diff != "" {
+				t.Errorf("claims differ:\n%s", diff)
+			}
+			if !strings.HasPrefix(string(c.Refresh.Value), "rt1_"+c.claims.SessionID+"_") || len(c.Refresh.Value) > 256 {
+				t.Errorf("the refresh token has the form of none: %d bytes", len(c.Refresh.Value))
+			}
+			if secret := strings.SplitN(string(c.Refresh.Value), "_", 3)[2]; len(secret) < 43 {
+				t.Errorf("the secret has %d characters, too few for 256 bits", len(secret))
+			}
+		}},
+		scene{"of the product", func(t *testing.T, w *world) {
+			w.serve(func(c *service.Catalog) {
+				c.Products[1].AccessTTL, c.Products[1].RefreshTTL = time.Minute, time.Hour
+			})
+			c := w.logIn(alice, on(pc))
+			now := w.clock.time().Second()
+			if c.Access.Expire != now.Add(time.Minute) || c.Refresh.Expire != now.Add(time.Hour) {
+				t.Errorf("access ends %v, refresh %v", c.Access.Expire, c.Refresh.Expire)
+			}
+		}},
+		scene{"never beyond the session", func(t *testing.T, w *world) {
+			w.sessions.RefreshTTL = 10 * time.Minute
+			c := w.logIn(alice)
+			if c.Access.Expire != c.Refresh.Expire || c.claims.ExpiresAt != c.Refresh.Expire {
+				t.Errorf("access ends %v, refresh %v", c.Access.Expire, c.Refresh.Expire)
+			}
+		}},
+		scene{"every login has its own", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice), w.logIn(alice)
+			if a.claims.SessionID == b.claims.SessionID || a.claims.TokenID == b.claims.TokenID || a.Refresh.Value == b.Refresh.Value {
+				t.Error("two logins share something")
+			}
+		}},
+		scene{"the session", func(t *testing.T, w *world) {
+			c := w.logIn(alice, on(box), withDevice("Dev 1", "客厅"), func(r *service.LoginRequest) { r.Caller.IP = "2001:db8::1" })
+			got := w.row(c)
+			now := w.clock.time()
+			place := int32(0)
+			want := model.Session{
+				ID: c.claims.SessionID, UserID: c.User.User.ID, ProductType: box, ProductGroup: "home", Epoch: 1, ActiveSlot: &place,
+				DeviceNumber: "Dev 1", DeviceName: "客厅", IP: "2001:db8::1", Source: "store", LoginAt: now, LastSeenAt: now, RefreshHash: got.RefreshHash,
+				Gen: 1, CurJTI: c.claims.TokenID, CurIat: now.Second(), CurExp: c.Access.Expire, MaxExp: c.Access.Expire, MintedAt: now,
+				IdleUntil: now.Add(336 * time.Hour), EndsAt: c.Refresh.Expire,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the session differs:\n%s", diff)
+			}
+		}},
+	)
+}
+
+func TestLoginBan(t *testing.T) {
+	ban := func(w *world, c client, until model.Time) {
+		w.sql("UPDATE users SET banned_until = ? WHERE id = ?", int64(until), c.User.User.ID)
+	}
+	play(t,
+		scene{"is told after a right code alone", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			until := w.clock.time().Add(time.Hour)
+			ban(w, c, until)
+			code := w.code(alice) // sent all the same
+			w.fail(alice, 1)
+			_, err := w.try(alice, code)
+			wantFailure(t, err, model.ErrBanned)
+			wantData(t, err, `{"until":"2026-01-02T04:04:05Z"}`)
+			_, err = w.try(alice, code) // it is used up
+			wantFailure(t, err, model.ErrCode)
+			if n := w.count("SELECT COUNT(*) FROM sessions"); n != 1 {
+				t.Errorf("%d sessions, want the first alone", n)
+			}
+			w.wantEvents(model.EventCodeSent, model.EventRegister, model.EventLogin, model.EventCodeSent, model.EventCodeFailed, model.EventCodeFailed)
+		}},
+		scene{"for ever", func(t *testing.T, w *world) {
+			ban(w, w.logIn(alice), model.Forever)
+			_, err := w.try(alice, w.code(alice))
+			wantFailure(t, err, model.ErrBanned)
+			wantData(t, err, `{"until":null}`)
+		}},
+		scene{"is over at its end", func(t *testing.T, w *world) {
+			ban(w, w.logIn(alice), w.clock.time().Add(time.Minute))
+			w.clock.advance(time.Minute - ms)
+			_, err := w.try(alice, w.code(alice))
+			wantFailure(t, err, model.ErrBanned)
+			w.clock.advance(ms)
+			w.logIn(alice)
+		}},
+		scene{"is of one company", func(t *testing.T, w *world) {
+			ban(w, w.logIn(alice), model.Forever)
+			w.logIn(alice, inCompany(1))
+		}},
+		scene{"is no failure of the number", func(t *testing.T, w *world) {
+			w.codes.Rules.FailsPerMobileDay = 2
+			ban(w, w.logIn(alice), model.Forever)
+			for range 4 {
+				_, err := w.try(alice, w.code(alice))
+				wantFailure(t, err, model.ErrBanned)
+			}
+		}},
+	)
+}
+
+// wantData compares what the client is told beside the code, as JSON.
+func wantData(t testing.TB, err error, want string) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	got, marshalErr := json.Marshal(model.AsFailure(err).Data())
+	if marshalErr != nil || string(got) != want {
+		t.Errorf("data is %s, error %v; want %s", got, marshalErr, want)
+	}
+}
+
+// wantEnded checks how a session ended.
+func (w *world) wantEnded(c client, reason model.Reason, by string) {
+	w.t.Helper()
+	if s := w.row(c); s.EndedAt == 0 || s.ActiveSlot != nil || s.EndReason != reason || s.EndedBy != by {
+		w.t.Errorf("session %d ended at %d by %q because of %q; want %q by %q", s.Epoch, s.EndedAt, s.EndedBy, s.EndReason, reason, by)
+	}
+}
+
+// wantAlive checks that sessions go on.
+func (w *world) wantAlive(clients ...client) {
+	w.t.Helper()
+	for _, c := range clients {
+		if s := w.row(c); s.EndedAt != 0 {
+			w.t.Errorf("session %d ended because of %q", s.Epoch, s.EndReason)
+		}
+	}
+}
+
+func TestLoginDisplaces(t *testing.T) {
+	play(t,
+		scene{"the older of the group", func(t *testing.T, w *world) {
+			old := w.logIn(alice, withDevice("A", "Old phone"))
+			w.clock.advance(time.Minute)
+			young := w.logIn(alice, withDevice("B", "New phone"))
+			if young.Displaced != 1 {
+				t.Errorf("displaced %d, want 1", young.Displaced)
+			}
+			w.wantEnded(old, model.ReasonDisplaced, "New phone")
+			w.wantAlive(young)
+			const data = `{"reason":"displaced","lastLoginTime":"2026-01-02T03:05:05Z","by":"New phone"}`
+			_, err := w.refresh(old.access, old.Refresh.Value)
+			wantFailure(t, err, model.ErrDisplaced)
+			wantData(t, err, data)
+			_, err = w.sessions.Authenticate(t.Context(), old.access)
+			wantFailure(t, err, model.ErrDisplaced)
+			wantData(t, err, data)
+			w.wantEvents(model.EventCodeSent, model.EventRegister, model.EventLogin, model.EventCodeSent, model.EventDisplaced, model.EventLogin)
+		}},
+		scene{"by a device without a label", func(t *testing.T, w *world) {
+			old := w.logIn(alice)
+			w.logIn(alice)
+			_, err := w.sessions.Authenticate(t.Context(), old.access)
+			wantData(t, err, `{"reason":"displaced","lastLoginTime":"2026-01-02T03:04:05Z","by":null}`)
+		}},
+		scene{"within the group alone", func(t *testing.T, w *world) {
+			a, b, c, other := w.logIn(alice), w.logIn(alice, on(pc)), w.logIn(alice, on(tv)), w.logIn(bob)
+			w.wantAlive(a, b, c, other)
+			second := w.logIn(alice, on(pc))
+			w.wantEnded(b, model.ReasonDisplaced, "")
+			w.wantAlive(a, c, other, second)
+		}},
+		scene{"users on one device do not disturb each other", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice, withDevice("A", "")), w.logIn(bob, withDevice("A", ""))
+			w.wantAlive(a, b)
+		}},
+		scene{"the lowest epoch beyond the limit", func(t *testing.T, w *world) {
+			first, second := w.logIn(alice, on(tv)), w.logIn(alice, on(box))
+			w.wantAlive(first, second)
+			third := w.logIn(alice, on(tv))
+			if second.Displaced != 0 || third.Displaced != 1 {
+				t.Errorf("displaced %d and %d, want 0 and 1", second.Displaced, third.Displaced)
+			}
+			w.wantEnded(first, model.ReasonDisplaced, "")
+			w.wantAlive(second, third)
+		}},
+		scene{"all beyond a limit that was lowered", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice, on(tv)), w.logIn(alice, on(tv))
+			w.serve(func(c *service.Catalog) { c.Products[tv].MaxSessions = 1 })
+			c := w.logIn(alice, on(tv))
+			if c.Displaced != 2 {
+				t.Errorf("displaced %d, want 2", c.Displaced)
+			}
+			w.wantEnded(a, model.ReasonDisplaced, "")
+			w.wantEnded(b, model.ReasonDisplaced, "")
+			w.wantAlive(c)
+		}},
+		scene{"the same device logs in anew", func(t *testing.T, w *world) {
+			other, old := w.logIn(alice, on(tv), withDevice("other", "")), w.logIn(alice, on(tv), withDevice("A", "Phone"))
+			again := w.logIn(alice, on(box), withDevice("A", "Phone"))
+			if again.Displaced != 0 {
+				t.Errorf("displaced %d, want 0", again.Displaced)
+			}
+			w.wantEnded(old, model.ReasonRelogin, "Phone")
+			w.wantAlive(other, again)
+			_, err := w.sessions.Authenticate(t.Context(), old.access)
+			wantFailure(t, err, model.ErrSessionEnded)
+			wantData(t, err, `{"reason":"relogin","lastLoginTime":"2026-01-02T03:04:05Z"}`)
+			w.wantEvents(model.EventCodeSent, model.EventRegister, model.EventLogin, model.EventCodeSent, model.EventLogin,
+				model.EventCodeSent, model.EventRelogin, model.EventLogin)
+		}},
+		scene{"a device is its bytes", func(t *testing.T, w *world) {
+			old := w.logIn(alice, on(tv), withDevice("dev1", ""))
+			for _, number := range []string{"DEV1", "dev１", "dev1\u200b"} {
+				c := w.logIn(alice, on(tv), withDevice(number, ""))
+				if c.Displaced == 0 && w.row(old).EndedAt != 0 {
+					t.Errorf("%q is taken for dev1", number)
+				}
+			}
+			w.wantEnded(old, model.ReasonDisplaced, "") // by the third
+		}},
+		scene{"the same device in another group", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice, withDevice("A", "")), w.logIn(alice, on(pc), withDevice("A", ""))
+			w.wantAlive(a, b)
+		}},
+		scene{"two devices without a number are two", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice, on(tv)), w.logIn(alice, on(tv))
+			w.wantAlive(a, b)
+		}},
+		scene{"what is past its end neither counts nor blocks", func(t *testing.T, w *world) {
+			idle := w.logIn(alice, on(tv))
+			w.clock.advance(336*time.Hour - ms)
+			young := w.logIn(alice, on(tv))
+			w.clock.advance(ms)
+			third := w.logIn(alice, on(tv))
+			if third.Displaced != 0 {
+				t.Errorf("displaced %d, want 0", third.Displaced)
+			}
+			w.wantEnded(idle, model.ReasonExpired, "")
+			w.wantAlive(young, third)
+		}},
+		scene{"expired comes before relogin and displaced", func(t *testing.T, w *world) {
+			old := w.logIn(alice, withDevice("A", ""))
+			w.clock.advance(336 * time.Hour)
+			if c := w.logIn(alice, withDevice("A", "")); c.Displaced != 0 {
+				t.Errorf("displaced %d, want 0", c.Displaced)
+			}
+			w.wantEnded(old, model.ReasonExpired, "")
+		}},
+		scene{"a product that is removed", func(t *testing.T, w *world) {
+			old := w.logIn(alice, on(box))
+			w.serve(func(c *service.Catalog) { c.Products = c.Products[:box] })
+			_, err := w.try(alice, w.code(alice), on(box))
+			wantFailure(t, err, model.ErrMalformed)
+			w.wantAlive(old)
+			if _, err := w.refresh(old.access, old.Refresh.Value); err != nil {
+				t.Errorf("its sessions do not live on: %v", err)
+			}
+			w.logIn(alice, on(tv))
+			w.logIn(alice, on(tv))
+			w.wantEnded(old, model.ReasonDisplaced, "") // it keeps the group of its login
+		}},
+	)
+}
+
+func TestLoginRejects(t *testing.T) {
+	two := func(w *world) (a, b client) {
+		a = w.logIn(alice, on(pos), withDevice("A", "Till A"))
+		w.clock.advance(time.Minute)
+		return a, w.logIn(alice, on(pos), withDevice("B", "Till B"))
+	}
+	play(t,
+		scene{"and the code stays unused", func(t *testing.T, w *world) {
+			a, b := two(w)
+			code := w.code(alice)
+			_, err := w.try(alice, code, on(pos), withDevice("C", "Till C"))
+			wantFailure(t, err, model.ErrDeviceLimit)
+			line := func(c client, name, at string) string {
+				return fmt.Sprintf(`{"id":"%s","deviceName":"%s","loginTime":"%s","lastSeenTime":"%s"}`, c.claims.SessionID, name, at, at)
+			}
+			wantData(t, err, `{"devices":[`+line(b, "Till B", "2026-01-02T03:05:05Z")+`,`+line(a, "Till A", "2026-01-02T03:04:05Z")+`]}`)
+			w.wantAlive(a, b)
+			c, err := w.try(alice, code, on(pos), withDevice("C", "Till C"), replacing(a.claims.SessionID))
+			wantFailure(t, err, nil)
+			if c.Displaced != 1 {
+				t.Errorf("displaced %d, want 1", c.Displaced)
+			}
+			w.wantEnded(a, model.ReasonDisplaced, "Till C")
+			w.wantAlive(b)
+		}},
+		scene{"but the attempt stays counted", func(t *testing.T, w *world) {
+			a, _ := two(w)
+			code := w.code(alice)
+			for range 5 {
+				_, err := w.try(alice, code, on(pos))
+				wantFailure(t, err, model.ErrDeviceLimit)
+			}
+			_, err := w.try(alice, code, on(pos), replacing(a.claims.SessionID))
+			wantFailure(t, err, model.ErrCode)
+		}},
+		scene{"a session that is not among them", func(t *testing.T, w *world) {
+			a, b := two(w)
+			foreign, elsewhere := w.logIn(bob, on(pos)), w.logIn(alice)
+			code := w.code(alice)
+			for _, id := range []string{foreign.claims.SessionID, elsewhere.claims.SessionID, "x"} {
+				_, err := w.try(alice, code, on(pos), replacing(id))
+				wantFailure(t, err, model.ErrDeviceLimit)
+			}
+			w.wantAlive(a, b, foreign, elsewhere)
+		}},
+		scene{"not the same device", func(t *testing.T, w *world) {
+			a, b := two(w)
+			c := w.logIn(alice, on(pos), withDevice("A", ""))
+			w.wantEnded(a, model.ReasonRelogin, "")
+			w.wantAlive(b, c)
+		}},
+		scene{"not because of what is past its end", func(t *testing.T, w *world) {
+			a, b := two(w)
+			w.clock.advance(336*time.Hour - time.Minute)
+			c := w.logIn(alice, on(pos))
+			w.wantEnded(a, model.ReasonExpired, "")
+			w.wantAlive(b, c)
+		}},
+		scene{"a replacement without need is no harm", func(t *testing.T, w *world) {
+			a := w.logIn(alice, on(pos))
+			c := w.logIn(alice, on(pos), replacing("none"))
+			w.wantAlive(a, c)
+		}},
+		scene{"more to give way than one", func(t *testing.T, w *world) {
+			a, b := two(w)
+			w.serve(func(c *service.Catalog) { c.Products[pos].MaxSessions = 1 })
+			_, err := w.try(alice, w.code(alice), on(pos), replacing(a.claims.SessionID))
+			wantFailure(t, err, model.ErrDeviceLimit)
+			w.wantAlive(a, b)
+		}},
+		scene{"replaceSession means nothing where logins displace", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice, on(tv)), w.logIn(alice, on(tv))
+			w.logIn(alice, on(tv), replacing(b.claims.SessionID))
+			w.wantEnded(a, model.ReasonDisplaced, "")
+			w.wantAlive(b)
+		}},
+		scene{"the order of judgement: a ban comes first", func(t *testing.T, w *world) {
+			a, _ := two(w)
+			w.sql("UPDATE users SET banned_until = ? WHERE id = ?", int64(model.Forever), a.User.User.ID)
+			_, err := w.try(alice, w.code(alice), on(pos))
+			wantFailure(t, err, model.ErrBanned)
+		}},
+	)
+}
+
+// TestLoginRaces: many logins of one user at once leave one session, the one of
+// the highest epoch.
+func TestLoginRaces(t *testing.T) {
+	play(t, scene{"64 logins", func(t *testing.T, w *world) {
+		w.codes.TestNumbers = []service.TestNumber{{
+			Mobile: model.NewMobile("+86" + alice), Code: "424242", Until: w.clock.Now().Add(time.Hour),
+		}}
+		other := w.another()
+		other.codes.TestNumbers = w.codes.TestNumbers
+		displaced := make([]int, 64)
+		errs := race(64, func(i int) error {
+			instance := []*world{w, other}[i%2]
+			if _, err := instance.ask(alice); err != nil {
+				return err
+			}
+			// The newest code may be another's by now, or used: then there is no login.
+			result, err := instance.try(alice, "424242", withDevice(fmt.Sprint("device ", i), ""))
+			displaced[i] = result.Displaced
+			return err
+		})
+		logins, ended := 0, 0
+		for i, err := range errs {
+			if err == nil {
+				logins++
+				ended += displaced[i]
+			} else {
+				wantFailure(t, err, model.ErrCode)
+			}
+		}
+		if logins == 0 || ended != logins-1 {
+			t.Errorf("%d logins displaced %d sessions", logins, ended)
+		}
+		if n := w.count("SELECT COUNT(*) FROM sessions WHERE active_slot IS NOT NULL"); n != 1 {
+			t.Errorf("%d active sessions", n)
+		}
+		slot, err := repository.Sessions{DB: w.db}.Slot(t.Context(), int64(w.count("SELECT id FROM users")), "app")
+		wantFailure(t, err, nil)
+		if winner := w.count("SELECT epoch FROM sessions WHERE active_slot IS NOT NULL"); winner != int64(logins) || slot.Epoch != winner {
+			t.Errorf("the winner has the epoch %d, the slot %d; there were %d logins", winner, slot.Epoch, logins)
+		}
+		if n := w.count("SELECT COUNT(DISTINCT epoch) FROM sessions"); n != int64(logins) {
+			t.Errorf("%d epochs for %d logins", n, logins)
+		}
+	}})
+}
+
+// TestLoginTimeNeverFalls: the newest login is known by its epoch; a clock that
+// is set back makes it no older.
+func TestLoginTimeNeverFalls(t *testing.T) {
+	play(t, scene{"set back an hour", func(t *testing.T, w *world) {
+		first := w.logIn(alice)
+		at := w.clock.time()
+		w.clock.advance(-time.Hour)
+		second := w.logIn(alice)
+		if s := w.row(second); s.LoginAt != at || s.Epoch != 2 {
+			t.Errorf("the second login is of %v, epoch %d; want %v", s.LoginAt, s.Epoch, at)
+		}
+		result, err := w.check(first, "A")
+		if err != nil || result.LastLoginTime != at || result.State != service.LoginState(model.ReasonDisplaced) {
+			t.Errorf("the first is told %+v, error %v", result, err)
+		}
+	}})
+}
