@@ -62,7 +62,7 @@ func TestMigrate(t *testing.T) {
 				}
 			}
 			newest := versions(t)[len(versions(t))-1]
-			execSQL(t, db, "DROP TABLE events")
+			execSQL(t, db, "DROP TABLE feed")
 			execSQL(t, db, "DELETE FROM goose_db_version WHERE version_id = ?", newest) // as an older program left it
 			wantMigrated(t, db, false)
 			if applied, err := db.Migrate(t.Context()); err != nil || !slices.Equal(applied, []int64{newest}) {
@@ -142,7 +142,7 @@ type column struct {
 func TestSchemasAgree(t *testing.T) {
 	mysqlOnly(t)
 	sqlite, mysql := dbtest.Open(t, repository.SQLite), dbtest.Open(t, repository.MySQL)
-	tables := []string{"codes", "events", "gates", "sessions", "slots", "users", "vault"}
+	tables := []string{"codes", "events", "feed", "gates", "sessions", "slots", "users", "vault"}
 	for db, query := range map[*repository.DB]string{
 		sqlite: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%' ORDER BY name",
 		mysql: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'" +

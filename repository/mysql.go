@@ -45,7 +45,7 @@ func (db *DB) openMySQL() error {
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
 	pool.SetConnMaxLifetime(mysqlLifetime)
-	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true}), gormConfig())
+	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: newPool(pool), SkipInitializeWithVersion: true}), gormConfig())
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}

@@ -82,7 +82,7 @@ func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
 	}
 	pool.SetMaxOpenConns(n)
 	pool.SetMaxIdleConns(n)
-	g, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+	g, err := gorm.Open(&sqlite.Dialector{Conn: newPool(pool)}, gormConfig())
 	if err != nil {
 		_ = pool.Close()
 		return nil, fmt.Errorf("open database: %w", err)

@@ -38,7 +38,7 @@ func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) e
 		if try > 0 && !pause(ctx, try) {
 			break
 		}
-		err = db.begin.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		err = db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 			return act(context.WithValue(ctx, txKey{}, tx))
 		})
 		if !lostRace(err) {

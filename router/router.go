@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gin-contrib/pprof"
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
 	"go.uber.org/zap"
@@ -101,12 +102,13 @@ func (p Public) page(c *gin.Context) {
 
 // Admin is what the admin listener is made of; it is never on the public one.
 type Admin struct {
-	Admin   controller.Admin
-	Audit   controller.Audit
-	Keys    middleware.AdminKeys
-	Backend controller.Backend
-	Clients middleware.Clients
-	Health  controller.Health
+	Profiling bool // serve /debug/pprof, which shows the program's inside
+	Admin     controller.Admin
+	Audit     controller.Audit
+	Keys      middleware.AdminKeys
+	Backend   controller.Backend
+	Clients   middleware.Clients
+	Health    controller.Health
 	Edge
 }
 
@@ -114,6 +116,9 @@ type Admin struct {
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
 	r.GET("/metrics", gin.WrapH(a.Metrics.Handler()))
+	if a.Profiling {
+		pprof.Register(r)
+	}
 	r.GET("/healthz", a.Health.Alive)
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
 

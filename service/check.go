@@ -42,10 +42,11 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 		return CheckResult{}, model.ErrTokenExpired
 	}
 	if session.EndedAt == 0 && session.DeviceNumber == "" {
-		if session, err = s.bind(ctx, session, deviceNumber, caller); err != nil {
+		var bound bool
+		if session, bound, err = s.bind(ctx, session, deviceNumber, caller); err != nil {
 			return CheckResult{}, err
 		}
-		if session.DeviceNumber == deviceNumber && session.EndedAt == 0 {
+		if bound && session.EndedAt == 0 {
 			_, err := s.confirm(ctx, session, claims)
 			return CheckResult{IsLogin: err == nil, State: StateBound}, err
 		}
@@ -72,15 +73,16 @@ func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state
 }
 
 // bind ties the session to the device number unless it has one by now, and
-// returns the session as it then stands. Of two sessions of the group on one
-// device the one of the lower epoch ends: the device logged in anew.
-func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller Caller) (model.Session, error) {
+// returns the session as it then stands and whether this call bound it. Of two
+// sessions of the group on one device the one of the lower epoch ends: the
+// device logged in anew.
+func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller Caller) (_ model.Session, bound bool, err error) {
 	now := model.TimeOf(s.Now())
-	err := s.atomically(ctx, func(ctx context.Context) error {
+	err = s.atomically(ctx, func(ctx context.Context) error {
 		if err := s.Store.LockSlot(ctx, session.UserID, session.ProductGroup); err != nil {
 			return err
 		}
-		bound, err := s.Store.Bind(ctx, session.ID, deviceNumber)
+		bound, err = s.Store.Bind(ctx, session.ID, deviceNumber)
 		if err != nil || !bound {
 			return err
 		}
@@ -90,12 +92,14 @@ func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber
 		return s.endTwin(ctx, session, deviceNumber, now)
 	})
 	if err != nil {
-		return session, err
+		return session, false, err
 	}
-	return s.Store.ByID(ctx, session.ID)
+	session, err = s.Store.ByID(ctx, session.ID)
+	return session, bound, err
 }
 
-// endTwin ends the older of two sessions of one group on one device.
+// endTwin ends the older of two sessions of one group on one device. One that
+// is past its end is none of them: it has expired.
 func (s *Sessions) endTwin(ctx context.Context, session model.Session, deviceNumber string, now model.Time) error {
 	active, err := s.Store.Active(ctx, session.UserID, session.ProductGroup)
 	if err != nil {
@@ -105,11 +109,14 @@ func (s *Sessions) endTwin(ctx context.Context, session model.Session, deviceNum
 		if twin.ID == session.ID || twin.DeviceNumber != deviceNumber {
 			continue
 		}
-		older := twin
-		if session.Epoch < twin.Epoch {
+		older, reason := twin, model.ReasonRelogin
+		switch {
+		case twin.Expired(now):
+			reason = model.ReasonExpired
+		case session.Epoch < twin.Epoch:
 			older = session
 		}
-		if _, err := s.end(ctx, older, ending{reason: model.ReasonRelogin, actor: actorSystem, at: now}); err != nil {
+		if _, err := s.end(ctx, older, ending{reason: reason, actor: actorSystem, at: now}); err != nil {
 			return err
 		}
 	}

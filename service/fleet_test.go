@@ -35,8 +35,8 @@ const fleetCode = "123456"
 // and the policy "reject", and 4 in "tv" with three and "reject".
 const (
 	fleetAccess  = 15 * time.Minute
-	fleetIdle    = 2 * time.Hour
-	fleetRefresh = 5 * time.Hour
+	fleetIdle    = 10 * time.Minute
+	fleetRefresh = 25 * time.Minute
 	fleetGrace   = 30 * time.Second
 )
 
@@ -55,7 +55,7 @@ func newFleet(t testing.TB, db *repository.DB) *fleet {
 		Companies: []Company{{Type: 0}, {Type: 1}},
 		Products: []Product{
 			{Type: 0, Group: "app", MaxSessions: 1}, {Type: 1, Group: "app", MaxSessions: 1},
-			{Type: 2, Group: "pad", MaxSessions: 3, AccessTTL: 7 * time.Minute, RefreshTTL: 3 * time.Hour},
+			{Type: 2, Group: "pad", MaxSessions: 3, AccessTTL: 4 * time.Minute, RefreshTTL: 12 * time.Minute},
 			{Type: 3, Group: "pc", MaxSessions: 1, Reject: true}, {Type: 4, Group: "tv", MaxSessions: 3, Reject: true},
 		},
 	}

@@ -34,12 +34,15 @@ type Follower struct {
 }
 
 // The reads: often a window that outlasts every healthy write, now and then one
-// that outlasts every write that is not.
+// that outlasts every write that is not, and the first one after an absence
+// reaches back to before it. After longestGap that would be too much to read:
+// what is remembered from before is given up instead.
 const (
 	FollowEvery = 200 * time.Millisecond
 	shortWindow = 3 * time.Second
 	longWindow  = 20 * time.Second
 	longEvery   = 800 * time.Millisecond
+	longestGap  = 5 * time.Minute
 	followTime  = time.Second // bound of one read
 )
 
@@ -65,13 +68,24 @@ func (f *Follower) Poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, followTime)
 	defer cancel()
 	began, now := f.Process(), model.TimeOf(f.Now())
+	gap := now.Sub(f.last).Abs() // a clock that was set back leaves a gap too
 	window := shortWindow
-	if now.Sub(f.last) >= longEvery {
-		window, f.last = longWindow, now
+	switch {
+	case gap > longestGap:
+		window = longWindow
+	case gap >= longEvery:
+		window = longWindow + gap
 	}
 	events, err := f.Log.Ends(ctx, now.Add(-window))
 	if err != nil {
 		return err
+	}
+	if gap > longestGap {
+		f.Live.forget()
+		f.Hub.tellAll()
+	}
+	if window > shortWindow {
+		f.last = now
 	}
 	if f.seen == nil {
 		f.seen = map[int64]model.Time{}

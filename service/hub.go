@@ -64,6 +64,21 @@ func (h *Hub) tell(sessionID string) {
 	delete(h.listeners, sessionID)
 }
 
+// tellAll wakes every listener: what it waits for may have been missed.
+func (h *Hub) tellAll() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, listeners := range h.listeners {
+		for ch := range listeners {
+			close(ch)
+		}
+	}
+	clear(h.listeners)
+}
+
 // enter counts a stream of the user in; beyond the limits it is
 // model.ErrTooMany. leave counts it out again.
 func (h *Hub) enter(userID int64) (leave func(), err error) {

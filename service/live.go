@@ -129,6 +129,13 @@ func (l *Live) drop(id string) {
 	}
 }
 
+// forget gives up everything that is remembered.
+func (l *Live) forget() {
+	if l != nil {
+		l.entries.InvalidateAll()
+	}
+}
+
 // end forgets a session that has ended, and refuses to remember it again from a
 // read that began before.
 func (l *Live) end(id string) {

@@ -1,7 +1,9 @@
 package service_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -475,7 +477,7 @@ func TestLoginRaces(t *testing.T) {
 		displaced := make([]int, 64)
 		errs := race(64, func(i int) error {
 			instance := []*world{w, other}[i%2]
-			if _, err := instance.ask(alice); err != nil {
+			if _, err := instance.ask(alice); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				return err
 			}
 			// The newest code may be another's by now, or used: then there is no login.

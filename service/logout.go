@@ -69,10 +69,15 @@ func (s *Sessions) logOutAll(ctx context.Context, userID int64, but string, call
 	return ended, nil
 }
 
+// logOut ends one session and returns how many this call ended: one that is past
+// its end has expired, and was not there to be logged out.
 func (s *Sessions) logOut(ctx context.Context, session model.Session, caller Caller) (int, error) {
-	ended, err := s.end(ctx, session, ending{
-		reason: model.ReasonLoggedOut, actor: actorUser, at: model.TimeOf(s.Now()), caller: caller,
-	})
+	now := model.TimeOf(s.Now())
+	if session.EndedAt == 0 && session.Expired(now) {
+		_, err := s.end(ctx, session, ending{reason: model.ReasonExpired, actor: actorSystem, at: now})
+		return 0, err
+	}
+	ended, err := s.end(ctx, session, ending{reason: model.ReasonLoggedOut, actor: actorUser, at: now, caller: caller})
 	if ended {
 		return 1, err
 	}
@@ -113,7 +118,9 @@ func (s *Sessions) Active(ctx context.Context, owner model.Session) ([]model.Ses
 			live = append(live, session)
 		}
 	}
-	slices.SortFunc(live, func(a, b model.Session) int { return cmp.Compare(b.LoginAt, a.LoginAt) })
+	slices.SortFunc(live, func(a, b model.Session) int {
+		return cmp.Or(cmp.Compare(b.LoginAt, a.LoginAt), cmp.Compare(b.Epoch, a.Epoch))
+	})
 	return live, nil
 }
 

@@ -1,6 +1,13 @@
 package service_test
 
 import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
 	"menshen/model"
 	"menshen/service"
 )
@@ -35,4 +42,526 @@ func (w *world) logOut(c client, scope service.Scope) (int, error) {
 	return w.sessions.Logout(w.t.Context(), c.access, c.claims, scope, service.Caller{})
 }
 
-var _ = model.Secret("")
+// wantSame checks that an act changed nothing of the session.
+func (w *world) wantSame(c client, act func()) {
+	w.t.Helper()
+	before := w.row(c)
+	act()
+	if diff := cmp.Diff(before, w.row(c)); diff != "" {
+		w.t.Errorf("the session changed:\n%s", diff)
+	}
+}
+
+// quiet forgets the events so far.
+func (w *world) quiet() { w.sql("DELETE FROM events") }
+
+func TestRefreshRotates(t *testing.T) {
+	play(t,
+		scene{"the current token", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			before := w.row(c)
+			w.quiet()
+			w.clock.advance(10 * time.Minute)
+			token := w.mustRefresh(c)
+			claims := w.claims(token.Value)
+			now := w.clock.time()
+			want := c.claims
+			want.TokenID, want.Gen, want.IssuedAt, want.ExpiresAt = claims.TokenID, 2, now.Second(), now.Second().Add(15*time.Minute)
+			if diff := cmp.Diff(want, claims); diff != "" || token.Expire != claims.ExpiresAt || claims.TokenID == c.claims.TokenID {
+				t.Errorf("expire %v, claims differ:\n%s", token.Expire, diff)
+			}
+			row := before
+			row.Gen, row.PrevGen, row.CurJTI, row.CurIat, row.CurExp, row.MaxExp = 2, 1, claims.TokenID, claims.IssuedAt, claims.ExpiresAt, claims.ExpiresAt
+			row.MintedAt, row.LastSeenAt, row.IdleUntil, row.Confirmed = now, now, now.Add(336*time.Hour), false
+			if diff := cmp.Diff(row, w.row(c)); diff != "" {
+				t.Errorf("the session differs:\n%s", diff)
+			}
+			w.wantEvents() // the row is its trace
+		}},
+		scene{"an expired token", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			w.clock.advance(300 * time.Hour)
+			w.use(w.renewed(c))
+		}},
+		scene{"many times within one second", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			first := c
+			for i := range int64(5) {
+				c = w.renewed(c)
+				if c.claims.Gen != i+2 {
+					t.Errorf("generation %d, want %d", c.claims.Gen, i+2)
+				}
+			}
+			w.use(c)
+			w.clock.advance(30*time.Second + ms)
+			_, err := w.refresh(first.access, first.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+		}},
+		scene{"never beyond the session's end", func(t *testing.T, w *world) {
+			w.sessions.RefreshTTL = time.Hour
+			c := w.logIn(alice)
+			end := c.Refresh.Expire
+			w.clock.advance(50 * time.Minute)
+			c = w.renewed(c)
+			if c.claims.ExpiresAt != end || w.row(c).EndsAt != end {
+				t.Errorf("the token ends %v, the session %v; want %v", c.claims.ExpiresAt, w.row(c).EndsAt, end)
+			}
+			w.clock.advance(end.Sub(w.clock.time()) - ms)
+			w.use(c)
+			c = w.renewed(c)
+			w.clock.advance(ms)
+			_, err := w.refresh(c.access, c.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+			w.wantEnded(c, model.ReasonExpired, "")
+		}},
+		scene{"moves the idle end", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			w.clock.advance(335 * time.Hour)
+			c = w.renewed(c)
+			w.clock.advance(336*time.Hour - ms)
+			c = w.renewed(c)
+			w.clock.advance(40 * time.Hour)
+			_, err := w.refresh(c.access, c.Refresh.Value) // 30 days after the login, however busy
+			wantFailure(t, err, nil)
+			w.clock.advance(10 * time.Hour)
+			_, err = w.refresh(c.access, c.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+			wantData(t, err, `{"reason":"expired","lastLoginTime":"2026-01-02T03:04:05Z"}`)
+		}},
+		scene{"a restart and another instance do not show", func(t *testing.T, w *world) {
+			c := w.renewed(w.logIn(alice))
+			w.start()
+			c = w.renewed(c)
+			other := w.another()
+			c = other.renewed(c)
+			w.use(c)
+			other.clock.advance(time.Minute)
+			_, err := w.refresh(c.access, c.Refresh.Value)
+			wantFailure(t, err, nil)
+		}},
+	)
+}
+
+func TestRefreshConverges(t *testing.T) {
+	play(t,
+		scene{"within the grace, as often as one likes", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			first := w.mustRefresh(c)
+			w.quiet()
+			w.clock.advance(30 * time.Second)
+			w.wantSame(c, func() {
+				for range 3 {
+					again := w.mustRefresh(c)
+					if w.claims(again.Value) != w.claims(first.Value) || again.Expire != first.Expire {
+						t.Errorf("another token: %+v", w.claims(again.Value))
+					}
+				}
+			})
+			w.wantEvents()
+		}},
+		scene{"also when the new one was used", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			second := w.renewed(c)
+			w.use(second)
+			if again := w.claims(w.mustRefresh(c).Value); again != second.claims {
+				t.Errorf("another token: %+v", again)
+			}
+		}},
+		scene{"signed with the key of the moment", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			first := w.mustRefresh(c)
+			w.clock.advance(2 * time.Second) // the newer key is told by its age
+			if _, err := w.keys.Rotate(); err != nil {
+				t.Fatal(err)
+			}
+			again := w.mustRefresh(c)
+			if first.Value == again.Value || w.claims(again.Value) != w.claims(first.Value) {
+				t.Error("the token is not the same under another key")
+			}
+		}},
+		scene{"not on a token that has expired", func(t *testing.T, w *world) {
+			w.sessions.AccessTTL = 10 * time.Second
+			c := w.logIn(alice)
+			second := w.renewed(c)
+			w.use(second)
+			w.clock.advance(10 * time.Second)
+			third := w.renewed(c)
+			if third.claims.Gen != 3 || third.claims.ExpiresAt <= second.claims.ExpiresAt {
+				t.Errorf("converged on the expired token: %+v", third.claims)
+			}
+			if s := w.row(c); s.PrevGen != 1 {
+				t.Errorf("the predecessor is %d, want 1", s.PrevGen)
+			}
+		}},
+	)
+}
+
+func TestRefreshRecovers(t *testing.T) {
+	play(t,
+		scene{"a lost answer", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			w.mustRefresh(c) // lost
+			w.quiet()
+			w.clock.advance(30*time.Second + ms)
+			c = w.renewed(c)
+			if s := w.row(c); c.claims.Gen != 3 || s.PrevGen != 1 || s.Confirmed || s.MintedAt != w.clock.time() {
+				t.Errorf("the session is %+v", s)
+			}
+			w.wantEvents(model.EventRecover)
+		}},
+		scene{"many lost answers", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			for range 5 {
+				w.mustRefresh(c)
+				w.clock.advance(time.Hour)
+			}
+			w.use(w.renewed(c))
+		}},
+		scene{"an expired pair", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			w.mustRefresh(c)
+			w.clock.advance(100 * time.Hour)
+			w.use(w.renewed(c))
+		}},
+	)
+}
+
+func TestRefreshReplay(t *testing.T) {
+	wantReuse := func(t *testing.T, w *world, thief, owner client) {
+		t.Helper()
+		w.quiet()
+		_, err := w.refresh(thief.access, thief.Refresh.Value)
+		wantFailure(t, err, model.ErrSessionEnded)
+		wantData(t, err, `{"reason":"reuse","lastLoginTime":"2026-01-02T03:04:05Z"}`)
+		w.wantEnded(owner, model.ReasonReuse, "")
+		for _, c := range []client{thief, owner} {
+			_, err = w.refresh(c.access, c.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+			_, err = w.sessions.Authenticate(t.Context(), c.access)
+			wantFailure(t, err, model.ErrSessionEnded)
+		}
+		w.wantEvents(model.EventReuse)
+	}
+	play(t,
+		scene{"the predecessor once the current one was used", func(t *testing.T, w *world) {
+			thief := w.logIn(alice)
+			owner := w.renewed(thief)
+			w.use(owner)
+			w.clock.advance(30*time.Second + ms)
+			wantReuse(t, w, thief, owner)
+		}},
+		scene{"an orphan", func(t *testing.T, w *world) {
+			owner := w.logIn(alice)
+			thief := w.renewed(owner) // the answer went astray
+			w.clock.advance(time.Minute)
+			owner = w.renewed(owner)
+			w.clock.advance(30*time.Second + ms)
+			wantReuse(t, w, thief, owner)
+		}},
+		scene{"an older one, used or not", func(t *testing.T, w *world) {
+			thief := w.logIn(alice)
+			owner := w.renewed(w.renewed(thief))
+			w.clock.advance(30*time.Second + ms)
+			wantReuse(t, w, thief, owner)
+		}},
+		scene{"an older one that has expired", func(t *testing.T, w *world) {
+			thief := w.logIn(alice)
+			owner := w.renewed(w.renewed(thief))
+			w.clock.advance(20 * time.Minute)
+			owner = w.renewed(owner)
+			w.clock.advance(time.Minute)
+			wantReuse(t, w, thief, owner)
+		}},
+		scene{"after a restart, on another instance", func(t *testing.T, w *world) {
+			thief := w.logIn(alice)
+			owner := w.renewed(thief)
+			w.use(owner)
+			w.start()
+			w.clock.advance(time.Minute)
+			wantReuse(t, w.another(), thief, owner)
+		}},
+	)
+}
+
+func TestRefreshStalePair(t *testing.T) {
+	play(t,
+		scene{"older than the predecessor, within the grace", func(t *testing.T, w *world) {
+			old := w.logIn(alice)
+			c := w.renewed(w.renewed(old))
+			w.use(c)
+			w.clock.advance(30 * time.Second)
+			w.quiet()
+			w.wantSame(c, func() {
+				_, err := w.refresh(old.access, old.Refresh.Value)
+				wantFailure(t, err, model.ErrStalePair)
+			})
+			w.wantEvents(model.EventRecover)
+			w.use(c)
+		}},
+		scene{"not a millisecond longer", func(t *testing.T, w *world) {
+			old := w.logIn(alice)
+			c := w.renewed(w.renewed(old))
+			w.clock.advance(30*time.Second + ms)
+			_, err := w.refresh(old.access, old.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+			w.wantEnded(c, model.ReasonReuse, "")
+		}},
+	)
+}
+
+// TestRefreshAdopts: the database was restored from a copy that is older than
+// the token.
+func TestRefreshAdopts(t *testing.T) {
+	play(t, scene{"a newer token", func(t *testing.T, w *world) {
+		c := w.logIn(alice)
+		for range 3 {
+			c = w.renewed(c)
+		}
+		w.sql("UPDATE sessions SET gen = 2, prev_gen = 1, confirmed = 1")
+		w.clock.advance(time.Hour)
+		w.quiet()
+		c = w.renewed(c)
+		if s := w.row(c); c.claims.Gen != 5 || s.PrevGen != 4 || s.Confirmed {
+			t.Errorf("the session is %+v", s)
+		}
+		w.wantEvents(model.EventAdopt)
+		w.use(c)
+	}})
+}
+
+func TestRefreshJudges(t *testing.T) {
+	play(t,
+		scene{"refresh tokens", func(t *testing.T, w *world) {
+			c, other := w.logIn(alice), w.logIn(bob)
+			right := string(c.Refresh.Value)
+			id, secret := c.claims.SessionID, strings.Split(right, "_")[2]
+			for what, token := range map[string]string{
+				"empty": "", "the access token": string(c.access), "another's": string(other.Refresh.Value), "cut": right[:len(right)-1],
+				"longer": right + "A", "with a line break": right + "\n", "with a space": " " + right, "without prefix": id + "_" + secret,
+				"another prefix": "rt2_" + id + "_" + secret, "in capitals": strings.ToUpper(right), "id in small letters": "rt1_" + strings.ToLower(id) + "_" + secret,
+				"without id": "rt1__" + secret, "without secret": "rt1_" + id + "_", "no secret at all": "rt1_" + id, "huge": "rt1_" + id + "_" + strings.Repeat("A", 10000),
+				"another's secret": "rt1_" + id + "_" + strings.Split(string(other.Refresh.Value), "_")[2], "unknown id": "rt1_" + strings.Repeat("A", 26) + "_" + secret,
+				"SQL": "rt1_' OR 1=1 --_" + secret, "nul": right + "\x00",
+			} {
+				w.wantSame(c, func() {
+					_, err := w.refresh(c.access, model.Secret(token))
+					if model.AsFailure(err).Code != model.ErrRefreshToken.Code {
+						t.Errorf("%s: %v", what, err)
+					}
+				})
+			}
+			w.wantAlive(c, other)
+		}},
+		scene{"access tokens", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			foreign := *w.sessions.Tokens
+			foreign.Issuer = "elsewhere"
+			issuer, err := foreign.Sign(c.claims)
+			wantFailure(t, err, nil)
+			foreign.Issuer, foreign.Audience = "menshen", []string{"elsewhere"}
+			audience, err := foreign.Sign(c.claims)
+			wantFailure(t, err, nil)
+			raw := string(c.access)
+			w.clock.advance(time.Hour) // expired as well, which must not excuse the rest
+			for what, token := range map[string]string{
+				"empty": "", "the refresh token": string(c.Refresh.Value), "foreign issuer": issuer, "foreign audience": audience,
+				"another signature": raw[:len(raw)-4] + "AAAA", "unsigned": raw[:strings.LastIndex(raw, ".")+1], "with a line break": raw + "\n",
+			} {
+				w.wantSame(c, func() {
+					_, err := w.refresh(model.Secret(token), c.Refresh.Value)
+					if model.AsFailure(err).Code != model.ErrToken.Code {
+						t.Errorf("%s: %v", what, err)
+					}
+				})
+			}
+		}},
+		scene{"pairs of two sessions", func(t *testing.T, w *world) {
+			a, b, other := w.logIn(alice), w.logIn(alice, on(pc)), w.logIn(bob)
+			w.clock.advance(time.Hour)
+			for _, c := range []client{b, other} {
+				w.wantSame(a, func() {
+					w.wantSame(c, func() {
+						_, err := w.refresh(c.access, a.Refresh.Value)
+						wantFailure(t, err, model.ErrRefreshToken)
+						_, err = w.refresh(a.access, c.Refresh.Value)
+						wantFailure(t, err, model.ErrRefreshToken)
+					})
+				})
+			}
+		}},
+		scene{"a token of another user with this session", func(t *testing.T, w *world) {
+			a, b := w.logIn(alice), w.logIn(bob)
+			claims := a.claims
+			claims.UserID = b.claims.UserID
+			forged, err := w.sessions.Tokens.Sign(claims)
+			wantFailure(t, err, nil)
+			_, err = w.refresh(model.Secret(forged), a.Refresh.Value)
+			wantFailure(t, err, model.ErrRefreshToken)
+		}},
+		scene{"in order", func(t *testing.T, w *world) {
+			a, other := w.logIn(alice), w.logIn(bob)
+			_, err := w.refresh("x", "x")
+			wantFailure(t, err, model.ErrRefreshToken)
+			_, err = w.logOut(a, service.ScopeCurrent)
+			wantFailure(t, err, nil)
+			_, err = w.refresh(a.access, "x")
+			wantFailure(t, err, model.ErrRefreshToken)
+			_, err = w.refresh("x", a.Refresh.Value)
+			wantFailure(t, err, model.ErrToken)
+			_, err = w.refresh(other.access, a.Refresh.Value)
+			wantFailure(t, err, model.ErrRefreshToken)
+			_, err = w.refresh(a.access, a.Refresh.Value)
+			wantFailure(t, err, model.ErrSessionEnded)
+			wantData(t, err, `{"reason":"logged_out","lastLoginTime":"2026-01-02T03:04:05Z"}`)
+		}},
+		scene{"displaced before expired", func(t *testing.T, w *world) {
+			a := w.logIn(alice)
+			w.logIn(alice)
+			w.clock.advance(1000 * time.Hour)
+			_, err := w.refresh(a.access, a.Refresh.Value)
+			wantFailure(t, err, model.ErrDisplaced)
+		}},
+		scene{"gone by retention", func(t *testing.T, w *world) {
+			a := w.logIn(alice)
+			w.sql("DELETE FROM sessions")
+			_, err := w.refresh(a.access, a.Refresh.Value)
+			wantFailure(t, err, model.ErrRefreshToken)
+		}},
+		scene{"the storage is away", func(t *testing.T, w *world) {
+			a := w.logIn(alice)
+			w.sql("ALTER TABLE sessions RENAME TO away")
+			t.Cleanup(func() { w.sqlAfter("ALTER TABLE away RENAME TO sessions") })
+			_, err := w.refresh(a.access, a.Refresh.Value)
+			wantFailure(t, err, model.ErrUnavailable)
+			_, err = w.sessions.Authenticate(t.Context(), a.access)
+			wantFailure(t, err, model.ErrUnavailable)
+			_, err = w.check(a, "A")
+			wantFailure(t, err, model.ErrUnavailable)
+			_, err = w.logOut(a, service.ScopeCurrent)
+			wantFailure(t, err, model.ErrUnavailable)
+		}},
+	)
+}
+
+func TestRefreshRaces(t *testing.T) {
+	play(t,
+		scene{"50 with one pair, on two instances", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			for round := range int64(4) {
+				other := w.another()
+				got := make([]model.Claims, 50)
+				for _, err := range race(len(got), func(i int) error {
+					instance := []*world{w, other}[i%2]
+					token, err := instance.refresh(c.access, c.Refresh.Value)
+					if err != nil {
+						return err
+					}
+					got[i], err = instance.sessions.Tokens.Verify(string(token.Value))
+					return err
+				}) {
+					wantFailure(t, err, nil)
+				}
+				for _, claims := range got {
+					if claims != got[0] {
+						t.Fatalf("two tokens: %+v and %+v", claims, got[0])
+					}
+				}
+				if s := w.row(c); s.Gen != round+2 {
+					t.Fatalf("generation %d after %d rotations", s.Gen, round+1)
+				}
+				c = w.renewedTo(c, got[0])
+				w.clock.advance(time.Minute)
+			}
+		}},
+		scene{"with and without use", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			for range 6 {
+				next := make([]model.Secret, 24)
+				for _, err := range race(len(next), func(i int) error {
+					if i%3 == 0 {
+						_, err := w.sessions.Authenticate(t.Context(), c.access) // confirms while others rotate
+						return err
+					}
+					token, err := w.refresh(c.access, c.Refresh.Value)
+					next[i] = token.Value
+					return err
+				}) {
+					wantFailure(t, err, nil)
+				}
+				c.access = next[1]
+				c.claims = w.claims(c.access)
+				w.clock.advance(time.Minute)
+			}
+		}},
+		scene{"a lost answer, sent 24 times", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			w.mustRefresh(c)
+			w.clock.advance(time.Minute)
+			jtis := make([]string, 24)
+			for _, err := range race(len(jtis), func(i int) error {
+				token, err := w.refresh(c.access, c.Refresh.Value)
+				if err == nil {
+					jtis[i] = w.claims(token.Value).TokenID
+				}
+				return err
+			}) {
+				wantFailure(t, err, nil)
+			}
+			for _, jti := range jtis {
+				if jti != jtis[0] {
+					t.Fatal("two tokens")
+				}
+			}
+			if s := w.row(c); s.Gen != 3 {
+				t.Errorf("generation %d, want 3", s.Gen)
+			}
+		}},
+		scene{"a replay, sent 24 times", func(t *testing.T, w *world) {
+			old := w.logIn(alice)
+			w.use(w.renewed(old))
+			w.clock.advance(time.Minute)
+			w.quiet()
+			for _, err := range race(24, func(int) error { return second(w.refresh(old.access, old.Refresh.Value)) }) {
+				wantFailure(t, err, model.ErrSessionEnded)
+			}
+			w.wantEvents(model.EventReuse)
+		}},
+		scene{"against a logout", func(t *testing.T, w *world) {
+			for i := range 12 {
+				c := w.logIn(numbered(i))
+				errs := race(6, func(j int) error {
+					if j == 3 {
+						if _, err := w.logOut(c, service.ScopeCurrent); err != nil {
+							return err
+						}
+						// Once it has answered, nothing that starts later succeeds.
+						if _, err := w.refresh(c.access, c.Refresh.Value); err == nil {
+							return fmt.Errorf("refreshed after the logout was answered")
+						}
+						return nil
+					}
+					_, err := w.refresh(c.access, c.Refresh.Value)
+					if err != nil {
+						wantFailure(t, err, model.ErrSessionEnded)
+					}
+					return nil
+				})
+				for _, err := range errs {
+					wantFailure(t, err, nil)
+				}
+				w.wantEnded(c, model.ReasonLoggedOut, "")
+			}
+		}},
+	)
+}
+
+// renewedTo is the client with the token of these claims, signed anew.
+func (w *world) renewedTo(c client, claims model.Claims) client {
+	w.t.Helper()
+	raw, err := w.sessions.Tokens.Sign(claims)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c.access, c.claims = model.Secret(raw), claims
+	return c
+}

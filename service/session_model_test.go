@@ -32,7 +32,7 @@ func TestSessionModel(t *testing.T) {
 			f := newFleet(t, openFast(t, driver))
 			for part := range parts[driver] {
 				t.Run(fmt.Sprint(part), rapid.MakeCheck(func(t *rapid.T) {
-					m := newMachine(t, f)
+					m := newMachine(t, f, rapid.SliceOfN(rapid.SampledFrom(f.catalog.Products), 1, 2).Draw(t, "products"))
 					for _, c := range slices.Concat(commands.Draw(t, "first"), commands.Draw(t, "then"), commands.Draw(t, "last")) {
 						m.run(c)
 					}
@@ -51,33 +51,47 @@ type command struct {
 }
 
 // acts are the commands, some more often than others.
-var acts = strings.Fields(`login login login login login check check check check refresh refresh refresh logout delete
-	kick ban unban wait wait wait wait back restart reload raceLogin raceCheck raceRefresh`)
+var acts = strings.Fields(`login login login login login check check check check refresh refresh refresh logout logout delete
+	kick ban unban wait wait wait wait wait back restart reload raceLogin raceCheck raceRefresh`)
 
 var commands = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) command {
-	number := rapid.IntRange(0, 719)
-	return command{rapid.SampledFrom(acts).Draw(t, "act"), number.Draw(t, "a"), number.Draw(t, "b"), number.Draw(t, "c"), number.Draw(t, "d")}
+	return command{acts[uniform(t)%len(acts)], uniform(t), uniform(t), uniform(t), uniform(t)}
 }), 0, 9)
+
+// uniform is a number of ten bits. Rapid's own numbers are mostly small ones,
+// which are no more interesting here than others.
+func uniform(t *rapid.T) (n int) {
+	for range 10 {
+		n <<= 1
+		if coin.Draw(t, "bit") {
+			n++
+		}
+	}
+	return n
+}
+
+var coin = rapid.Bool()
 
 // machine runs commands against a fleet and against the rules.
 type machine struct {
 	*rapid.T
-	f      *fleet
-	on     []*instance
-	rules  *rules
-	actor  int // instance of the last command, -1 when it was several
-	latest model.Time
+	f        *fleet
+	on       []*instance
+	rules    *rules
+	products []Product // that the sequence is about
+	actor    int       // instance of the last command, -1 when it was several
+	latest   model.Time
 }
 
 // skews are by how much the clocks of the processes are off.
 var skews = []time.Duration{0, 30 * time.Second, -30 * time.Second}
 
-func newMachine(t *rapid.T, shared *fleet) *machine {
+func newMachine(t *rapid.T, shared *fleet, products []Product) *machine {
 	shared.clock.Advance(time.Hour) // out of sight of the sequence before
 	f := *shared
 	f.catalog.Products = slices.Clone(shared.catalog.Products)
 	one, other := shared.number(), shared.number()
-	m := &machine{T: t, f: &f, rules: newRules()}
+	m := &machine{T: t, f: &f, rules: newRules(), products: products}
 	for _, u := range []ruledUser{{company: 0, number: one}, {company: 1, number: one}, {company: 0, number: other}} {
 		u.logins, u.newest = map[string]int64{}, map[string]model.Time{}
 		m.rules.users = append(m.rules.users, &u)
@@ -103,6 +117,7 @@ func pick[T any](from []T, n int) (one T) {
 // whose time has come.
 func (m *machine) run(c command) {
 	m.rules.now = model.TimeOf(m.f.clock.Now())
+	m.latest = max(m.latest, m.rules.now)
 	m.actor = c.d % len(m.on)
 	on := m.on[m.actor]
 	switch c.act {
@@ -130,7 +145,7 @@ func (m *machine) run(c command) {
 // withSession runs a command on some session, preferably a live one.
 func (m *machine) withSession(on *instance, c command) {
 	all := m.sessions()
-	if going := slices.DeleteFunc(slices.Clone(all), func(s *ruledSession) bool { return s.reason != "" }); c.a%4 != 0 && len(going) > 0 {
+	if going := m.going(); c.a%4 != 0 && len(going) > 0 {
 		all = going
 	}
 	s := pick(all, c.a/4)
@@ -166,12 +181,19 @@ func (m *machine) sessions() (all []*ruledSession) {
 	return all
 }
 
+func (m *machine) going() (going []*ruledSession) {
+	for _, u := range m.rules.users {
+		going = append(going, u.going("")...)
+	}
+	return going
+}
+
 // devices are few, so that they meet again; "" logs in without one.
 var devices = []string{"", "d1", "d2", "d3"}
 
 func (m *machine) asks(c command) asked {
 	a := asked{
-		user: pick(m.rules.users, c.a), product: pick(m.f.catalog.Products, c.b), device: pick(devices, c.c), label: pick([]string{"Pixel 9", ""}, c.c/4),
+		user: pick(m.rules.users, c.a%5%3), product: pick(m.products, c.b), device: pick(devices, c.c), label: pick([]string{"Pixel 9", ""}, c.c/4),
 	}
 	if s := pick(a.user.going(a.product.Group), c.a/3); s != nil && c.c%3 == 0 {
 		a.replace = s.id
@@ -338,7 +360,7 @@ func (m *machine) operate(on *instance, c command) {
 
 func (m *machine) kick(on *instance, u *ruledUser, c command) {
 	var target KickTarget
-	product := pick(m.f.catalog.Products, c.c).Type
+	product := pick(m.products, c.c).Type
 	switch c.b % 3 {
 	case 0:
 		target.ProductType = &product
@@ -360,13 +382,12 @@ func (m *machine) kick(on *instance, u *ruledUser, c command) {
 // matters. Back is a step of the clock, by which no end may be undone; a token
 // from a future that is further away than tokenSkew would be refused.
 func (m *machine) wait(c command) {
-	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 30_001, 400_000, 900_000, 4_000_000}, c.b)
-	if s := pick(m.sessions(), c.a/2); s != nil && c.a%2 == 0 {
+	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 30_001, 60_000, 200_000, 400_000, 800_000}, c.b)
+	if s := pick(m.going(), c.a/3); s != nil && c.a%3 != 0 {
 		grace := s.minted.Add(fleetGrace)
-		to = pick([]model.Time{s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, s.user.banned}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
+		to = pick([]model.Time{s.idle, s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, s.user.banned}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
 	}
 	if c.act == "back" {
-		m.latest = max(m.latest, m.rules.now)
 		to = max(m.rules.now-pick([]model.Time{1, 1000, 20_000}, c.b), m.latest.Add(-tokenSkew)+1000)
 	} else if to <= m.rules.now || to > m.rules.now.Add(fleetRefresh) {
 		return
@@ -378,7 +399,7 @@ func (m *machine) wait(c command) {
 // reload gives a group another number of places, which counts from the next
 // login on.
 func (m *machine) reload(c command) {
-	group := pick(m.f.catalog.Products, c.a).Group
+	group := pick(m.products, c.a).Group
 	m.rules.places[group] = 1 + c.b%3
 	products := slices.Clone(m.f.catalog.Products)
 	for i := range products {
@@ -583,7 +604,7 @@ func (m *machine) inspectSessions() {
 	want := map[string]*ruledSession{}
 	for _, s := range m.sessions() {
 		want[s.id] = s
-		if s.reason == "" && m.rules.now < s.user.banned {
+		if s.reason == "" && m.latest < s.user.banned {
 			m.Fatalf("session %s of a banned user lives", s.id)
 		}
 	}
