@@ -210,8 +210,8 @@ func sqliteKeys(t *testing.T, db *repository.DB, table string) []string {
 	t.Helper()
 	keys := texts(t, db, `SELECT group_concat(column_name) FROM (SELECT l.name AS index_name, i.name AS column_name
 FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE l."unique" = 1 ORDER BY l.name, i.seqno) GROUP BY index_name`, table)
-	if id := texts(t, db, "SELECT name FROM pragma_table_info(?) WHERE pk = 1 AND name = 'id' AND type = 'INTEGER'", table); id != nil {
-		keys = append(keys, "id") // a rowid has no index
+	if id := texts(t, db, "SELECT name FROM pragma_table_info(?) WHERE pk = 1 AND name IN ('id', 'seq') AND type = 'INTEGER'", table); id != nil {
+		keys = append(keys, id...) // a rowid has no index
 	}
 	slices.Sort(keys)
 	return keys
