@@ -64,7 +64,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	}.Handler()
 	admin = router.Admin{
 		Admin: controller.Admin{Operators: s.operators}, Audit: controller.Audit{Audit: s.audit}, Keys: adminKeys,
-		Backend: backend, Clients: clients, Health: health, Edge: edge,
+		Backend: backend, Clients: clients, Health: health, Profiling: !cfg.Production(), Edge: edge,
 	}.Handler()
 	return public, admin, nil
 }

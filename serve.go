@@ -17,6 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"menshen/config"
+	"menshen/model"
+	"menshen/repository"
 	"menshen/service"
 )
 
@@ -171,6 +173,20 @@ func (s *server) reload() {
 		return
 	}
 	s.log.Load().Info("configuration applied")
+	s.noteReload()
+}
+
+// noteReload writes the change into the audit; that it could not be written
+// does not undo it.
+func (s *server) noteReload() {
+	ctx, cancel := context.WithTimeout(context.Background(), headerTime)
+	defer cancel()
+	err := repository.Events{DB: s.res.db}.Append(ctx, model.Event{
+		At: model.TimeOf(s.res.clock.Now()), Kind: model.EventConfigChanged, Actor: "system",
+	})
+	if err != nil {
+		s.log.Load().Error("audit of the configuration", zap.Error(err))
+	}
 }
 
 func (s *server) reloadOnHangUp(ctx context.Context) {

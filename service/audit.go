@@ -10,20 +10,6 @@ import (
 	"menshen/model"
 )
 
-// AuditStore reads the log for people.
-type AuditStore interface {
-	// List lists the newest lines that pass the filter, newest first.
-	List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error)
-	// Count counts lines by bucket (milliseconds) and kind; logins and
-	// registrations by detail too.
-	Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error)
-}
-
-// ActiveCounter counts live sessions by product.
-type ActiveCounter interface {
-	CountActive(ctx context.Context, now model.Time) (map[int32]int64, error)
-}
-
 // Audit shows operators what happened.
 type Audit struct {
 	Store  AuditStore

@@ -9,25 +9,6 @@ import (
 	"menshen/model"
 )
 
-// FeedStore keeps the revocations in the order in which they are told.
-type FeedStore interface {
-	// Untold lists ended sessions after since that are not in the feed and whose
-	// tokens are of interest at now, oldest first.
-	Untold(ctx context.Context, since, now model.Time, limit int) ([]model.Session, error)
-	// Newest is the newest revocation; none is model.ErrNotFound.
-	Newest(ctx context.Context) (model.Revocation, error)
-	// Tell adds revocations; the caller has passed the feed's gate.
-	Tell(ctx context.Context, revocations []model.Revocation) error
-	// After lists revocations beyond seq that are of interest at now.
-	After(ctx context.Context, seq int64, now model.Time, limit int) ([]model.Revocation, error)
-}
-
-// Gates is the mutex of the database.
-type Gates interface {
-	// Gate lets one transaction at a time past name, until it ends.
-	Gate(ctx context.Context, name []byte, now model.Time) error
-}
-
 // Feed tells back ends of ended sessions. It costs nothing while nobody asks.
 type Feed struct {
 	Tx    Tx

@@ -7,12 +7,6 @@ import (
 	"menshen/model"
 )
 
-// EndLog is the log as the follower reads it.
-type EndLog interface {
-	// Ends lists the lines after since that tell of a session's end.
-	Ends(ctx context.Context, since model.Time) ([]model.Event, error)
-}
-
 // Follower reads the log of events for what other instances did, and tells this
 // process of it. What this process does itself it has been told already.
 //

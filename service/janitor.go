@@ -8,20 +8,6 @@ import (
 	"menshen/model"
 )
 
-// JanitorStore finds and removes what has outlived its use, in small batches.
-type JanitorStore interface {
-	Overdue(ctx context.Context, after string, now model.Time, stretch int) (overdue []model.Session, next string, err error)
-	Codes(ctx context.Context, before model.Time, limit int) (int, error)
-	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
-	Events(ctx context.Context, before model.Time, limit int) (int, error)
-	Gates(ctx context.Context, before model.Time, limit int) (int, error)
-}
-
-// FeedPurge removes revocations that are of no interest any more.
-type FeedPurge interface {
-	Purge(ctx context.Context, now model.Time, limit int) (int, error)
-}
-
 // Janitor notes the end of sessions that nobody asks about, and removes what is
 // older than its retention. Several instances may sweep at once.
 type Janitor struct {

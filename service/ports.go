@@ -115,6 +115,62 @@ type VaultStore interface {
 	Replace(ctx context.Context, name string, old, value []byte) error
 }
 
+// EndLog is the log as the follower reads it.
+type EndLog interface {
+	// Ends lists the lines after since that tell of a session's end.
+	Ends(ctx context.Context, since model.Time) ([]model.Event, error)
+}
+
+// FeedStore keeps the revocations in the order in which they are told.
+type FeedStore interface {
+	// Untold lists ended sessions after since that are not in the feed and whose
+	// tokens are of interest at now, oldest first.
+	Untold(ctx context.Context, since, now model.Time, limit int) ([]model.Session, error)
+	// Newest is the newest revocation; none is model.ErrNotFound.
+	Newest(ctx context.Context) (model.Revocation, error)
+	// Tell adds revocations; the caller has passed the feed's gate.
+	Tell(ctx context.Context, revocations []model.Revocation) error
+	// After lists revocations beyond seq that are of interest at now.
+	After(ctx context.Context, seq int64, now model.Time, limit int) ([]model.Revocation, error)
+}
+
+// Gates is the mutex of the database.
+type Gates interface {
+	// Gate lets one transaction at a time past name, until it ends.
+	Gate(ctx context.Context, name []byte, now model.Time) error
+}
+
+// JanitorStore finds and removes what has outlived its use, in small batches.
+type JanitorStore interface {
+	// Overdue lists sessions of the next stretch of the table whose end has come,
+	// and the id to go on from, "" at the end of the table.
+	Overdue(ctx context.Context, after string, now model.Time, stretch int) (overdue []model.Session, next string, err error)
+	// Codes removes up to limit codes sent before the time; the others likewise.
+	Codes(ctx context.Context, before model.Time, limit int) (int, error)
+	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
+	Events(ctx context.Context, before model.Time, limit int) (int, error)
+	Gates(ctx context.Context, before model.Time, limit int) (int, error)
+}
+
+// FeedPurge removes revocations that are of no interest any more.
+type FeedPurge interface {
+	Purge(ctx context.Context, now model.Time, limit int) (int, error)
+}
+
+// AuditStore reads the log for people.
+type AuditStore interface {
+	// List lists the newest lines that pass the filter, newest first.
+	List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error)
+	// Count counts lines by bucket (milliseconds) and kind; logins and
+	// registrations by detail too.
+	Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error)
+}
+
+// ActiveCounter counts live sessions by product.
+type ActiveCounter interface {
+	CountActive(ctx context.Context, now model.Time) (map[int32]int64, error)
+}
+
 // Sender brings a code to a mobile number. An error that is
 // model.ErrSendRefused is a definite no; any other leaves it open.
 type Sender interface {

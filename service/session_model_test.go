@@ -32,7 +32,7 @@ func TestSessionModel(t *testing.T) {
 			f := newFleet(t, openFast(t, driver))
 			for part := range parts[driver] {
 				t.Run(fmt.Sprint(part), rapid.MakeCheck(func(t *rapid.T) {
-					m := newMachine(t, f, rapid.SliceOfN(rapid.SampledFrom(f.catalog.Products), 1, 2).Draw(t, "products"))
+					m := newMachine(t, f)
 					for _, c := range slices.Concat(commands.Draw(t, "first"), commands.Draw(t, "then"), commands.Draw(t, "last")) {
 						m.run(c)
 					}
@@ -83,15 +83,22 @@ type machine struct {
 	latest   model.Time
 }
 
+// subjects are the products, by type, that a sequence is about: those of one
+// group, or of two.
+var subjects = [][]int{{0, 1}, {0, 2}, {2}, {2, 2, 3}, {2, 4}, {3, 4}, {4}}
+
 // skews are by how much the clocks of the processes are off.
 var skews = []time.Duration{0, 30 * time.Second, -30 * time.Second}
 
-func newMachine(t *rapid.T, shared *fleet, products []Product) *machine {
+func newMachine(t *rapid.T, shared *fleet) *machine {
 	shared.clock.Advance(time.Hour) // out of sight of the sequence before
 	f := *shared
 	f.catalog.Products = slices.Clone(shared.catalog.Products)
 	one, other := shared.number(), shared.number()
-	m := &machine{T: t, f: &f, rules: newRules(), products: products}
+	m := &machine{T: t, f: &f, rules: newRules()}
+	for _, i := range pick(subjects, uniform(t)) {
+		m.products = append(m.products, f.catalog.Products[i])
+	}
 	for _, u := range []ruledUser{{company: 0, number: one}, {company: 1, number: one}, {company: 0, number: other}} {
 		u.logins, u.newest = map[string]int64{}, map[string]model.Time{}
 		m.rules.users = append(m.rules.users, &u)
@@ -120,6 +127,9 @@ func (m *machine) run(c command) {
 	m.latest = max(m.latest, m.rules.now)
 	m.actor = c.d % len(m.on)
 	on := m.on[m.actor]
+	if len(m.going()) == 0 && !strings.Contains("raceLogin unban back restart reload", c.act) {
+		c.act = "login" // for the others there is little to do
+	}
 	switch c.act {
 	case "login":
 		m.login(on, c)
@@ -145,17 +155,15 @@ func (m *machine) run(c command) {
 // withSession runs a command on some session, preferably a live one.
 func (m *machine) withSession(on *instance, c command) {
 	all := m.sessions()
-	if going := m.going(); c.a%4 != 0 && len(going) > 0 {
+	if going := m.going(); c.a%8 != 0 && len(going) > 0 {
 		all = going
 	}
-	s := pick(all, c.a/4)
+	s := pick(all, c.a/8)
 	if s == nil {
 		return
 	}
-	gen := len(s.access) // mostly the newest token
-	if c.b%3 == 0 {
-		gen = 1 + c.b/3%len(s.access)
-	}
+	newest := len(s.access)
+	gen := pick([]int{newest, newest, max(1, newest-1), 1 + c.b/4%newest}, c.b)
 	switch c.act {
 	case "check":
 		m.check(on, s, gen, c)
@@ -188,14 +196,17 @@ func (m *machine) going() (going []*ruledSession) {
 	return going
 }
 
-// devices are few, so that they meet again; "" logs in without one.
-var devices = []string{"", "d1", "d2", "d3"}
+// devices are few, so that they meet again.
+var devices = []string{"d1", "d2", "d3"}
 
 func (m *machine) asks(c command) asked {
 	a := asked{
 		user: pick(m.rules.users, c.a%5%3), product: pick(m.products, c.b), device: pick(devices, c.c), label: pick([]string{"Pixel 9", ""}, c.c/4),
 	}
-	if s := pick(a.user.going(a.product.Group), c.a/3); s != nil && c.c%3 == 0 {
+	if c.b/2%2 == 0 {
+		a.device = ""
+	}
+	if s := pick(a.user.going(a.product.Group), c.a/3); s != nil && c.c/8%3 == 0 {
 		a.replace = s.id
 	}
 	return a
@@ -268,9 +279,11 @@ func (m *machine) verify(on *instance, raw model.Secret) model.Claims {
 }
 
 func (m *machine) check(on *instance, s *ruledSession, gen int, c command) {
-	device := pick([]string{s.device, s.device, pick(devices[1:], c.c/4)}, c.c)
-	if device == "" {
-		device = pick(devices[1:], c.c)
+	device := pick(devices, c.c/4)
+	if other := pick(s.user.going(s.product.Group), c.b); other != nil && other.device != "" && s.device == "" && c.c%2 == 0 {
+		device = other.device
+	} else if s.device != "" && c.c%4 != 0 {
+		device = s.device
 	}
 	want, failure := m.rules.check(s, gen, device)
 	got, err := on.sessions.Check(m.Context(), m.verify(on, s.access[gen-1].raw), device, Caller{})
@@ -345,7 +358,7 @@ func (m *machine) operate(on *instance, c command) {
 		m.must(on.operators.Unban(m.Context(), by, u.id))
 		u.banned = 0
 	case "ban":
-		until := pick([]model.Time{0, m.rules.now.Add(time.Second), m.rules.now.Add(time.Hour)}, c.b)
+		until := pick([]model.Time{0, m.rules.now.Add(time.Second), m.rules.now.Add(time.Minute)}, c.b)
 		if u.banned = until; until == 0 {
 			u.banned = model.Forever
 		}
@@ -382,10 +395,12 @@ func (m *machine) kick(on *instance, u *ruledUser, c command) {
 // matters. Back is a step of the clock, by which no end may be undone; a token
 // from a future that is further away than tokenSkew would be refused.
 func (m *machine) wait(c command) {
-	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 30_001, 60_000, 200_000, 400_000, 800_000}, c.b)
-	if s := pick(m.going(), c.a/3); s != nil && c.a%3 != 0 {
+	to := m.rules.now + pick([]model.Time{1, 400, 1000, 5000, 30_000, 60_000, 200_000, 800_000}, c.b)
+	if s := pick(m.going(), c.a/4); s != nil && c.a%4 != 0 {
 		grace := s.minted.Add(fleetGrace)
-		to = pick([]model.Time{s.idle, s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, s.user.banned}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
+		to = pick([]model.Time{s.idle, s.idle, s.ends, s.access[len(s.access)-1].exp, grace, grace + 1, grace + 1}, c.b) + pick([]model.Time{-1, 0, 0, 1}, c.c)
+	} else if u := pick(m.rules.users, c.a); c.b%3 == 0 {
+		to = u.banned
 	}
 	if c.act == "back" {
 		to = max(m.rules.now-pick([]model.Time{1, 1000, 20_000}, c.b), m.latest.Add(-tokenSkew)+1000)
@@ -479,20 +494,20 @@ func (m *machine) raceCheck(s *ruledSession, gen int) {
 	results, errs := make([]CheckResult, len(m.on)), make([]error, len(m.on))
 	claims := m.verify(m.on[0], s.access[gen-1].raw)
 	together(len(m.on), func(i int) {
-		results[i], errs[i] = m.on[i].sessions.Check(m.Context(), claims, devices[1+i], Caller{})
+		results[i], errs[i] = m.on[i].sessions.Check(m.Context(), claims, devices[i], Caller{})
 	})
 	winner := s.device
 	if row, err := m.on[0].sessions.Store.ByID(m.Context(), s.id); err == nil && winner == "" {
 		winner = row.DeviceNumber
 	}
 	if winner == "" { // it has ended, or the token has expired
-		winner = devices[1]
+		winner = devices[0]
 	}
 	first, failure := m.rules.check(s, gen, winner)
 	for i := range m.on {
 		m.wantFailure("raced check", errs[i], failure)
 		want := first
-		if (first == StateBound || first == StateActive) && devices[1+i] != winner {
+		if (first == StateBound || first == StateActive) && devices[i] != winner {
 			want = StateDeviceMismatch
 		}
 		m.wantChecked(s, results[i], want)
