@@ -19,7 +19,11 @@ import (
 	"menshen/repository/dbtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also proves that nothing of a stopped program goes on, but for GORM's
+// cache of statements, which nobody can close.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+}
 
 // TestScenarios plays everything that a client can do against the whole program
 // on every kind of database. The scenarios share one program, each with numbers
@@ -35,7 +39,7 @@ func TestScenarios(t *testing.T) {
 				`COMPANIES=[{"type":0,"name":"first"},{"type":1,"name":"second"},{"type":2,"name":"shut","registration":"closed"},{"type":-2147483648,"name":"least"}]`,
 				`PRODUCTS=[{"type":0,"name":"app","group":"app"},{"type":1,"name":"pc","group":"pc"},{"type":2,"name":"wx","group":"wx"},
 					{"type":3,"name":"pad","group":"pads","max_sessions":2},{"type":4,"name":"desk","group":"desk","on_conflict":"reject"},
-					{"type":5,"name":"tv","group":"app"},{"type":2147483647,"name":"most","group":"most"}]`,
+					{"type":5,"name":"tv","group":"app","access_ttl":"90s","refresh_ttl":"2h"},{"type":2147483647,"name":"most","group":"most"}]`,
 				"SERVER_CORS_ORIGINS=https://app.example.com,http://localhost:5173",
 			)
 			d.start(t)
@@ -63,6 +67,7 @@ func TestScenarios(t *testing.T) {
 				{"origins", playOrigins},
 				{"keys", playKeys},
 				{"documents", playDocuments},
+				{"documented examples", playExamples},
 				{"provider", playProvider},
 				{"storage away", playStorageAway}, // the last one with requests
 			} {

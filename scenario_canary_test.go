@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,7 @@ func (c *canaries) find(text []byte, kinds ...string) string {
 		}
 		for _, wanted := range kinds {
 			if kind == wanted {
-				return kind + " in " + string(text[max(0, i-80):min(len(text), i+mark+40)])
+				return fmt.Sprintf("%s in %q", kind, text[max(0, i-80):min(len(text), i+mark+40)])
 			}
 		}
 	}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"menshen/model"
+)
+
+// form is the body of a login.
+type form struct {
+	CompanyType    int32  `json:"companyType"`
+	Mobile         string `json:"mobile"`
+	ProductType    int32  `json:"productType"`
+	Source         string `json:"source"`
+	ValidateNo     string `json:"validateNo"`
+	DeviceNumber   string `json:"deviceNumber,omitempty"`
+	ReplaceSession string `json:"replaceSession,omitempty"`
+}
+
+// token is AccessToken and RefreshToken.
+type token struct {
+	Expire time.Time `json:"expire"`
+	Value  string    `json:"value"`
+}
+
+// account is MobileLoginResp.
+type account struct {
+	AccessToken  token `json:"accessToken"`
+	RefreshToken token `json:"refreshToken"`
+	UserInfo     struct {
+		ID                                              int64
+		CompanyType                                     int32
+		Mobile, NickName, RealName, UserName, AvatarURL string
+	} `json:"userInfo"`
+
+	header http.Header
+	claims claims
+}
+
+// claims are those of an access token, by name.
+type claims map[string]any
+
+func (c claims) text(name string) string { return fmt.Sprint(c[name]) }
+
+// codeBody asks for a code for a number, in company and product 0.
+func codeBody(mobile string) string {
+	return fmt.Sprintf(`{"companyType":0,"mobile":%q,"productType":0}`, mobile)
+}
+
+// sendCode asks for a code and takes it from the provider.
+func (d *deployment) sendCode(t *testing.T, mobile string, company int32) string {
+	t.Helper()
+	d.do(t, call{
+		path: "/auth/mobile/code",
+		body: fmt.Sprintf(`{"companyType":%d,"mobile":%q,"productType":0}`, company, mobile),
+	})
+	return d.messages.take(t, "+86"+mobile).Code
+}
+
+// login asks for a code, logs in with it and remembers the tokens as canaries.
+func (d *deployment) login(t *testing.T, f form, headers ...string) account {
+	t.Helper()
+	if f.ValidateNo == "" {
+		f.ValidateNo = d.sendCode(t, f.Mobile, f.CompanyType)
+	}
+	return d.accountOf(t, d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, f), headers: headersOf(headers...)}))
+}
+
+// headersOf are headers from names and values in turn.
+func headersOf(pairs ...string) http.Header {
+	headers := http.Header{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		headers.Add(pairs[i], pairs[i+1])
+	}
+	return headers
+}
+
+func (d *deployment) accountOf(t *testing.T, a answer) account {
+	t.Helper()
+	if a.code != 0 {
+		t.Fatalf("the login failed: %s", a.raw)
+	}
+	got := account{header: a.header}
+	if err := json.Unmarshal(a.data, &got); err != nil {
+		t.Fatal(err)
+	}
+	d.remember(t, got.AccessToken.Value, got.RefreshToken.Value)
+	_, got.claims = parts(t, got.AccessToken.Value)
+	return got
+}
+
+// remember makes canaries of a pair of tokens.
+func (d *deployment) remember(t *testing.T, access, refresh string) {
+	t.Helper()
+	segments := strings.Split(access, ".")
+	if len(segments) != 3 {
+		t.Fatalf("the access token has %d parts", len(segments))
+	}
+	d.secrets.add(kindToken, segments[1])
+	d.secrets.add(kindToken, segments[2])
+	d.secrets.add(kindToken, refresh)
+}
+
+// pairBody is the body of a refresh.
+func pairBody(access, refresh string) string {
+	return fmt.Sprintf(`{"accessToken":%q,"refreshToken":%q}`, access, refresh)
+}
+
+// refresh exchanges a pair for a new access token.
+func (d *deployment) refresh(t *testing.T, access, refresh string) token {
+	t.Helper()
+	a := d.do(t, call{path: "/app/auth/token/refresh", body: pairBody(access, refresh)})
+	var got token
+	if err := json.Unmarshal(a.data, &got); err != nil || got.Value == "" {
+		t.Fatalf("refresh %s: %v", a.raw, err)
+	}
+	d.remember(t, got.Value, refresh)
+	return got
+}
+
+// checkPath is the path of a check with the device number in the query.
+func checkPath(device string) string {
+	return "/wx/pc/check-login-status?deviceNumber=" + url.QueryEscape(device)
+}
+
+// checks is the row of a check that is answered: state is what the header says.
+func (d *deployment) checks(t *testing.T, access, device, state string) answer {
+	t.Helper()
+	d.secrets.add(kindDevice, device)
+	want := `{"isLogin":false}`
+	if state == "active" || state == "bound" {
+		want = `{"isLogin":true,"lastLoginTime":null}`
+	}
+	return d.do(t, call{path: checkPath(device), as: access, want: want, header: map[string]string{"X-Login-State": state}})
+}
+
+// lastLogin is the time that a check tells.
+func lastLogin(t *testing.T, a answer) string {
+	t.Helper()
+	var data struct{ LastLoginTime *string }
+	if err := json.Unmarshal(a.data, &data); err != nil {
+		t.Fatal(err)
+	}
+	if data.LastLoginTime == nil {
+		return "null"
+	}
+	return *data.LastLoginTime
+}
+
+// loginTime is when the newest login of the user in a group was, as the wire shows it.
+func (d *deployment) loginTime(t *testing.T, a account, group string) string {
+	t.Helper()
+	ms := d.value(t, "SELECT login_at FROM slots WHERE user_id = ? AND product_group = ?", a.UserInfo.ID, group)
+	var at int64
+	if _, err := fmt.Sscan(ms, &at); err != nil {
+		t.Fatal(err)
+	}
+	return model.Time(at).String()
+}
+
+// parts are the header and the claims of a JWT, unverified.
+func parts(t *testing.T, raw string) (header, payload claims) {
+	t.Helper()
+	segments := strings.Split(raw, ".")
+	for i, into := range []*claims{&header, &payload} {
+		text, err := base64.RawURLEncoding.DecodeString(segments[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, _ := decode(t, text).(map[string]any)
+		*into = object
+	}
+	return header, payload
+}
+
+// forge is a token like raw, changed by edit and signed with the deployment's own
+// key that its kid names.
+func (d *deployment) forge(t *testing.T, raw string, edit func(header, payload claims)) string {
+	t.Helper()
+	header, payload := parts(t, raw)
+	edit(header, payload)
+	key := d.signingKey(t, header.text("kid"))
+	forged := &jwt.Token{Method: jwt.GetSigningMethod(header.text("alg")), Header: header, Claims: jwt.MapClaims(payload)}
+	text, err := forged.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.remember(t, text, "")
+	return text
+}
+
+// expire is the token as it will be after its end.
+func (d *deployment) expire(t *testing.T, raw string) string {
+	t.Helper()
+	return d.forge(t, raw, func(_, payload claims) {
+		payload["iat"], payload["exp"] = time.Now().Add(-time.Hour).Unix(), time.Now().Add(-time.Second).Unix()
+	})
+}
+
+func (d *deployment) signingKey(t *testing.T, kid string) any {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.folder, "keys", kid+".pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// keyFiles are the kids in the key folder.
+func (d *deployment) keyFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(d.folder, "keys", "*.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kids := make([]string, 0, len(files))
+	for _, file := range files {
+		kids = append(kids, strings.TrimSuffix(filepath.Base(file), ".pem"))
+	}
+	slices.Sort(kids)
+	return kids
+}
+
+// list decodes data into a list of objects.
+func list(t *testing.T, a answer) []map[string]any {
+	t.Helper()
+	items, ok := decode(t, a.data).([]any)
+	if !ok {
+		t.Fatalf("data is %s", a.data)
+	}
+	objects := make([]map[string]any, 0, len(items))
+	for _, item := range items {
+		object, _ := item.(map[string]any)
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// together runs act n times at once and gives the answers.
+func together(n int, act func(i int) answer) []answer {
+	answers, ready := make([]answer, n), make(chan struct{})
+	done := make(chan int, n)
+	for i := range n {
+		go func() {
+			defer func() { done <- i }()
+			<-ready
+			answers[i] = act(i)
+		}()
+	}
+	close(ready)
+	for range n {
+		<-done
+	}
+	return answers
+}
+
+// codesOf counts answers by their code.
+func codesOf(answers []answer) map[int32]int {
+	codes := map[int32]int{}
+	for _, a := range answers {
+		codes[a.code]++
+	}
+	return codes
+}

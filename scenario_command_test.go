@@ -1,0 +1,298 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"menshen/repository"
+	"menshen/repository/dbtest"
+)
+
+// TestUsage: what is asked for wrongly ends with 2 and changes nothing.
+func TestUsage(t *testing.T) {
+	d := newDeployment(t, repository.SQLite)
+	for _, args := range [][]string{
+		{"serve"}, {"help"}, {"Version"}, {"version", "x"}, {"check-config", "x"}, {"migrate", "x"}, {"keys"}, {"keys", "rotate", "x"}, {"keys", "revoke"},
+		{"keys", "revoke", "x", "y"}, {"keys", "list"}, {""}, {"-x"}, {"-config"}, {"--port=80"}, {"version", "-config", "x"},
+	} {
+		exit, out, complaint := d.command(t, args...)
+		if exit != exitUsage || out != "" || !strings.Contains(complaint, "usage: menshen") && !strings.Contains(complaint, "flag") {
+			t.Errorf("%q: exit %d, %q, %q", args, exit, out, complaint)
+		}
+	}
+	for _, args := range [][]string{{"-h"}, {"-help"}} {
+		if exit, _, complaint := d.command(t, args...); exit != exitOK || !strings.Contains(complaint, "usage: menshen") {
+			t.Errorf("%q: exit %d, %q", args, exit, complaint)
+		}
+	}
+	if exit, out, _ := d.command(t, "version"); exit != exitOK || out != "menshen dev\n" {
+		t.Errorf("version: exit %d, %q", exit, out)
+	}
+	if made, _ := filepath.Glob(filepath.Join(d.folder, "*")); len(made) > 0 {
+		t.Errorf("made %v", made)
+	}
+}
+
+// TestBadConfiguration: all problems at once, each by its key, and no value of a secret.
+func TestBadConfiguration(t *testing.T) {
+	d := newDeployment(t, repository.SQLite)
+	writeFile(t, d.file, "server:\n  locale: fr\n  port: 80\ntoken:\n  access_ttl: 15\n  algorithm: HS256\ncode:\n  length: 4\nproducts:\n- {type: 0, group: a}\n- {type: 0, group: b}\nlog:\n  level: loud\n")
+	d.settings = slices.DeleteFunc(d.settings, func(setting string) bool { return strings.HasPrefix(setting, "LOG_") })
+	d.settings = append(d.settings, "SECRET_KEY=canary-secret-key", "SMS_WEBHOOK_SECRET=canary-webhook", "CODE_TTL=1h", "SMS_WEBHOOK_URL=")
+	keys := []string{
+		"server.locale", "server.port", "token.access_ttl", "token.algorithm", "code.length", "products[1].type", "log.level",
+		"secret.key", "sms.webhook.secret", "sms.webhook.url", "code.ttl",
+	}
+	for _, args := range [][]string{{}, {"check-config"}, {"migrate"}, {"keys", "rotate"}} {
+		exit, out, complaint := d.command(t, args...)
+		if exit != exitFailure {
+			t.Errorf("%v: exit %d", args, exit)
+		}
+		for _, key := range keys {
+			if !strings.Contains(complaint, key) {
+				t.Errorf("%v does not name %s:\n%s", args, key, complaint)
+			}
+		}
+		if strings.Contains(out+complaint, "canary") {
+			t.Errorf("%v shows a secret:\n%s%s", args, out, complaint)
+		}
+	}
+	t.Run("production", func(t *testing.T) {
+		d := newDeployment(t, repository.SQLite, "ENV=production", "SMS_PROVIDER=log", "CODE_COOLDOWN=0s", "CODE_DAILY_BUDGET=0")
+		exit, _, complaint := d.command(t, "check-config")
+		for _, key := range []string{"sms.provider", "secret.key", "code.cooldown", "code.daily_budget"} {
+			if exit != exitFailure || !strings.Contains(complaint, key) {
+				t.Errorf("exit %d, without %s:\n%s", exit, key, complaint)
+			}
+		}
+	})
+	t.Run("file that is not there", func(t *testing.T) {
+		p := d.program()
+		p.args = []string{"-config", filepath.Join(t.TempDir(), "none.yaml"), "check-config"}
+		if exit := run(t.Context(), p); exit != exitFailure {
+			t.Errorf("exit %d", exit)
+		}
+	})
+	t.Run("address in use", func(t *testing.T) {
+		first := newDeployment(t, repository.SQLite)
+		first.start(t)
+		d := newDeployment(t, repository.SQLite, "SERVER_ADDR="+strings.TrimPrefix(first.public, "http://"))
+		if exit, _, complaint := d.command(t); exit != exitFailure || !strings.Contains(complaint, "server.addr") {
+			t.Errorf("exit %d: %s", exit, complaint)
+		}
+	})
+}
+
+// TestCheckConfig prints what is in force, with secrets masked, and touches nothing.
+func TestCheckConfig(t *testing.T) {
+	d := newDeployment(t, repository.SQLite, "DATABASE_DRIVER=mysql", "DATABASE_DSN=menshen:canary-password@tcp(127.0.0.1:1)/none", "SECRET_KEY="+secretOf("canary"), "CODE_TTL=90s", "UNHEARD_OF=1")
+	exit, out, complaint := d.command(t, "check-config")
+	if exit != exitOK || !strings.Contains(complaint, "MENSHEN_UNHEARD_OF") {
+		t.Errorf("exit %d: %s", exit, complaint)
+	}
+	for _, text := range []string{"ttl: 1m30s", "driver: mysql", "provider: webhook"} {
+		if !strings.Contains(out, text) {
+			t.Errorf("%q is missing:\n%s", text, out)
+		}
+	}
+	for _, secret := range []string{"canary-password", secretOf("canary"), gatewaySecret, strings.TrimPrefix(gatewaySecret, "whsec_")} {
+		if strings.Contains(out+complaint, secret) {
+			t.Errorf("it shows %q:\n%s", secret, out)
+		}
+	}
+	if made, _ := filepath.Glob(filepath.Join(d.folder, "*")); len(made) > 0 {
+		t.Errorf("made %v", made)
+	}
+}
+
+// TestMigrate runs the migrations alone, twice.
+func TestMigrate(t *testing.T) {
+	for _, driver := range dbtest.Drivers(t) {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			d := newDeployment(t, driver)
+			if exit, out, complaint := d.command(t, "migrate"); exit != exitOK || !strings.HasPrefix(out, "applied ") || out == "applied 0 migrations\n" {
+				t.Errorf("exit %d: %s%s", exit, out, complaint)
+			}
+			if exit, out, _ := d.command(t, "migrate"); exit != exitOK || out != "applied 0 migrations\n" {
+				t.Errorf("exit %d: %s", exit, out)
+			}
+			d.value(t, "SELECT COUNT(*) FROM sessions")
+			d.start(t)
+			d.login(t, form{Mobile: d.number()})
+		})
+	}
+}
+
+// TestKeyCommands rotates and revokes beside the running program.
+func TestKeyCommands(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, "CODE_COOLDOWN=0s")
+	d.start(t)
+	a := d.login(t, form{Mobile: d.number()})
+	old := d.keyFiles(t)[0]
+
+	exit, out, complaint := d.command(t, "keys", "rotate")
+	added, found := strings.CutPrefix(out, "added ")
+	added = strings.TrimSpace(added)
+	if exit != exitOK || !found || len(d.keyFiles(t)) != 2 || !slices.Contains(d.keyFiles(t), added) {
+		t.Fatalf("exit %d: %s%s, files %v", exit, out, complaint, d.keyFiles(t))
+	}
+	t.Run("a new key verifies at once and signs later", func(t *testing.T) {
+		for _, kid := range []string{old, added} { // as another instance would sign
+			d.do(t, call{path: "/app/auth/user", as: d.forgeBy(t, a.AccessToken.Value, kid)})
+		}
+		if got := published(t, d); len(got) != 2 || !slices.Contains(got, added) {
+			t.Errorf("the keys are %v", got)
+		}
+		if header, _ := parts(t, d.login(t, form{Mobile: d.number()}).AccessToken.Value); header["kid"] != old {
+			t.Errorf("%v signs", header["kid"])
+		}
+	})
+	t.Run("a revoked key is gone at once", func(t *testing.T) {
+		if exit, out, complaint := d.command(t, "keys", "revoke", old); exit != exitOK || out != "removed "+old+"\n" {
+			t.Fatalf("exit %d: %s%s", exit, out, complaint)
+		}
+		unknown := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"` + strings.Repeat("A", 43) + `","typ":"at+jwt"}`))
+		eventually(t, 6*time.Second, "the revoked key is refused", func() bool {
+			// A token of an unknown key makes the folder be read again at once.
+			d.do(t, call{path: "/app/auth/user", as: unknown + ".e30.AAAA", code: 40100})
+			row := call{path: "/app/auth/user", as: a.AccessToken.Value}
+			return d.send(t, row.request(t, d.public)).code == 40100
+		})
+		if got := published(t, d); !slices.Equal(got, []string{added}) {
+			t.Errorf("the keys are %v", got)
+		}
+		b := d.login(t, form{Mobile: d.number()})
+		if header, _ := parts(t, b.AccessToken.Value); header["kid"] != added {
+			t.Errorf("%v signs", header["kid"])
+		}
+		d.do(t, call{path: refreshPath, body: pairBody(a.AccessToken.Value, a.RefreshToken.Value), code: 40100})
+		d.do(t, call{path: "/app/auth/user", as: d.forgeBy(t, a.AccessToken.Value, added)}) // the session lives on
+	})
+	t.Run("unknown", func(t *testing.T) {
+		for _, kid := range []string{old, "x", "../secret"} {
+			if exit, _, complaint := d.command(t, "keys", "revoke", kid); exit != exitFailure || !strings.Contains(complaint, "no key") {
+				t.Errorf("exit %d: %s", exit, complaint)
+			}
+		}
+		if got := d.keyFiles(t); !slices.Equal(got, []string{added}) {
+			t.Errorf("the files are %v", got)
+		}
+	})
+	t.Run("production makes no key by itself", func(t *testing.T) {
+		d := newDeployment(t, repository.SQLite, "ENV=production", "SECRET_KEY="+secretOf("production, but a random one"), "SMS_WEBHOOK_URL=https://sms.example.com/send", "LIMITS_ENABLED=true")
+		if exit, _, complaint := d.command(t); exit != exitFailure || !strings.Contains(complaint, "keys rotate") {
+			t.Errorf("exit %d: %s", exit, complaint)
+		}
+		if exit, out, complaint := d.command(t, "keys", "rotate"); exit != exitOK || !strings.HasPrefix(out, "added ") {
+			t.Errorf("exit %d: %s%s", exit, out, complaint)
+		}
+		d.start(t)
+		d.do(t, call{path: "/.well-known/jwks.json"})
+	})
+}
+
+// forgeBy is the token signed by another key of the folder.
+func (d *deployment) forgeBy(t *testing.T, raw, kid string) string {
+	t.Helper()
+	return d.forge(t, raw, func(header, _ claims) { header["kid"] = kid })
+}
+
+// published are the kids that the program publishes.
+func published(t *testing.T, d *deployment) []string {
+	t.Helper()
+	var set struct{ Keys []struct{ Kid string } }
+	if err := json.Unmarshal(d.do(t, call{path: "/.well-known/jwks.json"}).raw, &set); err != nil {
+		t.Fatal(err)
+	}
+	kids := []string{}
+	for _, key := range set.Keys {
+		kids = append(kids, key.Kid)
+	}
+	slices.Sort(kids)
+	return kids
+}
+
+// TestReload changes the file of a running program.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, "CODE_LENGTH=10", "CODE_COOLDOWN=0s")
+	writeFile(t, d.file, "server: {locale: zh-CN}\n")
+	d.start(t)
+	says := func(want string) bool {
+		row := call{path: "/none"}
+		return d.send(t, row.request(t, d.public)).msg == want
+	}
+	change := func(t *testing.T, text, line string) {
+		t.Helper()
+		since := len(d.log.text())
+		writeFile(t, d.file, text)
+		d.log.await(t, since, line)
+	}
+	a := d.login(t, form{Mobile: d.number()})
+	t.Run("applied", func(t *testing.T) {
+		begin := time.Now()
+		writeFile(t, d.file, "server: {locale: en}\ncompanies: [{type: 0, name: a, registration: closed}, {type: 7, name: b}]\nlog: {level: info}\n")
+		eventually(t, 5*time.Second, "the new sentence", func() bool { return says(sentences(40400)[false]) })
+		t.Logf("applied after %s, promised is 2s", time.Since(begin))
+	})
+	t.Run("sessions live on, rules are new", func(t *testing.T) {
+		d.do(t, call{path: "/app/auth/user", as: a.AccessToken.Value})
+		d.login(t, form{Mobile: a.UserInfo.Mobile}) // known
+		f := form{Mobile: d.number()}
+		f.ValidateNo = d.sendCode(t, f.Mobile, 0)
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, f), code: 40002}) // unknown, and the company is shut
+		d.login(t, form{Mobile: d.number(), CompanyType: 7})
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: "1", CompanyType: 1}), code: 40000, fields: []string{"companyType unknown"}})
+	})
+	t.Run("refused", func(t *testing.T) {
+		for text, key := range map[string]string{
+			"server: {locale: fr}\n":                                         "server.locale",
+			"token: {issuer: another}\nserver: {locale: zh-CN}":              "token.issuer",
+			"server: {locale: zh-CN\n":                                       "",
+			"env: production\nserver: {locale: zh-CN}\n":                     "env",
+			"server: {locale: zh-CN}\nproducts: [{type: 0, group: other}]\n": "products[0].group",
+		} {
+			change(t, text, "configuration refused")
+			if !strings.Contains(d.log.text(), key) {
+				t.Errorf("%q: %s is not named", text, key)
+			}
+			if !says(sentences(40400)[false]) {
+				t.Errorf("%q was applied", text)
+			}
+		}
+	})
+	t.Run("a product that goes", func(t *testing.T) {
+		pc := d.login(t, form{Mobile: a.UserInfo.Mobile, ProductType: 1})
+		change(t, "products: [{type: 0, group: app, on_conflict: reject}]\ncode: {max_attempts: 1}\n", "configuration applied")
+		d.checks(t, pc.AccessToken.Value, "device-lives-on", "bound")
+		d.refresh(t, pc.AccessToken.Value, pc.RefreshToken.Value)
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: a.UserInfo.Mobile, ProductType: 1}), code: 40000, fields: []string{"productType unknown"}})
+		f := form{Mobile: a.UserInfo.Mobile}
+		f.ValidateNo = d.sendCode(t, f.Mobile, 0)
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, f), code: 40900})
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, f), code: 40002}) // one attempt is the most now
+	})
+	t.Run("a request under way ends with what it began with", func(t *testing.T) {
+		f := form{Mobile: d.number()}
+		release, answered := make(chan struct{}), make(chan answer, 1)
+		d.messages.mood("+86"+f.Mobile, func(http.ResponseWriter, *http.Request) { <-release })
+		row := call{path: "/auth/mobile/code", body: codeBody(f.Mobile), headers: headersOf("Accept-Language", "fr")}
+		go func() { answered <- d.send(t, row.request(t, d.public)) }()
+		change(t, "server: {locale: en}\n", "configuration applied")
+		close(release)
+		if a := <-answered; a.code != 0 || a.msg != sentences(0)[true] {
+			t.Errorf("the answer is %s", a.raw)
+		}
+		if !says(sentences(40400)[false]) {
+			t.Error("the change was not applied")
+		}
+	})
+}

@@ -1,0 +1,520 @@
+package service_test
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"menshen/model"
+	"menshen/repository"
+	"menshen/repository/dbtest"
+	"menshen/service"
+)
+
+// The model of refresh, told as a story of holders and tokens rather than of
+// generations, and compared with the service and its row after every command.
+
+// minted is an access token that the service gave away.
+type minted struct {
+	claims model.Claims
+	raw    model.Secret
+}
+
+// chain is what the model knows of a session.
+type chain struct {
+	mobile  string
+	device  string
+	refresh model.Secret
+	tokens  []*minted // in the order of their making; the last is the current one
+	parent  *minted   // whoever had it was given the current one; nil for the first
+	at      model.Time
+	seen    bool // the current one was shown somewhere
+	idle    model.Time
+	end     model.Time
+	reason  model.Reason // "": it lives
+	events  []string
+
+	holds  *minted // of the honest client
+	stolen *minted // of the thief; nil while there is none
+	hurt   bool    // somebody but the honest client acted
+}
+
+func (c *chain) current() *minted { return c.tokens[len(c.tokens)-1] }
+
+// role says what a token is to its chain.
+func (c *chain) role(token *minted) string {
+	place, parent := slices.Index(c.tokens, token), slices.Index(c.tokens, c.parent)
+	switch {
+	case token == c.current():
+		return "current"
+	case token == c.parent:
+		return "parent"
+	case place > parent:
+		return "orphan" // made for the holder of the parent, who never had it
+	default:
+		return "ancestor"
+	}
+}
+
+// The answers to a refresh.
+const (
+	renewed = "renewed" // a token that was not there before
+	same    = "same"    // the current one once more
+	stale   = "stale"
+	reuse   = "reuse"
+	over    = "over" // ended before
+)
+
+// present is the answer to a token, and makes the chain what it then is, but
+// for the new token itself.
+func (c *chain) present(token *minted, now model.Time, grace time.Duration) string {
+	if c.look(now); c.reason != "" {
+		return over
+	}
+	fresh := now <= c.at.Add(grace)
+	switch role := c.role(token); {
+	case role == "current":
+		c.parent = token
+		return renewed
+	case role == "ancestor" && fresh:
+		c.events = append(c.events, string(model.EventRecover))
+		return stale
+	case role != "ancestor" && fresh && now < c.current().claims.ExpiresAt:
+		return same
+	case role != "ancestor" && fresh, role == "parent" && !c.seen:
+		c.events = append(c.events, string(model.EventRecover))
+		return renewed // for the holder of the parent again
+	}
+	c.close(model.ReasonReuse, model.EventReuse)
+	return reuse
+}
+
+// look notices that time has ended the session.
+func (c *chain) look(now model.Time) {
+	if c.reason == "" && (now >= c.idle || now >= c.end) {
+		c.close(model.ReasonExpired, model.EventExpired)
+	}
+}
+
+func (c *chain) close(reason model.Reason, event model.Kind) {
+	c.reason = reason
+	c.events = append(c.events, string(event))
+}
+
+// modelTimes are the times of one run. A grace beyond the life of access
+// tokens makes them expire within it.
+type modelTimes struct{ access, idle, refresh, grace time.Duration }
+
+// machine is one run: a few sessions on two instances over one database.
+type machine struct {
+	world     *world
+	instances [2]*world
+	turn      int
+	times     modelTimes
+	numbers   []string
+	chains    []*chain
+	jtis      map[string]bool
+}
+
+// numbersTaken counts the numbers of all runs, which share a database.
+var numbersTaken atomic.Int64
+
+func newMachine(t *rapid.T, w *world) *machine {
+	m := &machine{world: w, jtis: map[string]bool{}}
+	m.times = rapid.SampledFrom([]modelTimes{
+		{15 * time.Minute, 2 * time.Hour, 5 * time.Hour, 30 * time.Second},
+		{10 * time.Second, 2 * time.Hour, 5 * time.Hour, 30 * time.Second},
+		{15 * time.Minute, 2 * time.Hour, 5 * time.Hour, 0},
+	}).Draw(t, "times")
+	for range 2 {
+		m.numbers = append(m.numbers, fmt.Sprintf("139%08d", numbersTaken.Add(1)))
+	}
+	for i := range m.instances {
+		m.restart(i)
+	}
+	m.login(t)
+	return m
+}
+
+// restart makes an instance's services anew.
+func (m *machine) restart(i int) {
+	instance := m.world.another()
+	s := instance.sessions
+	s.AccessTTL, s.IdleTTL, s.RefreshTTL, s.ReuseGrace = m.times.access, m.times.idle, m.times.refresh, m.times.grace
+	m.instances[i] = instance
+}
+
+// on is the instance that serves next.
+func (m *machine) on() *world {
+	m.turn++
+	return m.instances[m.turn%2]
+}
+
+func (m *machine) now() model.Time { return m.world.clock.time() }
+
+func (m *machine) login(t *rapid.T) {
+	mobile, device := m.numbers[rapid.IntRange(0, 1).Draw(t, "number")], fmt.Sprint("device ", len(m.chains))
+	for _, c := range m.chains { // its place is taken
+		if c.mobile == mobile {
+			if c.look(m.now()); c.reason == "" {
+				c.close(model.ReasonDisplaced, model.EventDisplaced)
+			}
+		}
+	}
+	w := m.on()
+	if _, err := w.ask(mobile); err != nil {
+		t.Fatalf("ask for a code: %v", err)
+	}
+	result, err := w.try(mobile, w.phone.last(), withDevice(device, ""))
+	if err != nil {
+		t.Fatalf("log in: %v", err)
+	}
+	c := &chain{
+		mobile: mobile, device: device, refresh: result.Refresh.Value, end: result.Refresh.Expire, events: []string{string(model.EventLogin)},
+	}
+	if old := m.alive(mobile); old != nil {
+		t.Fatalf("session %s should have ended", old.tokens[0].claims.SessionID)
+	}
+	m.chains = append(m.chains, c)
+	m.receive(t, c, result.Access)
+	c.holds = c.current()
+	m.compare(t, c)
+}
+
+func (m *machine) alive(mobile string) *chain {
+	for _, c := range m.chains {
+		if c.mobile == mobile && c.reason == "" {
+			return c
+		}
+	}
+	return nil
+}
+
+// receive adds a token that was made now.
+func (m *machine) receive(t *rapid.T, c *chain, token service.IssuedToken) {
+	claims := m.verify(t, token)
+	want := claims
+	want.Gen = int64(len(c.tokens) + 1)
+	want.IssuedAt = m.now().Second()
+	want.ExpiresAt = min(want.IssuedAt.Add(m.times.access), c.end)
+	if diff := cmp.Diff(want, claims); diff != "" || m.jtis[claims.TokenID] {
+		t.Fatalf("the new token's jti was there before (%v), or its claims differ:\n%s", m.jtis[claims.TokenID], diff)
+	}
+	m.jtis[claims.TokenID] = true
+	c.tokens = append(c.tokens, &minted{claims: claims, raw: token.Value})
+	c.at, c.seen, c.idle = m.now(), false, m.now().Add(m.times.idle)
+}
+
+func (m *machine) verify(t *rapid.T, token service.IssuedToken) model.Claims {
+	claims, err := m.world.sessions.Tokens.Verify(string(token.Value))
+	if err != nil || claims.ExpiresAt != token.Expire {
+		t.Fatalf("the answer's token does not verify, or ends otherwise than told: %v", err)
+	}
+	return claims
+}
+
+// refresh presents a token n times at once and compares the answers.
+func (m *machine) refresh(t *rapid.T, c *chain, token *minted, n int) string {
+	answer := c.present(token, m.now(), m.times.grace)
+	if !c.hurt && (answer == stale || answer == reuse) {
+		t.Fatalf("an honest client is told %q", answer)
+	}
+	if answer == stale {
+		for range n - 1 {
+			c.events = append(c.events, string(model.EventRecover))
+		}
+	}
+	tokens, instances := make([]service.IssuedToken, n), []*world{m.on(), m.on()}
+	errs := race(n, func(i int) (err error) {
+		tokens[i], err = instances[i%2].refresh(token.raw, c.refresh)
+		return err
+	})
+	for i, err := range errs {
+		if diff := cmp.Diff(m.wantCode(c, answer), codeOf(err)); diff != "" {
+			t.Fatalf("presenting a token that is %s: %v, want %s", c.role(token), err, answer)
+		}
+		if err != nil {
+			continue
+		}
+		if answer == renewed && i == 0 {
+			m.receive(t, c, tokens[i])
+		}
+		if got := m.verify(t, tokens[i]); got != c.current().claims {
+			t.Fatalf("answer %d of %d is another token: %+v, want %+v", i+1, n, got, c.current().claims)
+		}
+	}
+	m.compare(t, c)
+	return answer
+}
+
+// wantCode is the number of the failure that an answer is, 0 for none.
+func (m *machine) wantCode(c *chain, answer string) int32 {
+	switch {
+	case answer == stale:
+		return model.ErrStalePair.Code
+	case c.reason == model.ReasonDisplaced:
+		return model.ErrDisplaced.Code
+	case c.reason != "":
+		return model.ErrSessionEnded.Code
+	}
+	return 0
+}
+
+func codeOf(err error) int32 {
+	if err == nil {
+		return 0
+	}
+	return model.AsFailure(err).Code
+}
+
+// show uses a token somewhere.
+func (m *machine) show(t *rapid.T, c *chain, token *minted) {
+	c.look(m.now())
+	want := m.wantCode(c, "")
+	if c.reason == "" && m.now() >= token.claims.ExpiresAt {
+		want = model.ErrTokenExpired.Code
+	}
+	if want == 0 && token == c.current() {
+		c.seen = true
+	}
+	if rapid.Bool().Draw(t, "by a check") {
+		result, err := m.on().sessions.Check(m.world.t.Context(), token.claims, c.device, service.Caller{})
+		if c.reason != "" { // told as an answer, not as a failure
+			if err != nil || result.IsLogin || result.State != service.LoginState(c.reason) {
+				t.Fatalf("a check of a session that is %s says %+v, error %v", c.reason, result, err)
+			}
+		} else if codeOf(err) != want || result.IsLogin != (want == 0) {
+			t.Fatalf("a check says %+v, error %v; want %d", result, err, want)
+		}
+	} else if _, err := m.on().sessions.Authenticate(m.world.t.Context(), token.raw); codeOf(err) != want {
+		t.Fatalf("a call is told %v, want %d", err, want)
+	}
+	m.compare(t, c)
+}
+
+// compare compares the model with the row and, when it has ended, with the log.
+func (m *machine) compare(t *rapid.T, c *chain) {
+	s, err := repository.Sessions{DB: m.world.db}.ByID(m.world.t.Context(), c.current().claims.SessionID)
+	if err != nil {
+		t.Fatalf("read the row: %v", err)
+	}
+	now := c.current().claims
+	got := []any{s.Gen, s.CurJTI, s.CurIat, s.CurExp, s.MintedAt, s.Confirmed, s.IdleUntil, s.EndsAt, s.EndReason, s.EndedAt != 0, s.ActiveSlot == nil, s.PrevGen}
+	want := []any{now.Gen, now.TokenID, now.IssuedAt, now.ExpiresAt, c.at, c.seen, c.idle, c.end, c.reason, c.reason != "", c.reason != "", int64(0)}
+	if c.parent != nil {
+		want[len(want)-1] = c.parent.claims.Gen
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("the row differs from the model:\n%s", diff)
+	}
+}
+
+// compareLogs compares the events of all sessions with the model's.
+func (m *machine) compareLogs(t *rapid.T) {
+	for _, c := range m.chains {
+		got := m.world.texts("SELECT kind FROM events WHERE session_id = ? AND kind <> 'device_bound' ORDER BY id", c.tokens[0].claims.SessionID)
+		if diff := cmp.Diff(c.events, got); diff != "" {
+			t.Fatalf("the log of a session differs:\n%s", diff)
+		}
+	}
+}
+
+func (m *machine) any(t *rapid.T) *chain { return pick(t, "session", m.chains) }
+
+// pick draws one of a list by its place, so that a failure prints no secrets.
+func pick[T any](t *rapid.T, label string, from []T) T {
+	return from[rapid.IntRange(0, len(from)-1).Draw(t, label)]
+}
+
+// commands are what may happen next.
+func (m *machine) commands() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"login": m.login,
+		"honest refresh": func(t *rapid.T) {
+			c := m.any(t)
+			answer := m.refresh(t, c, c.holds, 1)
+			received := rapid.Bool().Draw(t, "received")
+			if received && (answer == renewed || answer == same) {
+				c.holds = c.current()
+			}
+		},
+		"honest use": func(t *rapid.T) {
+			c := m.any(t)
+			m.show(t, c, c.holds)
+		},
+		"honest tabs refresh at once": func(t *rapid.T) {
+			c := m.any(t)
+			answer := m.refresh(t, c, c.holds, rapid.IntRange(2, 8).Draw(t, "tabs"))
+			if answer == renewed || answer == same {
+				c.holds = c.current()
+			}
+		},
+		"theft": func(t *rapid.T) {
+			c := m.any(t)
+			c.stolen = c.holds
+		},
+		"thief refreshes": func(t *rapid.T) {
+			c := m.robbed(t)
+			if answer := m.refresh(t, c, c.stolen, 1); answer == renewed || answer == same {
+				c.stolen = c.current()
+			}
+		},
+		"thief uses": func(t *rapid.T) {
+			c := m.robbed(t)
+			m.show(t, c, c.stolen)
+		},
+		"any pair ever seen": func(t *rapid.T) {
+			c := m.any(t)
+			token := pick(t, "token", c.tokens)
+			c.hurt = true
+			m.refresh(t, c, token, rapid.SampledFrom([]int{1, 1, 4}).Draw(t, "times"))
+		},
+		"any token ever seen": func(t *rapid.T) {
+			c := m.any(t)
+			token := pick(t, "token", c.tokens)
+			c.hurt = true
+			m.show(t, c, token)
+		},
+		"without the right refresh token": func(t *rapid.T) {
+			c := m.any(t)
+			token := pick(t, "token", c.tokens)
+			wrongs := []model.Secret{"", "rt1_x_y", c.refresh[:len(c.refresh)-1], c.refresh + "A"}
+			for _, other := range m.chains {
+				if other != c {
+					wrongs = append(wrongs, other.refresh)
+				}
+			}
+			_, err := m.on().refresh(token.raw, pick(t, "refresh token", wrongs))
+			if codeOf(err) != model.ErrRefreshToken.Code {
+				t.Fatalf("answered with %v", err)
+			}
+			m.compare(t, c)
+		},
+		"time": m.pass,
+		"restart": func(t *rapid.T) {
+			m.restart(rapid.IntRange(0, 1).Draw(t, "instance"))
+		},
+	}
+}
+
+// robbed is a session with a thief, who hurts it from now on.
+func (m *machine) robbed(t *rapid.T) *chain {
+	robbed := slices.DeleteFunc(slices.Clone(m.chains), func(c *chain) bool { return c.stolen == nil })
+	if len(robbed) == 0 {
+		t.Skip("nothing was stolen yet")
+	}
+	c := pick(t, "robbed session", robbed)
+	c.hurt = true
+	return c
+}
+
+// pass lets time pass, often to a moment that decides something.
+func (m *machine) pass(t *rapid.T) {
+	c := m.any(t)
+	now, grace := m.now(), c.at.Add(m.times.grace)
+	moments := []model.Time{
+		now + 1, now.Add(time.Second), now.Add(20 * time.Second), now.Add(40 * time.Second), now.Add(20 * time.Minute),
+		grace - 1, grace, grace + 1, grace + 1, c.current().claims.ExpiresAt - 1, c.current().claims.ExpiresAt,
+	}
+	if rapid.IntRange(0, 9).Draw(t, "far") == 0 {
+		moments = []model.Time{c.idle - 1, c.idle, c.end - 1, c.end}
+	}
+	to := rapid.SampledFrom(moments).Draw(t, "moment")
+	if to <= now {
+		t.Skip("that was before")
+	}
+	m.world.clock.advance(to.Sub(now))
+}
+
+// checksOf sets how many runs rapid makes, unless -rapid.checks says otherwise.
+func checksOf(t *testing.T, n int) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	old := checks.Value.String()
+	if old != checks.DefValue {
+		return
+	}
+	if err := checks.Value.Set(strconv.Itoa(n)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = checks.Value.Set(old) })
+}
+
+// modelChecks is the number of runs by kind of database.
+var modelChecks = map[string]int{repository.SQLite: 100, repository.MySQL: 30}
+
+func TestRefreshModel(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		w := newWorld(t, db)
+		checksOf(t, modelChecks[db.Driver()])
+		rapid.Check(t, func(t *rapid.T) {
+			m := newMachine(t, w)
+			t.Repeat(m.commands())
+			m.compareLogs(t)
+		})
+	})
+}
+
+// TestTwoHoldersAreFoundOut: of two who hold one pair and each act after the
+// grace, the second one's act, or the next one's if nobody showed a token in
+// between, ends the session; until then an honest client alone is never ended.
+func TestTwoHoldersAreFoundOut(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		w := newWorld(t, db)
+		checksOf(t, modelChecks[db.Driver()]/2)
+		rapid.Check(t, func(t *rapid.T) {
+			w.clock.advance(time.Hour)
+			number := fmt.Sprintf("139%08d", numbersTaken.Add(1))
+			if _, err := w.ask(number); err != nil {
+				t.Fatal(err)
+			}
+			login, err := w.try(number, w.phone.last())
+			if err != nil {
+				t.Fatal(err)
+			}
+			holders := [2]model.Secret{login.Access.Value, login.Access.Value}
+			first := rapid.IntRange(0, 1).Draw(t, "who acts first")
+			acts := rapid.IntRange(1, 4).Draw(t, "acts of the first alone")
+			shows := false
+			for range acts {
+				shows = rapid.Bool().Draw(t, "the first shows the token")
+				act(t, w, &holders[first], login.Refresh.Value, shows)
+			}
+			w.clock.advance(31 * time.Second)
+			token, err := w.refresh(holders[1-first], login.Refresh.Value)
+			if acts == 1 && !shows {
+				if err != nil {
+					t.Fatalf("what may have been a lost answer was refused: %v", err)
+				}
+				holders[1-first] = token.Value
+				w.clock.advance(31 * time.Second)
+				_, err = w.refresh(holders[first], login.Refresh.Value)
+			}
+			if codeOf(err) != model.ErrSessionEnded.Code {
+				t.Fatalf("two holders were not found out: %v", err)
+			}
+		})
+	})
+}
+
+// act refreshes after the grace and may show the new token.
+func act(t *rapid.T, w *world, access *model.Secret, refresh model.Secret, show bool) {
+	w.clock.advance(31 * time.Second)
+	token, err := w.refresh(*access, refresh)
+	if err != nil {
+		t.Fatalf("an honest client was refused: %v", err)
+	}
+	*access = token.Value
+	if show {
+		if _, err := w.sessions.Authenticate(w.t.Context(), token.Value); err != nil {
+			t.Fatalf("an honest client's token was refused: %v", err)
+		}
+	}
+}
