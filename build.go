@@ -161,6 +161,9 @@ func catalogOf(cfg *config.Config) service.Catalog {
 	return c
 }
 
+// minAdminKey is the least length of an operator's key, in characters.
+const minAdminKey = 32
+
 // adminKeysOf are the operators' keys by name. Outside production a missing one
 // is made once and kept in a file.
 func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
@@ -174,6 +177,9 @@ func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
 	made, err := madeOnce(cfg.AdminKeyFile(), func() string { return rand.Text() + rand.Text() })
 	if err != nil {
 		return nil, fmt.Errorf("admin.keys: %w", err)
+	}
+	if len(made) < minAdminKey {
+		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
 	}
 	keys.Add("admin.key", model.Secret(made))
 	return keys, nil

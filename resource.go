@@ -38,7 +38,7 @@ type resources struct {
 	metrics  *middleware.Metrics
 }
 
-func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*resources, error) {
+func openResources(ctx context.Context, cfg *config.Config, log func() *zap.Logger) (*resources, error) {
 	if err := makeDataDir(cfg); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*r
 		return nil, err
 	}
 	options := keyOptions(cfg)
-	options.Report = func(err error) { log.Warn("re-read signing keys", zap.Error(err)) }
+	options.Report = func(err error) { log().Warn("re-read signing keys", zap.Error(err)) }
 	keys, err := service.OpenKeys(options)
 	if err != nil {
 		return nil, fmt.Errorf("token.key_dir: %w", err)
@@ -59,14 +59,14 @@ func openResources(ctx context.Context, cfg *config.Config, log *zap.Logger) (*r
 	res := &resources{db: db, keys: keys, clock: &clock{db: db}, live: service.NewLive(time.Now), hub: service.NewHub()}
 	res.follower = &service.Follower{
 		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: time.Now,
-		Report: func(err error) { log.Warn("follow the log", zap.Error(err)) },
+		Report: func(err error) { log().Warn("follow the log", zap.Error(err)) },
 	}
 	res.janitor = &service.Janitor{
 		Store: repository.Janitor{DB: db}, Feed: repository.Feed{DB: db}, Now: res.clock.Now,
 		Sessions: &service.Sessions{
 			Tx: db, Store: repository.Sessions{DB: db}, Events: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now,
 		},
-		Report: func(err error) { log.Warn("sweep", zap.Error(err)) },
+		Report: func(err error) { log().Warn("sweep", zap.Error(err)) },
 	}
 	res.metrics = metricsOf(res)
 	if err := res.prepare(ctx, secrets); err != nil {

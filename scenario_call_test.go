@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"menshen/model"
 )
@@ -38,6 +39,7 @@ type answer struct {
 	status int
 	header http.Header
 	raw    []byte
+	took   time.Duration
 
 	enveloped bool
 	code      int32
@@ -126,6 +128,7 @@ func (d *deployment) send(t *testing.T, request *http.Request) answer {
 		sent, _ = io.ReadAll(request.Body)
 		request.Body = io.NopCloser(bytes.NewReader(sent))
 	}
+	begin := time.Now()
 	response, err := d.client.Do(request)
 	if err != nil {
 		t.Fatalf("%s %s: %v", request.Method, request.URL.Path, err)
@@ -135,6 +138,7 @@ func (d *deployment) send(t *testing.T, request *http.Request) answer {
 	if a.raw, err = io.ReadAll(response.Body); err != nil {
 		t.Fatalf("%s %s: %v", request.Method, request.URL.Path, err)
 	}
+	a.took = time.Since(begin)
 	a.open(t, d.always200)
 	a.judge(t, request)
 	d.searchAnswer(t, a)

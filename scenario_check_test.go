@@ -205,15 +205,15 @@ func playBinding(t *testing.T, d *deployment) {
 	})
 	t.Run("eight at once", func(t *testing.T) {
 		a := d.login(t, form{Mobile: d.number()})
-		answers := together(8, func(i int) answer {
+		answers := inTime(t, together(8, func(i int) answer {
 			row := call{path: checkPath(fmt.Sprintf("device-racing-%d", i)), as: a.AccessToken.Value}
 			return d.send(t, row.request(t, d.public))
-		})
+		}))
 		states := map[string]int{}
 		for _, a := range answers {
 			states[a.header.Get("X-Login-State")+string(a.data[:len(`{"isLogin":true`)])]++
 		}
-		if states[`bound{"isLogin":true`] != 1 || states[`device_mismatch{"isLogin":fals`] != 7 {
+		if states[`bound{"isLogin":true`] != 1 || states[`device_mismatch{"isLogin":fals`] != len(answers)-1 {
 			t.Errorf("the checks answer %v", states)
 		}
 	})

@@ -273,6 +273,19 @@ func together(n int, act func(i int) answer) []answer {
 	return answers
 }
 
+// inTime leaves out the answers for which the machine was too slow: 50300 is
+// what the contract wants when two seconds are over.
+func inTime(t *testing.T, answers []answer) []answer {
+	t.Helper()
+	return slices.DeleteFunc(answers, func(a answer) bool {
+		late := a.code == 50300 && a.took > 1700*time.Millisecond
+		if late {
+			t.Logf("50300 after %s", a.took)
+		}
+		return late
+	})
+}
+
 // codesOf counts answers by their code.
 func codesOf(answers []answer) map[int32]int {
 	codes := map[int32]int{}

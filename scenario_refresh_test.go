@@ -85,7 +85,7 @@ func playRefresh(t *testing.T, d *deployment) {
 	})
 	t.Run("twelve at once", func(t *testing.T) {
 		row := call{path: refreshPath, body: pairBody(access, refresh)}
-		answers := together(12, func(int) answer { return d.send(t, row.request(t, d.public)) })
+		answers := inTime(t, together(12, func(int) answer { return d.send(t, row.request(t, d.public)) }))
 		jtis := map[string]int{}
 		for _, a := range answers {
 			var next token

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"os"
@@ -43,6 +45,8 @@ type server struct {
 	public   swap
 	admin    swap
 	stopping atomic.Bool
+	migrated atomic.Bool
+	changing sync.Mutex // one reload at a time
 }
 
 // swap is a handler that may be exchanged while it serves.
@@ -55,22 +59,22 @@ func (s *swap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve runs until ctx ends, then answers what it has accepted and stops.
 func serve(ctx context.Context, j job) error {
 	s := &server{job: j, out: &lockedWriter{w: j.out}}
-	log := newLogger(j.cfg.Log, s.out)
+	s.log.Store(newLogger(j.cfg.Log, s.out))
 	for _, warning := range j.warnings {
-		log.Warn(warning)
+		s.log.Load().Warn(warning)
 	}
 	var err error
-	if s.res, err = openResources(ctx, j.cfg, log); err != nil {
+	if s.res, err = openResources(ctx, j.cfg, s.log.Load); err != nil {
 		return err
 	}
 	defer func() { _ = s.res.db.Close() }()
 	if err := s.apply(j.cfg); err != nil {
 		return err
 	}
-	return s.listen(ctx, log)
+	return s.listen(ctx)
 }
 
-func (s *server) listen(ctx context.Context, log *zap.Logger) error {
+func (s *server) listen(ctx context.Context) error {
 	public, err := net.Listen("tcp", s.job.cfg.Server.Addr)
 	if err != nil {
 		return fmt.Errorf("server.addr: %w", err)
@@ -81,8 +85,8 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 		return fmt.Errorf("server.admin_addr: %w", err)
 	}
 	servers := map[*http.Server]net.Listener{
-		newHTTPServer(&s.public, log): public,
-		newHTTPServer(&s.admin, log):  admin,
+		newHTTPServer(&s.public, s.log.Load): public,
+		newHTTPServer(&s.admin, s.log.Load):  admin,
 	}
 	background, stop := context.WithCancel(ctx)
 	var owned sync.WaitGroup
@@ -100,7 +104,7 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, s.reload) })
 	owned.Go(func() { s.reloadOnHangUp(background) })
-	log.Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
+	s.log.Load().Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
 		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
 		zap.String("database", s.res.db.Driver()))
 	if s.started != nil {
@@ -113,27 +117,44 @@ func (s *server) listen(ctx context.Context, log *zap.Logger) error {
 	}
 	s.stopping.Store(true)
 	s.res.hub.Stop()
-	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	for server := range servers {
-		err = errors.Join(err, server.Shutdown(draining))
-	}
+	s.drain(ctx, servers)
 	stop()
 	owned.Wait()
 	s.log.Load().Info("stopped")
 	return err
 }
 
-func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
-	complaints, err := zap.NewStdLogAt(log, zap.WarnLevel)
-	if err != nil {
-		complaints = nil // never for a known level
+// drain answers what was accepted. Whoever has not even sent a whole request by
+// the end of drainTime is cut off: no client makes a failure of a stop.
+func (s *server) drain(ctx context.Context, servers map[*http.Server]net.Listener) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for server := range servers {
+		all.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				s.log.Load().Warn("connections cut off", zap.Error(err))
+				_ = server.Close()
+			}
+		})
 	}
+	all.Wait()
+}
+
+func newHTTPServer(handler http.Handler, log func() *zap.Logger) *http.Server {
 	return &http.Server{
-		Handler: handler, ErrorLog: complaints,
+		Handler: handler, ErrorLog: stdlog.New(complaints{log}, "", 0),
 		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: responseTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
 	}
+}
+
+// complaints brings what net/http says of connections to the log of the moment.
+type complaints struct{ log func() *zap.Logger }
+
+func (c complaints) Write(line []byte) (int, error) {
+	c.log().Warn("http", zap.ByteString("said", bytes.TrimSpace(line)))
+	return len(line), nil
 }
 
 // apply builds handlers from a configuration over the same resources and swaps
@@ -155,6 +176,8 @@ func (s *server) apply(cfg *config.Config) error {
 // reload reads the configuration again. What is invalid, or changes a key that
 // is fixed at the start, is refused as a whole and the old one stays.
 func (s *server) reload() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	log := s.log.Load()
 	cfg, warnings, err := config.Load(s.source.options)
 	if err != nil {
@@ -203,14 +226,25 @@ func (s *server) reloadOnHangUp(ctx context.Context) {
 	}
 }
 
-var errStopping = errors.New("stopping")
+var (
+	errStopping    = errors.New("stopping")
+	errNotMigrated = errors.New("the schema is not this program's")
+)
 
 // ready reports whether requests can be answered.
 func (s *server) ready(ctx context.Context) error {
 	if s.stopping.Load() {
 		return errStopping
 	}
-	return s.res.db.Ping(ctx)
+	if s.migrated.Load() {
+		return s.res.db.Ping(ctx)
+	}
+	migrated, err := s.res.db.Migrated(ctx)
+	if err == nil && !migrated {
+		err = errNotMigrated
+	}
+	s.migrated.Store(err == nil)
+	return err
 }
 
 // lockedWriter lets several loggers share one output, line by line.

@@ -68,49 +68,48 @@ func (h Session) Events(c *gin.Context) (any, error) {
 // the process stops. The state is read once the stream is open, for nobody tells
 // of an end before that.
 func (h Session) follow(c *gin.Context, stream service.Stream, w streamWriter) {
-	if h.tellEnd(c, stream, w) {
-		return
-	}
 	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
-	expiry := time.NewTimer(stream.Expiry)
-	defer expiry.Stop()
-	for {
-		select {
-		case <-heartbeat.C:
-			if !w.send(": heartbeat\n\n") {
-				return
-			}
-		case <-stream.Ended:
-			h.tellEnd(c, stream, w)
+	for told := false; ; {
+		ended, left, err := stream.State(c.Request.Context())
+		switch {
+		case ended != nil:
+			w.sendEnded(*ended)
 			return
-		case <-expiry.C:
-			h.tellEnd(c, stream, w)
+		case err != nil, told: // the client comes again and hears then
 			return
-		case <-stream.Stopped:
+		case left == 0: // the token has expired
 			return
-		case <-c.Request.Context().Done():
+		}
+		var more bool
+		if told, more = h.idle(c, stream, w, heartbeat.C, left); !more {
 			return
 		}
 	}
 }
 
-// tellEnd sends the event if the session has ended, and reports whether the
-// stream is over. A state that can't be read ends it too: the client comes
-// again and hears then.
-func (h Session) tellEnd(c *gin.Context, stream service.Stream, w streamWriter) bool {
-	ended, err := stream.State(c.Request.Context())
-	if err != nil {
-		return true
+// idle keeps the stream alive until the state is to be read again: because the
+// end was told, or because left is over. It reports no more when nobody wants to
+// know any longer.
+func (h Session) idle(c *gin.Context, stream service.Stream, w streamWriter, heartbeat <-chan time.Time, left time.Duration) (told, more bool) {
+	turn := time.NewTimer(left)
+	defer turn.Stop()
+	for {
+		select {
+		case <-heartbeat:
+			if !w.send(": heartbeat\n\n") {
+				return false, false
+			}
+		case <-stream.Ended:
+			return true, true
+		case <-turn.C:
+			return false, true
+		case <-stream.Stopped:
+			return false, false
+		case <-c.Request.Context().Done():
+			return false, false
+		}
 	}
-	if ended == nil {
-		return false
-	}
-	data, err := json.Marshal(ended)
-	if err == nil {
-		w.send("event: session.ended\ndata: " + string(data) + "\n\n")
-	}
-	return true
 }
 
 // streamWriter writes with a deadline each: who does not read is dropped, and
@@ -129,4 +128,11 @@ func (w streamWriter) send(text string) bool {
 		return false
 	}
 	return w.control.Flush() == nil
+}
+
+func (w streamWriter) sendEnded(ended service.Ended) {
+	data, err := json.Marshal(ended)
+	if err == nil {
+		w.send("event: session.ended\ndata: " + string(data) + "\n\n")
+	}
 }

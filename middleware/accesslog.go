@@ -1,6 +1,8 @@
 package middleware
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -18,7 +20,8 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 		c.Next()
 		x := exchangeOf(c)
 		level := zapcore.InfoLevel
-		if c.Writer.Status() >= 500 || x.code >= 50000 {
+		gone := errors.Is(c.Request.Context().Err(), context.Canceled) // nobody hears the answer
+		if !gone && (c.Writer.Status() >= 500 || x.code >= 50000) {
 			level = zapcore.ErrorLevel
 		}
 		entry := log.Check(level, "request")
@@ -29,6 +32,9 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 			zap.String("requestId", x.ID), zap.String("method", knownMethod(c.Request.Method)), zap.String("route", routeOf(c)),
 			zap.Int("status", c.Writer.Status()), zap.Int32("code", x.code),
 			zap.Float64("durationMs", float64(now().Sub(x.start).Microseconds())/1000), zap.String("ip", x.IP),
+		}
+		if x.err == nil && len(c.Errors) > 0 { // of a handler that wrote by itself
+			x.err = c.Errors.Last()
 		}
 		if cause := causeOf(x.err); cause != nil {
 			fields = append(fields, zap.NamedError("cause", cause))

@@ -48,3 +48,13 @@ func plain(id string) bool {
 	}
 	return true
 }
+
+// maxURL bounds path and query, in bytes.
+const maxURL = 2048
+
+// ShortURL refuses what no client of ours sends.
+func ShortURL(c *gin.Context) {
+	if len(c.Request.RequestURI) > maxURL {
+		Fail(c, model.Malformed1("url", model.ReasonLength))
+	}
+}

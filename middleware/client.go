@@ -19,15 +19,36 @@ type Clients map[string][sha256.Size]byte
 func (c Clients) Add(id string, secret model.Secret) { c[id] = sha256.Sum256([]byte(secret)) }
 
 // Guard lets requests pass that bear a client's id and secret by HTTP Basic
-// (RFC 6749 §2.3.1). All others are 401 in the form of RFC 6749 §5.2.
-func (c Clients) Guard(g *gin.Context) {
-	id, secret, ok := g.Request.BasicAuth()
-	if ok && len(g.Request.Header["Authorization"]) == 1 && (c.know(id, secret) || c.knowEncoded(id, secret)) {
-		return
+// (RFC 6749 §2.3.1). All others are 401 in the form of RFC 6749 §5.2, as long as
+// the address's share of bad lasts.
+func (c Clients) Guard(bad *Limiter) gin.HandlerFunc {
+	return func(g *gin.Context) {
+		if c.bears(g.Request) {
+			return
+		}
+		if err := bad.Take(model.AddressKey(exchangeOf(g).IP)); err != nil {
+			Fail(g, err)
+			return
+		}
+		g.Header("WWW-Authenticate", basicChallenge)
+		g.Header("Cache-Control", "no-store")
+		g.AbortWithStatusJSON(http.StatusUnauthorized, oauthError{Error: "invalid_client"})
 	}
-	g.Header("WWW-Authenticate", `Basic realm="menshen"`)
-	g.Header("Cache-Control", "no-store")
-	g.AbortWithStatusJSON(http.StatusUnauthorized, oauthError{Error: "invalid_client"})
+}
+
+// GuardFeed is Guard for answers in the envelope.
+func (c Clients) GuardFeed(g *gin.Context) {
+	if !c.bears(g.Request) {
+		g.Header("WWW-Authenticate", basicChallenge)
+		Fail(g, model.ErrToken)
+	}
+}
+
+const basicChallenge = `Basic realm="menshen"`
+
+func (c Clients) bears(r *http.Request) bool {
+	id, secret, ok := r.BasicAuth()
+	return ok && len(r.Header["Authorization"]) == 1 && (c.know(id, secret) || c.knowEncoded(id, secret))
 }
 
 // oauthError is the form of failures that RFC 6749 shapes.

@@ -129,7 +129,7 @@ var (
 
 // failureHeaders are what HTTP asks of some failures (RFC 6750 §3, RFC 9110 §10.2.3).
 func failureHeaders(c *gin.Context, f *model.Failure) {
-	if f.Status() == http.StatusUnauthorized {
+	if f.Status() == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
 		challenge := "Bearer"
 		if exchangeOf(c).Token != "" {
 			challenge = `Bearer error="invalid_token"`

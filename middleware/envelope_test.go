@@ -284,7 +284,7 @@ func TestGuards(t *testing.T) {
 		seen = *c.MustGet(model.RequestKey).(*model.Request)
 		return nil, nil
 	})
-	h.GET("/verified", Verified(func(raw string) (model.Claims, error) { return claims, judge(raw) }), show)
+	h.GET("/verified", Verified(func(raw string) (model.Claims, error) { return claims, judge(raw) }, nil), show)
 	h.GET("/live", Authenticated(func(_ context.Context, raw model.Secret) (model.Session, error) { return session, judge(string(raw)) }), show)
 	for path, want := range map[string]model.Request{
 		"/verified": {Token: "good", Claims: claims},

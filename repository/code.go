@@ -17,25 +17,24 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 	return err
 }
 
-// maxRecent bounds what one number's history may cost; only deployments
-// without limits have more.
-const maxRecent = 500
-
 // Recent lists the number's codes, of all companies and purposes, whose end is
-// after since, newest first.
-func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time) ([]model.Code, error) {
+// after since, newest first, at most so many.
+func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
 	var codes []model.Code
 	err := c.DB.reader(ctx).Where("number_key = ? AND expires_at > ?", numberKey, since).
-		Order("seq DESC").Limit(maxRecent).Find(&codes).Error
+		Order("seq DESC").Limit(most).Find(&codes).Error
 	return codes, fault("list codes", err)
 }
 
 // NthSent is when the n-th newest code after since was sent, from the address
-// or, with an empty ipKey, in the whole deployment. Fewer than n: 0.
+// or, with an empty ipKey, in the whole deployment, where what a provider
+// refused is no message. Fewer than n: 0.
 func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error) {
 	query := c.DB.reader(ctx).Model(&model.Code{}).Select("sent_at").Where("sent_at > ?", since)
 	if ipKey != "" {
 		query = query.Where("ip_key = ?", ipKey)
+	} else {
+		query = query.Where("delivery <> ?", model.DeliveryRefused)
 	}
 	var sent []model.Time
 	err := query.Order("sent_at DESC").Offset(n - 1).Limit(1).Scan(&sent).Error

@@ -26,7 +26,7 @@ func insertCodes(t *testing.T, db *repository.DB, codes ...model.Code) {
 // onlyCode reads the number's single code back.
 func onlyCode(t *testing.T, db *repository.DB, number byte) model.Code {
 	t.Helper()
-	codes, err := repository.Codes{DB: db}.Recent(t.Context(), key(number), 0)
+	codes, err := repository.Codes{DB: db}.Recent(t.Context(), key(number), 0, 1000)
 	if err != nil || len(codes) != 1 {
 		t.Fatalf("%d codes, error %v; want one", len(codes), err)
 	}
@@ -52,13 +52,13 @@ func TestCodesRecent(t *testing.T) {
 			{"none", t0.Add(5 * time.Minute), nil},
 		}
 		for _, tt := range tests {
-			got, err := store.Recent(t.Context(), key('a'), tt.since)
+			got, err := store.Recent(t.Context(), key('a'), tt.since, 1000)
 			must(t, err)
 			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s:\n%s", tt.name, diff)
 			}
 		}
-		if got, err := store.Recent(t.Context(), key('A'), 0); err != nil || len(got) != 0 {
+		if got, err := store.Recent(t.Context(), key('A'), 0, 1000); err != nil || len(got) != 0 {
 			t.Errorf("an unknown number has %d codes, error %v", len(got), err)
 		}
 	})
@@ -66,17 +66,12 @@ func TestCodesRecent(t *testing.T) {
 
 func TestCodesRecentIsBounded(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
-		must(t, db.Within(t.Context(), func(ctx context.Context) error {
-			for i := range int64(510) {
-				if err := (repository.Codes{DB: db}).Insert(ctx, aCode(i+1, 'a', i, t0)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
-		codes, err := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0)
-		if err != nil || len(codes) != 500 || codes[0].Seq != 509 {
-			t.Errorf("%d codes, error %v; want the newest 500", len(codes), err)
+		for i := range int64(6) {
+			insertCodes(t, db, aCode(i+1, 'a', i, t0))
+		}
+		codes, err := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0, 4)
+		if err != nil || len(codes) != 4 || codes[0].Seq != 5 || codes[3].Seq != 2 {
+			t.Errorf("%d codes, error %v; want the newest 4", len(codes), err)
 		}
 	})
 }
@@ -85,7 +80,9 @@ func TestCodesNthSent(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		other := aCode(4, 'd', 1, t0+3000)
 		other.IPKey = "192.0.2.10"
-		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0+2000), aCode(3, 'c', 1, t0+1000), other)
+		refused := aCode(5, 'e', 1, t0+4000)
+		refused.IPKey, refused.Delivery = "192.0.2.11", model.DeliveryRefused
+		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0+2000), aCode(3, 'c', 1, t0+1000), other, refused)
 		tests := []struct {
 			name  string
 			ipKey string
@@ -101,6 +98,7 @@ func TestCodesNthSent(t *testing.T) {
 			{"an address is no prefix", "192.0.2.10", 0, 1, t0 + 3000},
 			{"and no pattern", "192.0.2.%", 0, 1, 0},
 			{"from anywhere", "", 0, 1, t0 + 3000},
+			{"what was refused counts for its address", "192.0.2.11", 0, 1, t0 + 4000},
 			{"from anywhere, the last", "", 0, 4, t0},
 			{"from anywhere, too few", "", 0, 5, 0},
 		}
@@ -234,7 +232,7 @@ func TestCodesGateLetsOneThrough(t *testing.T) {
 				most.Store(max(most.Load(), inside.Add(1)))
 				defer inside.Add(-1)
 				passes.Add(1)
-				_, err := store.Recent(ctx, key(0), 0)
+				_, err := store.Recent(ctx, key(0), 0, 1000)
 				return err
 			})
 		}) {
@@ -262,7 +260,7 @@ func TestCodesGateCountsWhatOthersInserted(t *testing.T) {
 				if err := store.Gate(ctx, key('g'), t0); err != nil {
 					return err
 				}
-				codes, err := store.Recent(ctx, key('a'), 0)
+				codes, err := store.Recent(ctx, key('a'), 0, 1000)
 				if err != nil {
 					return err
 				}

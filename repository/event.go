@@ -49,7 +49,7 @@ func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([
 	var counts []model.EventCount
 	err := e.DB.reader(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count FROM (
   SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail FROM events WHERE at >= ? AND at < ?
-) AS lines GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
+) AS told GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
 		bucket, []model.Kind{model.EventLogin, model.EventRegister}, from, to).Scan(&counts).Error
 	return counts, fault("count events", err)
 }

@@ -23,7 +23,7 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Within": func(ctx context.Context) error { return db.Within(ctx, func(context.Context) error { return nil }) },
 
 		"Gate":         func(ctx context.Context) error { return codes.Gate(ctx, key('g'), t0) },
-		"Recent":       func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0)) },
+		"Recent":       func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0, 1000)) },
 		"NthSent":      func(ctx context.Context) error { return drop(codes.NthSent(ctx, "", 0, 1)) },
 		"Codes.Insert": func(ctx context.Context) error { return codes.Insert(ctx, aCode(1, 'a', 1, t0)) },
 		"Settle":       func(ctx context.Context) error { return codes.Settle(ctx, 1, model.DeliveryAccepted, t0) },

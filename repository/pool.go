@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,9 +22,12 @@ type pool struct {
 	wanted map[string]struct{} // met inside transactions, to be prepared outside
 }
 
-// maxStatements bounds the cache; more are lists of varying length, which run
-// unprepared.
-const maxStatements = 256
+// maxStatements bounds the cache: the rules need about fifty. maxParameters
+// leaves lists of varying length out, whose texts are used once.
+const (
+	maxStatements = 128
+	maxParameters = 40
+)
 
 func newPool(db *sql.DB) *pool {
 	return &pool{DB: db, ready: map[string]*sql.Stmt{}, wanted: map[string]struct{}{}}
@@ -81,7 +85,7 @@ func (p *pool) Close() error {
 
 // prepare is the query's statement; nil when the cache is full.
 func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if stmt := p.find(query); stmt != nil {
+	if stmt := p.find(query); stmt != nil || strings.Count(query, "?") > maxParameters {
 		return stmt, nil
 	}
 	stmt, err := p.DB.PrepareContext(ctx, query)
@@ -113,7 +117,7 @@ func (p *pool) find(query string) *sql.Stmt {
 func (p *pool) want(query string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.ready)+len(p.wanted) < maxStatements {
+	if len(p.ready)+len(p.wanted) < maxStatements && strings.Count(query, "?") <= maxParameters {
 		p.wanted[query] = struct{}{}
 	}
 }

@@ -54,11 +54,11 @@ func TestWithinSeesItsOwnWrites(t *testing.T) {
 			if err := (repository.Codes{DB: db}).Insert(ctx, aCode(1, 'a', 1, t0)); err != nil {
 				return err
 			}
-			inside, err := repository.Codes{DB: db}.Recent(ctx, key('a'), 0)
+			inside, err := repository.Codes{DB: db}.Recent(ctx, key('a'), 0, 1000)
 			if len(inside) != 1 {
 				t.Errorf("%d codes seen inside, want 1", len(inside))
 			}
-			outside, errOutside := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0)
+			outside, errOutside := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0, 1000)
 			if len(outside) != 0 {
 				t.Errorf("%d codes seen outside before the commit", len(outside))
 			}
@@ -287,7 +287,7 @@ func TestTwoInstancesOnOneFile(t *testing.T) {
 			return pass(db, "shared")(t.Context())
 		}
 		return db.Within(t.Context(), func(ctx context.Context) error {
-			if _, err := (repository.Codes{DB: db}).Recent(ctx, key('a'), 0); err != nil { // reads before it writes
+			if _, err := (repository.Codes{DB: db}).Recent(ctx, key('a'), 0, 1000); err != nil { // reads before it writes
 				return err
 			}
 			return pass(db, "shared")(ctx)

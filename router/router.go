@@ -49,7 +49,7 @@ type Edge struct {
 
 func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 	chain := []gin.HandlerFunc{middleware.Begin(e.Now, e.Addresses), middleware.AccessLog(e.Log, e.Now), e.Metrics.Count(e.Now)}
-	return newEngine(append(append(chain, more...), e.Envelope.Render)...)
+	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.ShortURL)...)
 }
 
 // answerTime bounds a request's work, so that storage that is away is told
@@ -65,14 +65,15 @@ func (p Public) engine() *gin.Engine {
 	h := middleware.Handle
 	timed := middleware.Deadline(answerTime)
 	few, often := p.OtherLimit.ByAddress, p.CheckLimit.BySession
-	verified := middleware.Verified(p.Verify)
+	verified := middleware.Verified(p.Verify, nil)
+	checked := middleware.Verified(p.Verify, p.OtherLimit)
 	live := middleware.Authenticated(p.Authenticate)
 
 	r.POST("/auth/mobile/code", few, h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
 	r.POST("/auth/mobile/login", timed, h(p.Login.Mobile))
 	r.POST("/app/auth/token/refresh", timed, h(p.Session.Refresh))
-	r.GET("/wx/pc/check-login-status", verified, often, h(p.Session.Check))
-	r.GET("/wx/pc/check-login-status/:deviceNumber", verified, often, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status", checked, often, h(p.Session.Check))
+	r.GET("/wx/pc/check-login-status/:deviceNumber", checked, often, h(p.Session.Check))
 
 	r.POST("/app/auth/logout", few, timed, verified, h(p.Session.Logout))
 	r.GET("/app/auth/sessions", few, timed, live, h(p.Session.List))
@@ -84,7 +85,7 @@ func (p Public) engine() *gin.Engine {
 	r.POST("/app/auth/user/mobile", few, timed, live, h(p.User.ChangeNumber))
 
 	r.GET("/.well-known/jwks.json", p.Keys.Show)
-	r.POST("/oauth/introspect", p.Clients.Guard, timed, h(p.Backend.Introspect))
+	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), timed, h(p.Backend.Introspect))
 	r.GET("/healthz", p.Health.Alive)
 	r.GET("/readyz", timed, p.Health.Serving)
 	if p.Docs != nil {
@@ -123,7 +124,7 @@ func (a Admin) Handler() http.Handler {
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
 
 	h := middleware.Handle
-	r.GET("/internal/revocations", a.Clients.Guard, h(a.Backend.Revocations))
+	r.GET("/internal/revocations", a.Clients.GuardFeed, h(a.Backend.Revocations))
 
 	admin := r.Group("/admin", a.Keys.Guard, middleware.Deadline(answerTime))
 	admin.GET("/users", h(a.Admin.Find))

@@ -19,8 +19,8 @@ type NumberChange struct {
 // ChangeNumber gives the account another number once the owner of both has
 // shown a code of each. Sessions go on.
 //
-// Errors, in the order in which they are judged: model.ErrMobile,
-// ErrTooManyFailures and ErrCode for the old number, then for the new one,
+// Errors, in the order in which they are judged: model.ErrMobile, ErrNumberTaken
+// for the own number, ErrTooManyFailures and ErrCode for the old number, then for the new one,
 // ErrNumberTaken; the last leaves both codes unused.
 func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, error) {
 	number, err := u.Numbers.Parse(r.Mobile)
@@ -30,6 +30,9 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, erro
 	user, current, err := u.owner(ctx, r.Session)
 	if err != nil {
 		return Profile{}, err
+	}
+	if number == current {
+		return Profile{}, model.ErrNumberTaken
 	}
 	oldCode, err := u.Codes.attempt(ctx, user.CompanyType, model.PurposeChange, current, r.OldCode, r.Caller)
 	if err != nil {

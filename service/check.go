@@ -22,6 +22,7 @@ type CheckResult struct {
 	IsLogin       bool
 	LastLoginTime model.Time // of the newest login in the product group; 0: none known, or logged in
 	State         LoginState
+	Until         model.Time // of a yes: when token or session come to an end by themselves
 }
 
 // Check is the device mutual exclusion check. It never extends a session, and
@@ -32,7 +33,7 @@ type CheckResult struct {
 // end has come; a displaced or ended session is told before that.
 func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
 	if session, ok := s.Live.session(claims, model.TimeOf(s.Now())); ok && session.DeviceNumber == deviceNumber {
-		return CheckResult{IsLogin: true, State: StateActive}, nil
+		return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, nil
 	}
 	session, err := s.current(ctx, claims)
 	if err != nil {
@@ -48,7 +49,7 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 		}
 		if bound && session.EndedAt == 0 {
 			_, err := s.confirm(ctx, session, claims)
-			return CheckResult{IsLogin: err == nil, State: StateBound}, err
+			return CheckResult{IsLogin: err == nil, State: StateBound, Until: turns(session, claims)}, err
 		}
 	}
 	if session.EndedAt != 0 {
@@ -64,7 +65,12 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 		}
 		return s.notLoggedIn(ctx, session, StateDeviceMismatch)
 	}
-	return CheckResult{IsLogin: true, State: StateActive}, nil
+	return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, nil
+}
+
+// turns is when the token or the session comes to an end by itself.
+func turns(session model.Session, claims model.Claims) model.Time {
+	return min(session.IdleUntil, session.EndsAt, claims.ExpiresAt)
 }
 
 func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state LoginState) (CheckResult, error) {

@@ -87,15 +87,16 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	now := model.TimeOf(c.Now())
-	test, isTest := c.testNumber(mobile, now)
-	text := test
-	if !isTest {
-		text = model.Secret(c.NewCode(c.Rules.Length))
+	expires := now.Add(c.Rules.TTL)
+	test := c.testNumber(mobile, now)
+	text := model.Secret(c.NewCode(c.Rules.Length))
+	if test != nil {
+		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
 	}
 	code := model.Code{
 		ID: newID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
-		IPKey: model.AddressKey(r.Caller.IP), SentAt: now, ExpiresAt: now.Add(c.Rules.TTL),
+		IPKey: model.AddressKey(r.Caller.IP), SentAt: now, ExpiresAt: expires,
 	}
 	result := SendResult{Expire: code.ExpiresAt}
 	storing, cancel := context.WithTimeout(ctx, storageTime)
@@ -107,7 +108,7 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	if err != nil {
 		return SendResult{}, err
 	}
-	if isTest {
+	if test != nil {
 		return result, c.Store.Settle(ctx, code.ID, model.DeliveryAccepted, now)
 	}
 	return result, c.deliver(ctx, code.ID, model.Message{
@@ -119,13 +120,14 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 // grant decides within the transaction whether the code may be sent, and if so
 // stores it and returns after how many seconds the next one would be granted.
 func (c *Codes) grant(ctx context.Context, code model.Code, r SendRequest, mobile model.Mobile) (int64, error) {
-	if err := c.grantAddress(ctx, code); err != nil {
+	near, err := c.grantAddress(ctx, code)
+	if err != nil {
 		return 0, err
 	}
 	if err := c.Store.Gate(ctx, numberGate(code.NumberKey), code.SentAt); err != nil {
 		return 0, err
 	}
-	codes, err := c.Store.Recent(ctx, code.NumberKey, code.SentAt.Add(-day))
+	codes, err := c.Store.Recent(ctx, code.NumberKey, code.SentAt.Add(-day), c.history())
 	if err != nil {
 		return 0, err
 	}
@@ -139,9 +141,16 @@ func (c *Codes) grant(ctx context.Context, code model.Code, r SendRequest, mobil
 	if err := c.Store.Insert(ctx, code); err != nil {
 		return 0, err
 	}
+	wait, err := c.addressWait(ctx, code, near)
+	if err != nil {
+		return 0, err
+	}
 	var resendAfter int64
+	if wait > 0 {
+		resendAfter = model.ErrTooMany.After(wait).RetryAfter()
+	}
 	if next := c.numberRefusal(append([]model.Code{code}, codes...), code.SentAt); next != nil {
-		resendAfter = next.RetryAfter()
+		resendAfter = max(resendAfter, next.RetryAfter())
 	}
 	return resendAfter, c.Events.Append(ctx, model.Event{
 		At: code.SentAt, Kind: model.EventCodeSent, Actor: "user", IP: r.Caller.IP, RequestID: r.Caller.RequestID,
@@ -153,38 +162,55 @@ func (c *Codes) grant(ctx context.Context, code model.Code, r SendRequest, mobil
 // instances have in flight at once, so that what they overshoot is nothing.
 const farFrom = 1000
 
-// grantAddress takes the limits that are not the number's: of the address and
-// of the deployment. Near a limit the gate is passed, so that parallel requests
-// count each other; far from it they need not wait.
-func (c *Codes) grantAddress(ctx context.Context, code model.Code) error {
-	hour := limit{time.Hour, c.Rules.PerIPHour}
-	today := limit{day, c.Rules.PerIPDay}
-	budget := limit{day, c.Rules.DailyBudget}
-	var wait time.Duration
-	for _, unit := range []struct {
-		ipKey  string
-		limits []limit
-	}{{"", []limit{budget}}, {code.IPKey, []limit{hour, today}}} {
-		near, err := c.longestWait(ctx, unit.ipKey, code.SentAt, farFrom, unit.limits...)
+// tally is something that messages are counted for, with its limits.
+type tally struct {
+	ipKey  string // an address; "" is the whole deployment
+	limits []limit
+}
+
+func (c *Codes) tallies(code model.Code) []tally {
+	return []tally{
+		{"", []limit{{day, c.Rules.DailyBudget}}},
+		{code.IPKey, []limit{{time.Hour, c.Rules.PerIPHour}, {day, c.Rules.PerIPDay}}},
+	}
+}
+
+// grantAddress takes the limits that are not the number's: of the deployment
+// and of the address. Near a limit the gate is passed, so that parallel requests
+// count each other; far from it they need not wait. It returns those that are
+// near.
+func (c *Codes) grantAddress(ctx context.Context, code model.Code) (near []tally, err error) {
+	for _, t := range c.tallies(code) {
+		wait, err := c.longestWait(ctx, t, code.SentAt, farFrom)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if near == 0 {
+		if wait == 0 {
 			continue
 		}
-		if err := c.Store.Gate(ctx, []byte("address|"+unit.ipKey), code.SentAt); err != nil {
-			return err
+		if err := c.Store.Gate(ctx, []byte("address|"+t.ipKey), code.SentAt); err != nil {
+			return nil, err
 		}
-		over, err := c.longestWait(ctx, unit.ipKey, code.SentAt, 0, unit.limits...)
+		near = append(near, t)
+	}
+	wait, err := c.addressWait(ctx, code, near)
+	if err == nil && wait > 0 {
+		err = model.ErrTooMany.After(wait)
+	}
+	return near, err
+}
+
+// addressWait is how long until all limits of the tallies hold again.
+func (c *Codes) addressWait(ctx context.Context, code model.Code, tallies []tally) (time.Duration, error) {
+	var longest time.Duration
+	for _, t := range tallies {
+		wait, err := c.longestWait(ctx, t, code.SentAt, 0)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		wait = max(wait, over)
+		longest = max(longest, wait)
 	}
-	if wait > 0 {
-		return model.ErrTooMany.After(wait)
-	}
-	return nil
+	return longest, nil
 }
 
 // limit is at most so many messages in a rolling window; 0 is off.
@@ -193,17 +219,18 @@ type limit struct {
 	most   int
 }
 
-// longestWait is how long until all limits, each lowered by margin, hold again.
-func (c *Codes) longestWait(ctx context.Context, ipKey string, now model.Time, margin int, limits ...limit) (time.Duration, error) {
+// longestWait is how long until all limits of the tally, each lowered by margin,
+// hold again.
+func (c *Codes) longestWait(ctx context.Context, t tally, now model.Time, margin int) (time.Duration, error) {
 	var wait time.Duration
-	for _, l := range limits {
+	for _, l := range t.limits {
 		if l.most == 0 {
 			continue
 		}
 		if l.most <= margin {
 			return l.window, nil
 		}
-		sent, err := c.Store.NthSent(ctx, ipKey, now.Add(-l.window), l.most-margin)
+		sent, err := c.Store.NthSent(ctx, t.ipKey, now.Add(-l.window), l.most-margin)
 		if err != nil {
 			return 0, err
 		}
@@ -212,6 +239,11 @@ func (c *Codes) longestWait(ctx context.Context, ipKey string, now model.Time, m
 		}
 	}
 	return wait, nil
+}
+
+// history is how many of a number's codes the limits need to see.
+func (c *Codes) history() int {
+	return max(500, c.Rules.PerMobileHour, c.Rules.PerMobileDay, c.Rules.FailsPerMobileDay) + 1
 }
 
 // numberRefusal is the refusal whose wait is the longest among the limits of
@@ -303,7 +335,7 @@ func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpos
 		if err := c.Store.Gate(ctx, numberGate(numberKey), now); err != nil {
 			return err
 		}
-		codes, err := c.Store.Recent(ctx, numberKey, now.Add(-day))
+		codes, err := c.Store.Recent(ctx, numberKey, now.Add(-day), c.history())
 		if err != nil {
 			return err
 		}
@@ -322,7 +354,10 @@ func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpos
 	if matches && live.ID != 0 {
 		return live, nil
 	}
-	err = c.Events.Append(ctx, model.Event{
+	// A client that hangs up does not evade the audit.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTime)
+	defer cancel()
+	err = c.Events.Append(noting, model.Event{
 		At: now, Kind: model.EventCodeFailed, Actor: "user", IP: caller.IP, Device: caller.Device, RequestID: caller.RequestID,
 		Detail: detail("mobile", mobile.String(), "purpose", string(purpose)),
 	})
@@ -347,13 +382,14 @@ func (c *Codes) comparable(code model.Code, now model.Time) bool {
 	return code.UsedAt == 0 && now < code.ExpiresAt && int(code.Attempts) < c.Rules.MaxAttempts
 }
 
-func (c *Codes) testNumber(mobile model.Mobile, now model.Time) (model.Secret, bool) {
-	for _, test := range c.TestNumbers {
+// testNumber is the test number that mobile is at now, nil when it is none.
+func (c *Codes) testNumber(mobile model.Mobile, now model.Time) *TestNumber {
+	for i, test := range c.TestNumbers {
 		if test.Mobile == mobile && now < model.TimeOf(test.Until) {
-			return test.Code, true
+			return &c.TestNumbers[i]
 		}
 	}
-	return "", false
+	return nil
 }
 
 func numberGate(numberKey []byte) []byte { return append([]byte("number|"), numberKey...) }

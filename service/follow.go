@@ -44,15 +44,18 @@ const (
 func (f *Follower) Run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	failing := false // told once, until it is well again
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := f.Poll(ctx); err != nil && ctx.Err() == nil {
+		err := f.Poll(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
 			f.Report(err)
 		}
+		failing = err != nil
 	}
 }
 

@@ -37,15 +37,18 @@ const (
 func (j *Janitor) Run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
+	failing := false // told once, until it is well again
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if err := j.Sweep(ctx); err != nil && ctx.Err() == nil {
+		err := j.Sweep(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
 			j.Report(err)
 		}
+		failing = err != nil
 	}
 }
 

@@ -85,7 +85,7 @@ func (l *Live) find(id string) (liveEntry, bool) {
 		return liveEntry{}, false
 	}
 	now := l.now().UnixNano()
-	if now-l.followed.Load() > int64(followLimit) {
+	if now-l.followed.Load() >= int64(followLimit) {
 		return liveEntry{}, false
 	}
 	entry, ok := l.entries.GetIfPresent(id)

@@ -137,6 +137,9 @@ func (l *Login) account(ctx context.Context, company Company, mobile model.Mobil
 	if err == nil && user.DeletedAt != 0 && !user.Banned(now) {
 		// A ban kept the number of a deleted account, and is over: whoever has
 		// the number now begins afresh.
+		if company.Closed {
+			return user, false, model.ErrCode
+		}
 		if err := l.Users.Free(ctx, user.ID); err != nil {
 			return user, false, err
 		}

@@ -24,10 +24,11 @@ type CodeStore interface {
 	// passed in the order budget, address, number.
 	Gate(ctx context.Context, name []byte, now model.Time) error
 	// Recent lists the number's codes of all companies and purposes whose end
-	// is after since, newest first.
-	Recent(ctx context.Context, numberKey []byte, since model.Time) ([]model.Code, error)
+	// is after since, newest first, at most so many.
+	Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error)
 	// NthSent is when the n-th newest code after since was sent from ipKey, or
-	// from anywhere when ipKey is empty; 0 when there were fewer.
+	// from anywhere when ipKey is empty; 0 when there were fewer. What a provider
+	// refused is no message of the deployment, but is counted for the address.
 	NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error)
 	// Insert adds a code; the caller has passed the number's gate.
 	Insert(ctx context.Context, code model.Code) error

@@ -14,7 +14,6 @@ import (
 
 	"menshen/model"
 	"menshen/repository"
-	"menshen/repository/dbtest"
 	"menshen/service"
 )
 
@@ -451,7 +450,7 @@ func checksOf(t *testing.T, n int) {
 var modelChecks = map[string]int{repository.SQLite: 100, repository.MySQL: 30}
 
 func TestRefreshModel(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+	eachDB(t, func(t *testing.T, db *repository.DB) {
 		w := newWorld(t, db)
 		checksOf(t, modelChecks[db.Driver()])
 		rapid.Check(t, func(t *rapid.T) {
@@ -466,7 +465,7 @@ func TestRefreshModel(t *testing.T) {
 // grace, the second one's act, or the next one's if nobody showed a token in
 // between, ends the session; until then an honest client alone is never ended.
 func TestTwoHoldersAreFoundOut(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+	eachDB(t, func(t *testing.T, db *repository.DB) {
 		w := newWorld(t, db)
 		checksOf(t, modelChecks[db.Driver()]/2)
 		rapid.Check(t, func(t *rapid.T) {

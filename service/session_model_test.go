@@ -20,10 +20,10 @@ import (
 // TestSessionModel runs sequences of commands against three instances over one
 // database and against the rules, which must agree after each command on every
 // session, asked on every instance. The sequences are 5 times rapid's number of
-// checks (-rapid.checks, 100): 3 parts on SQLite and 2 on MySQL; 5 on SQLite
+// checks (-rapid.checks, 100): 2 parts on SQLite and 3 on MySQL; 5 on SQLite
 // alone with -short.
 func TestSessionModel(t *testing.T) {
-	parts := map[string]int{repository.SQLite: 3, repository.MySQL: 2}
+	parts := map[string]int{repository.SQLite: 2, repository.MySQL: 3}
 	if testing.Short() {
 		parts[repository.SQLite] = 5
 	}
@@ -296,7 +296,7 @@ func (m *machine) wantChecked(s *ruledSession, got CheckResult, state LoginState
 	if !want.IsLogin && state != "" {
 		want.LastLoginTime = s.lastLogin()
 	}
-	if got != want {
+	if got.Until = 0; got != want { // when to ask again is for those who wait
 		m.Fatalf("check of %s: %+v, want %+v", s.id, got, want)
 	}
 }
@@ -603,9 +603,11 @@ func (m *machine) inspect() {
 
 // rowsOf runs a query for the users of the sequence and gives each row to see.
 func (m *machine) rowsOf(query string, see func(scan func(columns ...any))) {
-	ids := []string{"0"}
+	ids := []string{"-1"}
 	for _, u := range m.rules.users {
-		ids = append(ids, fmt.Sprint(u.id))
+		if u.id != 0 { // else it is nobody's
+			ids = append(ids, fmt.Sprint(u.id))
+		}
 	}
 	rows, err := m.reads().QueryContext(m.Context(), strings.Replace(query, "?", strings.Join(ids, ","), 1))
 	m.must(err)

@@ -16,25 +16,35 @@ func (s *Sessions) CheckAndWait(ctx context.Context, claims model.Claims, device
 	}
 	ended, leave := s.Hub.listen(claims.SessionID)
 	defer leave()
-	result, err := s.checkInTime(ctx, claims, deviceNumber, caller)
-	if err != nil || !result.IsLogin {
-		return result, err
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	first := CheckResult{}
+	for waiting := true; ; {
+		result, err := s.checkInTime(ctx, claims, deviceNumber, caller)
+		if first.State == "" {
+			first = result
+		}
+		if result.State == StateActive {
+			result.State = first.State // a device bound by this very call stays so
+		}
+		if err != nil || !result.IsLogin || !waiting {
+			return result, err
+		}
+		turn := time.NewTimer(s.until(result.Until))
+		select {
+		case <-ended:
+			waiting = false
+		case <-turn.C: // the end has come, unless a refresh has moved it
+		case <-over.C:
+			waiting = false
+		case <-s.Hub.stopped:
+			waiting = false
+		case <-ctx.Done():
+			turn.Stop()
+			return result, nil
+		}
+		turn.Stop()
 	}
-	timer := time.NewTimer(min(wait, s.untilExpiry(claims)))
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	case <-s.Hub.stopped:
-		return result, nil
-	case <-ctx.Done():
-		return result, nil
-	}
-	again, err := s.checkInTime(ctx, claims, deviceNumber, caller)
-	if again.State == StateActive {
-		again.State = result.State
-	}
-	return again, err
 }
 
 // checkInTime is Check whose work on the database is bounded.
@@ -44,61 +54,70 @@ func (s *Sessions) checkInTime(ctx context.Context, claims model.Claims, deviceN
 	return s.Check(ctx, claims, deviceNumber, caller)
 }
 
-// untilExpiry is how long until the token has certainly expired.
-func (s *Sessions) untilExpiry(claims model.Claims) time.Duration {
-	return claims.ExpiresAt.Sub(model.TimeOf(s.Now())) + time.Millisecond
+// until is how long until the instant has certainly passed.
+func (s *Sessions) until(end model.Time) time.Duration {
+	return end.Sub(model.TimeOf(s.Now())) + time.Millisecond
 }
 
 // Stream follows one session for its client.
 type Stream struct {
 	Ended   <-chan struct{} // closed when the session has ended
 	Stopped <-chan struct{} // closed when the process stops
-	Expiry  time.Duration   // until the token expires
 	Leave   func()          // to be called when the stream is over
-	State   func(ctx context.Context) (*Ended, error)
+	// State reads how the session stands: how it ended, nil while it lives; and
+	// after how long it may have come to an end by itself, 0 once the token has
+	// expired.
+	State func(ctx context.Context) (ended *Ended, left time.Duration, err error)
 }
 
-// Follow opens a stream on the session of verified claims. State reads how the
-// session stands: nil while it lives. The state is to be read once the stream
-// is open, for an end in between is told by nobody.
+// Follow opens a stream on the session of verified claims; to open one is to use
+// the token. The state is to be read once the stream is open, for an end in
+// between is told by nobody.
 //
 // Errors: model.ErrTokenExpired for an expired token of a live session,
 // ErrTooMany beyond the limits of open streams.
 func (s *Sessions) Follow(ctx context.Context, claims model.Claims) (Stream, error) {
 	ended, leave := s.Hub.listen(claims.SessionID)
-	stream := Stream{
-		Ended: ended, Stopped: s.Hub.stopped, Expiry: s.untilExpiry(claims), Leave: leave,
-		State: func(ctx context.Context) (*Ended, error) { return s.ending(ctx, claims) },
-	}
-	state, err := stream.State(ctx)
-	if err == nil && state == nil && claims.Expired(model.TimeOf(s.Now())) {
-		err = model.ErrTokenExpired
-	}
-	var out func()
-	if err == nil {
-		out, err = s.Hub.enter(claims.UserID)
-	}
+	out, err := s.Hub.enter(claims.UserID)
 	if err != nil {
 		leave()
 		return Stream{}, err
 	}
-	stream.Leave = func() { out(); leave() }
+	stream := Stream{
+		Ended: ended, Stopped: s.Hub.stopped, Leave: func() { out(); leave() },
+		State: func(ctx context.Context) (*Ended, time.Duration, error) { return s.stands(ctx, claims) },
+	}
+	state, left, err := stream.State(ctx)
+	if err == nil && state == nil && left == 0 {
+		err = model.ErrTokenExpired
+	}
+	if err != nil {
+		stream.Leave()
+		return Stream{}, err
+	}
 	return stream, nil
 }
 
-// ending is how the session ended, nil while it lives.
-func (s *Sessions) ending(ctx context.Context, claims model.Claims) (*Ended, error) {
+// stands is the State of a stream.
+func (s *Sessions) stands(ctx context.Context, claims model.Claims) (*Ended, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
 	session, err := s.current(ctx, claims)
-	if err != nil || session.EndedAt == 0 {
-		return nil, err
+	if err != nil {
+		return nil, 0, err
+	}
+	if session.EndedAt == 0 {
+		if claims.Expired(model.TimeOf(s.Now())) {
+			return nil, 0, nil
+		}
+		session, err = s.confirm(ctx, session, claims)
+		return nil, s.until(turns(session, claims)), err
 	}
 	last, err := s.lastLogin(ctx, session)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return &Ended{Reason: session.EndReason, LastLoginTime: last}, nil
+	return &Ended{Reason: session.EndReason, LastLoginTime: last}, 0, nil
 }
 
 type endedKey struct{}

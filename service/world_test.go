@@ -57,11 +57,34 @@ type scene struct {
 // play plays each scene over every kind of database.
 func play(t *testing.T, scenes ...scene) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+	eachDB(t, func(t *testing.T, db *repository.DB) {
 		for _, s := range scenes {
 			t.Run(s.name, func(t *testing.T) { s.play(t, newWorld(t, db)) })
 		}
 	})
+}
+
+// eachDB is dbtest.Each with an SQLite that does not wait for the disk: no
+// scene pulls the plug.
+func eachDB(t *testing.T, test func(t *testing.T, db *repository.DB)) {
+	t.Helper()
+	for _, driver := range dbtest.Drivers(t) {
+		t.Run(driver, func(t *testing.T) {
+			if driver != repository.SQLite {
+				test(t, dbtest.Open(t, driver))
+				return
+			}
+			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver)+"?_pragma=synchronous(OFF)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			if _, err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			test(t, db)
+		})
+	}
 }
 
 // tables are all that a scene may leave something in.

@@ -1,0 +1,188 @@
+package service
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"menshen/model"
+)
+
+// closed reports whether the channel is closed.
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestHubTellsListeners(t *testing.T) {
+	h := NewHub()
+	first, leaveFirst := h.listen("S")
+	second, leaveSecond := h.listen("S")
+	other, leaveOther := h.listen("T")
+	h.tell("S")
+	h.tell("nobody's")
+	if !closed(first) || !closed(second) {
+		t.Error("a listener was not told")
+	}
+	if closed(other) {
+		t.Error("a listener was told of another session")
+	}
+	h.tell("S") // those who know need not be told again
+	late, leaveLate := h.listen("S")
+	if closed(late) {
+		t.Error("an end was told to who came after it")
+	}
+	for _, leave := range []func(){leaveFirst, leaveSecond, leaveOther, leaveLate, leaveFirst} {
+		leave()
+	}
+	h.tell("S")
+	h.tell("T")
+	if closed(late) || closed(other) {
+		t.Error("who left was told")
+	}
+	if len(h.listeners) != 0 {
+		t.Errorf("%d sessions are listened to by nobody", len(h.listeners))
+	}
+}
+
+// TestHubLeave: who leaves takes nobody along.
+func TestHubLeave(t *testing.T) {
+	h := NewHub()
+	_, leave := h.listen("S")
+	stays, _ := h.listen("S")
+	leave()
+	if h.tell("S"); !closed(stays) {
+		t.Error("the one who stayed was not told")
+	}
+	_, leave = h.listen("S")
+	h.tell("S")
+	stays, _ = h.listen("S")
+	leave()
+	if h.tell("S"); !closed(stays) {
+		t.Error("the leaving of one who had been told took along who came later")
+	}
+}
+
+func TestHubTellsAll(t *testing.T) {
+	h := NewHub()
+	first, leave := h.listen("S")
+	second, _ := h.listen("T")
+	h.tellAll()
+	if !closed(first) || !closed(second) || len(h.listeners) != 0 {
+		t.Errorf("told: %v, %v; %d sessions are left", closed(first), closed(second), len(h.listeners))
+	}
+	leave()
+	var nobody *Hub
+	nobody.tell("S")
+	nobody.tellAll()
+}
+
+// TestHubLimits: five streams for a user, and a bound for all users together.
+func TestHubLimits(t *testing.T) {
+	h := NewHub()
+	var leaves []func()
+	refused := 0
+	for range 40 {
+		leave, err := h.enter(7)
+		if errors.Is(err, model.ErrTooMany) {
+			refused++
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = append(leaves, leave)
+	}
+	if len(leaves) != streamsPerUser || streamsPerUser != 5 || refused != 35 || h.Streams() != 5 {
+		t.Errorf("%d streams of 40 came in, %d were refused, %d are open", len(leaves), refused, h.Streams())
+	}
+	if _, err := h.enter(8); err != nil {
+		t.Errorf("another user was refused: %v", err)
+	}
+	leaves[0]()
+	if _, err := h.enter(7); err != nil {
+		t.Errorf("refused after another had left: %v", err)
+	}
+	if _, err := h.enter(7); !errors.Is(err, model.ErrTooMany) {
+		t.Errorf("the sixth: %v", err)
+	}
+}
+
+func TestHubLimitOfAll(t *testing.T) {
+	h := NewHub()
+	var leaves []func()
+	for user := range int64(streamsInAll) {
+		leave, err := h.enter(user)
+		if err != nil {
+			t.Fatalf("stream %d: %v", user, err)
+		}
+		leaves = append(leaves, leave)
+	}
+	if _, err := h.enter(-1); !errors.Is(err, model.ErrTooMany) || h.Streams() != streamsInAll {
+		t.Errorf("one too many of %d: %v", h.Streams(), err)
+	}
+	leaves[0]()
+	if _, err := h.enter(-1); err != nil {
+		t.Errorf("refused after another had left: %v", err)
+	}
+	for _, leave := range leaves[1:] {
+		leave()
+	}
+	if h.Streams() != 1 || len(h.streams) != 1 {
+		t.Errorf("%d streams of %d users are open, want one", h.Streams(), len(h.streams))
+	}
+}
+
+func TestHubStop(t *testing.T) {
+	h := NewHub()
+	if closed(h.stopped) {
+		t.Fatal("stopped before Stop")
+	}
+	ended, _ := h.listen("S")
+	h.Stop()
+	h.Stop() // twice is once
+	if !closed(h.stopped) || closed(ended) {
+		t.Errorf("stopped: %v; told of an end: %v", closed(h.stopped), closed(ended))
+	}
+}
+
+// TestHubRace: whatever happens at once, each listener that stays is told once
+// and nothing is left over.
+func TestHubRace(t *testing.T) {
+	h := NewHub()
+	var told atomic.Int64
+	together(64, func(i int) {
+		sessions := []string{"S", "T", "U"}
+		for n := range 200 {
+			id := sessions[(i+n)%3]
+			switch i % 4 {
+			case 0:
+				h.tell(id)
+			case 1:
+				ended, leave := h.listen(id)
+				if n%2 == 0 {
+					h.tell(id)
+				} else {
+					h.tellAll()
+				}
+				<-ended
+				told.Add(1)
+				leave()
+			case 2:
+				_, leave := h.listen(id)
+				leave()
+			default:
+				if leave, err := h.enter(int64(i)); err == nil {
+					leave()
+				}
+			}
+		}
+	})
+	if told.Load() != 16*200 || h.Streams() != 0 || len(h.listeners) != 0 {
+		t.Errorf("%d were told; %d streams and %d sessions are left", told.Load(), h.Streams(), len(h.listeners))
+	}
+}

@@ -1,0 +1,231 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"menshen/model"
+)
+
+// liveScene is a cache that follows the log, and a session that it remembers.
+func liveScene() (*Live, *keyClock, model.Session, model.Claims) {
+	clock := newKeyClock()
+	now := model.TimeOf(clock.Now())
+	live := NewLive(clock.Now)
+	live.Followed(clock.Now())
+	s := model.Session{
+		ID: "S", UserID: 7, ProductType: 2, ProductGroup: "pad", DeviceNumber: "d", Gen: 5, PrevGen: 4, Confirmed: true,
+		IdleUntil: now.Add(time.Hour), EndsAt: now.Add(2 * time.Hour),
+	}
+	live.keep(s)
+	return live, clock, s, model.Claims{SessionID: "S", UserID: 7, Gen: 5, ExpiresAt: now.Add(30 * time.Minute)}
+}
+
+// follow lets d pass while the log is being read.
+func follow(live *Live, clock *keyClock, d time.Duration) {
+	clock.Advance(d)
+	live.Followed(clock.Now())
+}
+
+func TestLiveRemembers(t *testing.T) {
+	live, clock, s, claims := liveScene()
+	got, ok := live.session(claims, model.TimeOf(clock.Now()))
+	want := s
+	want.PrevGen = 0 // a guard needs no more than this
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Errorf("found: %v, differs:\n%s", ok, diff)
+	}
+	if live.Size() != 1 || live.Lag() != 0 {
+		t.Errorf("%d sessions, lag %v", live.Size(), live.Lag())
+	}
+	live.forget()
+	if _, ok := live.session(claims, model.TimeOf(clock.Now())); ok {
+		t.Error("found what was to be forgotten")
+	}
+}
+
+// TestLiveDoubts: each row is a reason to ask the database.
+func TestLiveDoubts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(live *Live, clock *keyClock, s *model.Session, c *model.Claims)
+		want   bool
+	}{
+		"nothing":              {func(*Live, *keyClock, *model.Session, *model.Claims) {}, true},
+		"unknown session":      {func(_ *Live, _ *keyClock, _ *model.Session, c *model.Claims) { c.SessionID = "T" }, false},
+		"another user":         {func(_ *Live, _ *keyClock, _ *model.Session, c *model.Claims) { c.UserID = 8 }, false},
+		"an older token":       {func(_ *Live, _ *keyClock, _ *model.Session, c *model.Claims) { c.Gen = 1 }, true},
+		"a newer token":        {func(_ *Live, _ *keyClock, _ *model.Session, c *model.Claims) { c.Gen = 6 }, false},
+		"an unconfirmed token": {func(_ *Live, _ *keyClock, s *model.Session, _ *model.Claims) { s.Confirmed = false }, false},
+		"its predecessor":      {func(_ *Live, _ *keyClock, s *model.Session, c *model.Claims) { s.Confirmed, c.Gen = false, 4 }, true},
+		"before the token's end": {func(_ *Live, clock *keyClock, _ *model.Session, c *model.Claims) {
+			c.ExpiresAt = model.TimeOf(clock.Now()) + 1
+		}, true},
+		"at the token's end": {func(_ *Live, clock *keyClock, _ *model.Session, c *model.Claims) {
+			c.ExpiresAt = model.TimeOf(clock.Now())
+		}, false},
+		"before the idle end": {func(_ *Live, clock *keyClock, s *model.Session, _ *model.Claims) {
+			s.IdleUntil = model.TimeOf(clock.Now()) + 1
+		}, true},
+		"at the idle end": {func(_ *Live, clock *keyClock, s *model.Session, _ *model.Claims) {
+			s.IdleUntil = model.TimeOf(clock.Now())
+		}, false},
+		"before the absolute end": {func(_ *Live, clock *keyClock, s *model.Session, _ *model.Claims) {
+			s.EndsAt = model.TimeOf(clock.Now()) + 1
+		}, true},
+		"at the absolute end": {func(_ *Live, clock *keyClock, s *model.Session, _ *model.Claims) {
+			s.EndsAt = model.TimeOf(clock.Now())
+		}, false},
+		"an ended session":          {func(live *Live, _ *keyClock, s *model.Session, _ *model.Claims) { live.drop("S"); s.EndedAt = 1 }, false},
+		"just followed":             {func(_ *Live, clock *keyClock, _ *model.Session, _ *model.Claims) { clock.Advance(followLimit - 1) }, true},
+		"not followed for too long": {func(_ *Live, clock *keyClock, _ *model.Session, _ *model.Claims) { clock.Advance(followLimit) }, false},
+		"never followed":            {func(live *Live, _ *keyClock, _ *model.Session, _ *model.Claims) { live.followed.Store(0) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			live, clock, s, claims := liveScene()
+			tt.change(live, clock, &s, &claims)
+			live.keep(s)
+			if _, ok := live.session(claims, model.TimeOf(clock.Now())); ok != tt.want {
+				t.Errorf("found: %v, want %v", ok, tt.want)
+			}
+		})
+	}
+}
+
+// TestLiveReadsAgain: an entry is read again after a minute, event or none.
+func TestLiveReadsAgain(t *testing.T) {
+	live, clock, s, claims := liveScene()
+	found := func() bool {
+		_, ok := live.session(claims, model.TimeOf(clock.Now()))
+		return ok
+	}
+	follow(live, clock, liveFor-1)
+	if !found() {
+		t.Error("forgotten before a minute was over")
+	}
+	follow(live, clock, 1)
+	if found() {
+		t.Error("remembered for more than a minute")
+	}
+	live.keep(s)
+	if !found() {
+		t.Error("not remembered after it was read again")
+	}
+}
+
+// TestLiveRace: a read of the database that began before the end of the session
+// does not revive it in memory, however late it comes back; the next login is
+// another session.
+func TestLiveRace(t *testing.T) {
+	live, clock, s, claims := liveScene()
+	live.end("S")
+	for _, later := range []time.Duration{0, time.Second, recentFor - time.Second} {
+		follow(live, clock, later)
+		live.keep(s)
+		if _, ok := live.session(claims, model.TimeOf(clock.Now())); ok {
+			t.Fatal("a session that has ended is remembered")
+		}
+	}
+	other := s
+	other.ID = "T"
+	live.keep(other)
+	claims.SessionID = "T"
+	if _, ok := live.session(claims, model.TimeOf(clock.Now())); !ok {
+		t.Error("another session is not remembered")
+	}
+	follow(live, clock, 0) // exactly recentFor after the end
+	if len(live.recent) != 1 {
+		t.Error("the end was forgotten while a read from before may be under way")
+	}
+	follow(live, clock, time.Millisecond)
+	if len(live.recent) != 0 {
+		t.Error("ends are kept for ever")
+	}
+}
+
+// lateStore reads a session, and only then something happens to it.
+type lateStore struct {
+	SessionStore
+	late func()
+}
+
+func (s *lateStore) ByID(ctx context.Context, id string) (model.Session, error) {
+	session, err := s.SessionStore.ByID(ctx, id)
+	if late := s.late; late != nil {
+		s.late = nil
+		late()
+	}
+	return session, err
+}
+
+// TestLiveRaceOverTheDatabase: the end comes between a check's read and its
+// answer, on this instance or by the log. That answer may be yes; the next is not.
+func TestLiveRaceOverTheDatabase(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		for _, where := range []string{"here", "there"} {
+			t.Run(where, func(t *testing.T) {
+				here, there := f.start(0), f.start(0)
+				p := here.arrive(t, f.number(), 0, "d")
+				here.poll(t)
+				by := here
+				if where == "there" {
+					by = there
+				}
+				store := &lateStore{SessionStore: here.sessions.Store}
+				here.sessions.Store = store
+				store.late = func() {
+					if _, err := by.operators.Kick(t.Context(), Operator{}, p.user, KickTarget{}, ""); err != nil {
+						t.Error(err)
+					}
+					here.poll(t)
+				}
+				here.state(t, p, "d")
+				here.wantState(t, p, "d", LoginState(model.ReasonKicked))
+			})
+		}
+	})
+}
+
+// TestLiveBounds: the memory is bounded by bytes, texts included.
+func TestLiveBounds(t *testing.T) {
+	live, _, s, _ := liveScene()
+	if live.entries.GetMaximum() != liveBytes || !live.entries.IsWeighted() {
+		t.Fatalf("the bound is %d, weighted: %v", live.entries.GetMaximum(), live.entries.IsWeighted())
+	}
+	const bound = 100_000
+	live.forget()
+	live.entries.SetMaximum(bound)
+	s.DeviceNumber = strings.Repeat("d", 128)
+	for i := range 5000 {
+		s.ID = fmt.Sprintf("SESSION%019d", i)
+		live.keep(s)
+	}
+	live.entries.CleanUp()
+	most := bound / (128 + 26)
+	if got := live.Size(); got == 0 || got > most {
+		t.Errorf("%d sessions in %d bytes", got, bound)
+	}
+	if got := live.entries.WeightedSize(); got < uint64(live.Size()*(128+26+int(entrySize))) || got > bound {
+		t.Errorf("%d sessions weigh %d", live.Size(), got)
+	}
+}
+
+// entrySize is what an entry takes without its texts, at the very least.
+const entrySize = 96
+
+// TestLiveNil: without a cache nothing is known and nothing breaks.
+func TestLiveNil(t *testing.T) {
+	var live *Live
+	live.Followed(time.Time{})
+	live.keep(model.Session{ID: "S"})
+	live.drop("S")
+	live.end("S")
+	live.forget()
+	if _, ok := live.session(model.Claims{SessionID: "S", ExpiresAt: 1}, 0); ok {
+		t.Error("the nil cache knows a session")
+	}
+}

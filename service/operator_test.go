@@ -1,0 +1,435 @@
+package service
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"menshen/model"
+)
+
+// root is the operator of these tests.
+var root = Operator{Name: "root", Caller: Caller{IP: "198.51.100.1", Device: "console", RequestID: "r1"}}
+
+// active is the number of the user's sessions that the database calls active.
+func (f *fleet) active(t testing.TB, user int64) int64 {
+	t.Helper()
+	return f.count(t, "SELECT COUNT(*) FROM sessions WHERE user_id = ? AND active_slot IS NOT NULL", user)
+}
+
+// mustEnd checks how many sessions an operator's act ended.
+func mustEnd(t testing.TB, want int) func(got int, err error) {
+	return func(got int, err error) {
+		t.Helper()
+		if err != nil || got != want {
+			t.Errorf("ended %d, error %v, want %d", got, err, want)
+		}
+	}
+}
+
+// TestBan: a banned user has no session, cannot log in, and hears of it only
+// after a right code, which is used up; others hear nothing of it at all.
+func TestBan(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		here, there := f.start(0), f.start(0)
+		number := f.number()
+		p, q := here.arrive(t, number, 0, "d"), here.arrive(t, number, 2, "e")
+		other := here.arrive(t, f.number(), 0, "d")
+		there.poll(t)
+		there.wantState(t, p, "d", StateActive)
+
+		mustEnd(t, 2)(here.operators.Ban(t.Context(), root, p.user, "fraud", 0))
+		if f.active(t, p.user) != 0 {
+			t.Error("a banned user has an active session")
+		}
+		there.poll(t)
+		banned := LoginState(model.ReasonBanned)
+		here.wantState(t, p, "d", banned)
+		there.wantState(t, p, "d", banned)
+		there.wantState(t, q, "e", banned)
+		there.wantState(t, other, "d", StateActive)
+		_, err := there.sessions.Refresh(t.Context(), p.access, p.refresh, Caller{})
+		wantFailure(t, err, model.ErrSessionEnded)
+
+		there.send(t, number) // a code is sent as to anybody
+		_, err = there.login.Do(t.Context(), LoginRequest{Mobile: number, ValidateNo: "654321"})
+		wantFailure(t, err, model.ErrCode)
+		_, err = there.enter(t.Context(), number, 0, "d")
+		wantFailure(t, err, model.ErrBanned)
+		if data, ok := model.AsFailure(err).Data().(BannedUntil); !ok || data.Until != nil {
+			t.Errorf("a ban for ever tells %+v", model.AsFailure(err).Data())
+		}
+		_, err = there.enter(t.Context(), number, 0, "d")
+		wantFailure(t, err, model.ErrCode)
+
+		if err := there.operators.Unban(t.Context(), root, p.user); err != nil {
+			t.Fatal(err)
+		}
+		here.wantState(t, p, "d", banned) // lifting it revives nothing
+		here.wantState(t, q, "e", banned)
+		_, err = here.sessions.Refresh(t.Context(), p.access, p.refresh, Caller{})
+		wantFailure(t, err, model.ErrSessionEnded)
+		again := here.arrive(t, number, 0, "d")
+		here.wantState(t, again, "d", StateActive)
+		here.wantState(t, p, "d", banned) // the first reason stays
+	})
+}
+
+// TestBanUntil: a ban ends at its time, to the millisecond, and the answer tells it.
+func TestBanUntil(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		number := f.number()
+		p := i.arrive(t, number, 0, "d")
+		until := model.TimeOf(f.clock.Now()).Add(time.Hour)
+		mustEnd(t, 1)(i.operators.Ban(t.Context(), root, p.user, "spam", until))
+		f.clock.Advance(time.Hour - time.Millisecond)
+		i.send(t, number)
+		_, err := i.enter(t.Context(), number, 0, "d")
+		wantFailure(t, err, model.ErrBanned)
+		if data, ok := model.AsFailure(err).Data().(BannedUntil); !ok || data.Until == nil || *data.Until != until {
+			t.Errorf("the ban until %v tells %+v", until, model.AsFailure(err).Data())
+		}
+		f.clock.Advance(time.Millisecond)
+		again := i.arrive(t, number, 0, "d")
+		i.wantState(t, again, "d", StateActive)
+		i.wantState(t, p, "d", LoginState(model.ReasonBanned))
+	})
+}
+
+// TestBanAgain: a second ban replaces end and reason and ends nothing; unban of
+// a free user is a success; nobody is created by either.
+func TestBanAgain(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		p := i.arrive(t, f.number(), 0, "d")
+		until := model.TimeOf(f.clock.Now()).Add(time.Hour)
+		mustEnd(t, 1)(i.operators.Ban(t.Context(), root, p.user, "first", 0))
+		mustEnd(t, 0)(i.operators.Ban(t.Context(), Operator{Name: "ops"}, p.user, "second", until))
+		profile, sessions, err := i.operators.Show(t.Context(), p.user)
+		if err != nil || profile.User.BannedUntil != until || profile.User.BanReason != "second" || len(sessions) != 0 {
+			t.Errorf("banned until %v for %q, %d sessions, error %v", profile.User.BannedUntil, profile.User.BanReason, len(sessions), err)
+		}
+		for range 2 {
+			if err := i.operators.Unban(t.Context(), root, p.user); err != nil {
+				t.Error(err)
+			}
+		}
+		profile, _, err = i.operators.Show(t.Context(), p.user)
+		if err != nil || profile.User.BannedUntil != 0 || profile.User.BanReason != "" {
+			t.Errorf("after unban: until %v, %q, error %v", profile.User.BannedUntil, profile.User.BanReason, err)
+		}
+		want := []line{
+			{Kind: "ban", Actor: "root", Detail: `{"reason":"first"}`},
+			{Kind: "ban", Session: p.session, Actor: "root", Device: "console", Detail: `{"reason":"first"}`},
+			{Kind: "ban", Actor: "ops", Detail: `{"reason":"second","until":"` + until.String() + `"}`},
+			{Kind: "unban", Actor: "root"}, {Kind: "unban", Actor: "root"},
+		}
+		if diff := cmp.Diff(want, f.lines(t, p.user, model.EventBan, model.EventUnban)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestOperatorsUnknownUser(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		o := f.start(0).operators
+		_, err := o.Ban(t.Context(), root, 42, "x", 0)
+		wantFailure(t, err, model.ErrNotFound)
+		wantFailure(t, o.Unban(t.Context(), root, 42), model.ErrNotFound)
+		_, err = o.Kick(t.Context(), root, 42, KickTarget{}, "x")
+		wantFailure(t, err, model.ErrNotFound)
+		_, _, err = o.Show(t.Context(), 42)
+		wantFailure(t, err, model.ErrNotFound)
+		if n := f.count(t, "SELECT COUNT(*) FROM events"); n != 0 {
+			t.Errorf("%d lines about nobody", n)
+		}
+	})
+}
+
+// TestKick: by product, by session, all; each counts what it ended itself.
+func TestKick(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		number := f.number()
+		app, pad := i.arrive(t, number, 0, "a"), i.arrive(t, number, 2, "b")
+		pad2, pc := i.arrive(t, number, 2, "c"), i.arrive(t, number, 3, "d")
+		other := i.arrive(t, f.number(), 2, "b")
+		kick := func(target KickTarget) (int, error) {
+			return i.operators.Kick(t.Context(), root, app.user, target, "lost phone")
+		}
+		product := func(n int32) *int32 { return &n }
+
+		mustEnd(t, 0)(kick(KickTarget{SessionID: other.session})) // somebody else's
+		mustEnd(t, 0)(kick(KickTarget{SessionID: "UNKNOWN"}))
+		mustEnd(t, 0)(kick(KickTarget{ProductType: product(1)})) // of the same group, another product
+		mustEnd(t, 0)(kick(KickTarget{ProductType: product(0), SessionID: pad.session}))
+		mustEnd(t, 1)(kick(KickTarget{ProductType: product(2), SessionID: pad.session}))
+		mustEnd(t, 0)(kick(KickTarget{SessionID: pad.session})) // ended already
+		mustEnd(t, 1)(kick(KickTarget{ProductType: product(2)}))
+		i.wantState(t, app, "a", StateActive)
+		i.wantState(t, pc, "d", StateActive)
+		mustEnd(t, 1)(kick(KickTarget{ProductType: product(0)}))
+		mustEnd(t, 1)(kick(KickTarget{}))
+		mustEnd(t, 0)(kick(KickTarget{}))
+		for _, p := range []phone{app, pad, pad2, pc} {
+			i.wantState(t, p, "x", LoginState(model.ReasonKicked))
+		}
+		i.wantState(t, other, "b", StateActive)
+		again := i.arrive(t, number, 0, "a") // kicked is not banned
+		i.wantState(t, again, "a", StateActive)
+
+		lines := f.lines(t, app.user, model.EventKick)
+		var sessions []string
+		for _, l := range lines {
+			sessions = append(sessions, l.Session)
+			if l.Actor != "root" || l.Detail != `{"reason":"lost phone"}` {
+				t.Errorf("line %+v", l)
+			}
+		}
+		if want := []string{pad.session, pad2.session, app.session, pc.session}; !slices.Equal(sessions, want) {
+			t.Errorf("kicked %v, want %v", sessions, want)
+		}
+	})
+}
+
+// TestKickOfExpired: a session whose time has come was no longer there to be
+// kicked or banned: it has expired, and counts for nobody.
+func TestKickOfExpired(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		for name, act := range map[string]func(i *instance, user int64) (int, error){
+			"kick": func(i *instance, user int64) (int, error) {
+				return i.operators.Kick(t.Context(), root, user, KickTarget{}, "x")
+			},
+			"ban": func(i *instance, user int64) (int, error) { return i.operators.Ban(t.Context(), root, user, "x", 0) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				i := f.start(0)
+				number := f.number()
+				old := i.arrive(t, number, 0, "a")
+				f.clock.Advance(fleetIdle)
+				young := i.arrive(t, number, 2, "b")
+				mustEnd(t, 1)(act(i, old.user))
+				i.wantState(t, old, "a", LoginState(model.ReasonExpired))
+				if got := i.state(t, young, "b"); got == LoginState(model.ReasonExpired) || got == StateActive {
+					t.Errorf("the young one is %q", got)
+				}
+				if lines := f.lines(t, old.user, model.EventExpired); len(lines) != 1 || lines[0].Actor != actorSystem || lines[0].Session != old.session {
+					t.Errorf("lines of expiry: %+v", lines)
+				}
+			})
+		}
+	})
+}
+
+// TestOperatorsActWhole: when the log refuses an act's line, nothing of the act
+// is done and nobody is told (R-89).
+func TestOperatorsActWhole(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		p := i.arrive(t, f.number(), 0, "d")
+		told := newWatch(i.sessions.Hub, p.session)
+		for name, act := range map[string]func() error{
+			"ban":   func() error { _, err := i.operators.Ban(t.Context(), root, p.user, "x", 0); return err },
+			"unban": func() error { return i.operators.Unban(t.Context(), root, p.user) },
+			"kick":  func() error { _, err := i.operators.Kick(t.Context(), root, p.user, KickTarget{}, "x"); return err },
+		} {
+			f.mustExec(t, "ALTER TABLE events RENAME TO events_away")
+			wantFailure(t, act(), model.ErrUnavailable)
+			f.mustExec(t, "ALTER TABLE events_away RENAME TO events")
+			i.wantState(t, p, "d", StateActive)
+			if told.count() != 0 || f.count(t, "SELECT COUNT(*) FROM users WHERE banned_until <> 0") != 0 {
+				t.Errorf("%s: told %d times, or the user is banned", name, told.count())
+			}
+		}
+	})
+}
+
+// TestBanRaces: a ban, logins and refreshes at once, 200 times. However they
+// come out, afterwards the database knows of no active session of a banned user,
+// and whoever was answered yes has been ended by the ban (R-92).
+func TestBanRaces(t *testing.T) {
+	const races = 200
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		here, there := f.start(0), f.start(0)
+		logins, refreshes := 0, 0
+		for range races {
+			f.clock.Advance(time.Second)
+			number := f.number()
+			old := here.arrive(t, number, 2, "old")
+			here.send(t, number)
+			var entered phone
+			var errs [4]error
+			together(4, func(n int) {
+				switch n {
+				case 0:
+					_, errs[n] = there.operators.Ban(t.Context(), root, old.user, "race", 0)
+				case 1:
+					entered, errs[n] = here.enter(t.Context(), number, 2, "new")
+				case 2:
+					_, errs[n] = there.sessions.Refresh(t.Context(), old.access, old.refresh, Caller{})
+				default:
+					_, errs[n] = here.sessions.Check(t.Context(), old.claims, "old", Caller{})
+				}
+			})
+			if errs[0] != nil || errs[3] != nil {
+				t.Fatalf("ban: %v; check: %v", errs[0], errs[3])
+			}
+			if errs[1] == nil {
+				logins++
+				here.poll(t)
+				here.wantState(t, entered, "new", LoginState(model.ReasonBanned))
+			} else {
+				wantFailure(t, errs[1], model.ErrBanned)
+			}
+			if errs[2] == nil {
+				refreshes++
+			} else {
+				wantFailure(t, errs[2], model.ErrSessionEnded)
+			}
+		}
+		if n := f.count(t, "SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.banned_until > 0 AND s.active_slot IS NOT NULL"); n != 0 {
+			t.Errorf("%d active sessions of banned users", n)
+		}
+		if n := f.count(t, "SELECT COUNT(*) FROM users WHERE banned_until > 0"); n != races {
+			t.Errorf("%d users are banned, want %d", n, races)
+		}
+		if n := f.count(t, "SELECT COUNT(*) FROM sessions WHERE end_reason <> 'banned'"); n != 0 {
+			t.Errorf("%d sessions ended otherwise", n)
+		}
+		t.Logf("of %d races %d logins and %d refreshes came before the ban", races, logins, refreshes)
+	})
+}
+
+// TestBanLiftRaces: ban and unban of one user at once leave it one or the other,
+// never banned with a session.
+func TestBanLiftRaces(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		here, there := f.start(0), f.start(0)
+		for range 20 {
+			number := f.number()
+			p := here.arrive(t, number, 0, "d")
+			here.send(t, number)
+			together(3, func(n int) {
+				var err error
+				switch n {
+				case 0:
+					_, err = here.operators.Ban(t.Context(), root, p.user, "race", 0)
+				case 1:
+					err = there.operators.Unban(t.Context(), root, p.user)
+				default:
+					if _, err = there.enter(t.Context(), number, 0, "e"); errors.Is(err, model.ErrBanned) {
+						err = nil
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			if f.count(t, "SELECT COUNT(*) FROM users WHERE id = ? AND banned_until > 0", p.user) == 1 && f.active(t, p.user) != 0 {
+				t.Error("a banned user has an active session")
+			}
+		}
+	})
+}
+
+// TestFind: by any spelling of the number, by the id, by both.
+func TestFind(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		const number = "13800138000"
+		p := i.arrive(t, number, 0, "d")
+		if _, err := i.codes.Send(t.Context(), SendRequest{CompanyType: 1, Mobile: number, Purpose: model.PurposeLogin}); err != nil {
+			t.Fatal(err)
+		}
+		result, err := i.login.Do(t.Context(), LoginRequest{CompanyType: 1, Mobile: number, ValidateNo: fleetCode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sister := result.User.User.ID // the same number in another company
+		find := func(mobile string, id int64) (ids []int64) {
+			t.Helper()
+			profiles, err := i.operators.Find(t.Context(), mobile, id)
+			if err != nil || profiles == nil {
+				t.Fatalf("found %v, error %v", profiles, err)
+			}
+			for _, profile := range profiles {
+				ids = append(ids, profile.User.ID)
+				if profile.Mobile != "138****8000" {
+					t.Errorf("the number is shown as %q", profile.Mobile)
+				}
+			}
+			return ids
+		}
+		want := []int64{p.user, sister}
+		for _, spelling := range []string{"13800138000", "+86 138-0013-8000", "0086 13800138000", "１３８００１３８０００", "(+86) 138.0013.8000", "8613800138000"} {
+			got, err := i.operators.Find(t.Context(), spelling, 0)
+			if errors.Is(err, model.ErrMobile) {
+				if _, parses := i.operators.Numbers.Parse(spelling); parses == nil {
+					t.Errorf("%q is refused", spelling)
+				}
+				continue
+			}
+			if err != nil || len(got) != 2 {
+				t.Errorf("%q finds %v, error %v", spelling, got, err)
+			}
+		}
+		for _, tt := range []struct {
+			mobile string
+			id     int64
+			want   []int64
+		}{
+			{number, 0, want}, {"", p.user, want[:1]}, {"", sister, want[1:]}, {number, p.user, want[:1]}, {number, sister, want[1:]},
+			{"", 42, nil}, {number, 42, nil}, {"13800138001", 0, nil}, {"13800138001", p.user, nil},
+		} {
+			if got := find(tt.mobile, tt.id); !slices.Equal(got, tt.want) {
+				t.Errorf("%q, %d: found %v, want %v", tt.mobile, tt.id, got, tt.want)
+			}
+		}
+		for _, odd := range []string{"1380013800", "abc", "+1 202 555 0100", "13800138000x"} {
+			_, err := i.operators.Find(t.Context(), odd, 0)
+			wantFailure(t, err, model.ErrMobile)
+		}
+	})
+}
+
+// TestShow: a user with the live sessions, newest first; what has ended or
+// expired is none of them.
+func TestShow(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		number := f.number()
+		i.arrive(t, number, 0, "spent")
+		f.clock.Advance(fleetIdle)
+		first := i.arrive(t, number, 2, "a")
+		f.clock.Advance(time.Second)
+		second := i.arrive(t, number, 3, "b")
+		i.arrive(t, number, 4, "c")
+		mustEnd(t, 1)(i.operators.Kick(t.Context(), root, first.user, KickTarget{ProductType: new(int32(4))}, "x"))
+		profile, sessions, err := i.operators.Show(t.Context(), first.user)
+		if err != nil || profile.User.ID != first.user || profile.Mobile == number {
+			t.Errorf("profile %+v, error %v", profile, err)
+		}
+		var ids []string
+		for _, s := range sessions {
+			ids = append(ids, s.ID)
+		}
+		if want := []string{second.session, first.session}; !slices.Equal(ids, want) {
+			t.Errorf("sessions %v, want %v", ids, want)
+		}
+	})
+}
+
+func TestParseID(t *testing.T) {
+	if id, err := ParseID("4503599627370495"); err != nil || id != 4503599627370495 {
+		t.Errorf("%d, error %v", id, err)
+	}
+	for _, odd := range []string{"", "0", "-1", "+1", "01", " 1", "1 ", "1e3", "0x1", "१", "9223372036854775808", "abc", "1_000"} {
+		if id, err := ParseID(odd); !errors.Is(err, model.ErrNotFound) || id != 0 {
+			t.Errorf("%q: %d, error %v", odd, id, err)
+		}
+	}
+}
