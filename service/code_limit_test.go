@@ -179,8 +179,9 @@ func TestAddressLimits(t *testing.T) {
 		scene{"hour", func(t *testing.T, w *world) {
 			w.codes.Rules.PerIPHour = 3
 			for i := range 3 {
-				if sent := w.granted(numbered(i)); sent.ResendAfter != 0 {
-					t.Errorf("resendAfter is %d: the address's limit is not the number's", sent.ResendAfter)
+				sent := w.granted(numbered(i))
+				if want := map[bool]int64{true: 3600 - 2*600, false: 0}[i == 2]; sent.ResendAfter != want {
+					t.Errorf("resendAfter of code %d is %d, want %d", i+1, sent.ResendAfter, want)
 				}
 				w.clock.advance(10 * time.Minute)
 			}

@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,16 +257,26 @@ func TestBanRaces(t *testing.T) {
 	eachFleet(t, func(t *testing.T, f *fleet) {
 		here, there := f.start(0), f.start(0)
 		logins, refreshes := 0, 0
-		for range races {
+		for race := range races {
 			f.clock.Advance(time.Second)
 			number := f.number()
 			old := here.arrive(t, number, 2, "old")
 			here.send(t, number)
+			begun := make(chan struct{}) // every other ban lets another act commit something first
+			if race%2 == 0 {
+				close(begun)
+			}
+			f.commits = sync.OnceFunc(func() {
+				if race%2 != 0 {
+					close(begun)
+				}
+			})
 			var entered phone
 			var errs [4]error
 			together(4, func(n int) {
 				switch n {
 				case 0:
+					<-begun
 					_, errs[n] = there.operators.Ban(t.Context(), root, old.user, "race", 0)
 				case 1:
 					entered, errs[n] = here.enter(t.Context(), number, 2, "new")
@@ -275,6 +286,7 @@ func TestBanRaces(t *testing.T) {
 					_, errs[n] = here.sessions.Check(t.Context(), old.claims, "old", Caller{})
 				}
 			})
+			f.commits = nil
 			if errs[0] != nil || errs[3] != nil {
 				t.Fatalf("ban: %v; check: %v", errs[0], errs[3])
 			}
