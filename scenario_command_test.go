@@ -285,7 +285,7 @@ func TestReload(t *testing.T) {
 		release, answered := make(chan struct{}), make(chan answer, 1)
 		d.messages.mood("+86"+f.Mobile, func(http.ResponseWriter, *http.Request) { <-release })
 		row := call{path: "/auth/mobile/code", body: codeBody(f.Mobile), headers: headersOf("Accept-Language", "fr")}
-		go func() { answered <- d.send(t, row.request(t, d.public)) }()
+		go func() { answered <- together(1, func(int) answer { return d.send(t, row.request(t, d.public)) })[0] }()
 		change(t, "server: {locale: en}\n", "configuration applied")
 		close(release)
 		if a := <-answered; a.code != 0 || a.msg != sentences(0)[true] {

@@ -70,7 +70,7 @@ func TestRestart(t *testing.T) {
 				reached, release, answered, exit := make(chan struct{}), make(chan struct{}), make(chan answer, 1), make(chan int, 1)
 				d.messages.mood("+86"+f.Mobile, func(http.ResponseWriter, *http.Request) { close(reached); <-release })
 				row := ask(f.Mobile, "")
-				go func() { answered <- d.send(t, row.request(t, d.public)) }()
+				go func() { answered <- together(1, func(int) answer { return d.send(t, row.request(t, d.public)) })[0] }()
 				<-reached
 				end := d.end
 				d.end = nil

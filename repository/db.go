@@ -56,7 +56,7 @@ func Open(ctx context.Context, driver, dsn string) (*DB, error) {
 	case SQLite:
 		err = db.openSQLite(ctx)
 	case MySQL:
-		err = db.openMySQL()
+		err = db.openMySQL(ctx)
 	default:
 		err = fmt.Errorf("unknown database driver %q", driver)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -32,7 +34,7 @@ const (
 	mysqlLifetime = 3 * time.Minute
 )
 
-func (db *DB) openMySQL() error {
+func (db *DB) openMySQL(ctx context.Context) error {
 	db.words = mysqlWords
 	config, err := mysqlConfig(db.dsn)
 	if err != nil {
@@ -42,15 +44,56 @@ func (db *DB) openMySQL() error {
 	if err != nil {
 		return err
 	}
+	cluster, err := isGalera(ctx, pool)
+	if err != nil {
+		return errors.Join(fault("ask for wsrep_on", err), pool.Close())
+	}
+	if cluster {
+		if pool, err = galeraPool(config, pool); err != nil {
+			return err
+		}
+		db.dsn = config.FormatDSN() // the migrations' pool waits too
+	}
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
 	pool.SetConnMaxLifetime(mysqlLifetime)
-	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: newPool(pool), SkipInitializeWithVersion: true}), gormConfig())
+	prepared := newPool(pool)
+	prepared.textQueries = cluster
+	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: prepared, SkipInitializeWithVersion: true}), gormConfig())
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
 	db.read = db.write
 	return nil
+}
+
+// isGalera reports whether the server is a node of a Galera cluster.
+func isGalera(ctx context.Context, pool *sql.DB) (bool, error) {
+	var name, value string
+	err := pool.QueryRowContext(ctx, "SHOW VARIABLES LIKE 'wsrep_on'").Scan(&name, &value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return value == "ON", err
+}
+
+// galeraPool is the pool for a node of a cluster, in place of the one that found
+// it out: its reads wait until the node has applied what its neighbours had
+// committed by then. Without that a login on one node is unknown on another for
+// milliseconds, and a session that is not known is one that has ended.
+func galeraPool(config *mysqldriver.Config, found *sql.DB) (*sql.DB, error) {
+	if err := found.Close(); err != nil {
+		return nil, err
+	}
+	const wait = "wsrep_sync_wait"
+	if _, given := config.Params[wait]; !given {
+		config.Params = maps.Clone(config.Params)
+		if config.Params == nil {
+			config.Params = map[string]string{}
+		}
+		config.Params[wait] = "1"
+	}
+	return mysqlPool(config)
 }
 
 // mysqlConfig adds what menshen needs to the operator's DSN and keeps the rest.
@@ -61,9 +104,9 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	}
 	config.ParseTime = true
 	config.Loc = time.UTC
-	config.ClientFoundRows = true // a CAS counts rows that match, not rows that differ
-	config.RejectReadOnly = true  // after a failover, leave the old primary
-	config.InterpolateParams = false
+	config.ClientFoundRows = true   // a CAS counts rows that match, not rows that differ
+	config.RejectReadOnly = true    // after a failover, leave the old primary
+	config.InterpolateParams = true // of what is not prepared: see pool.textQueries
 	config.MultiStatements = false
 	if config.Timeout == 0 {
 		config.Timeout = 1500 * time.Millisecond

@@ -235,6 +235,19 @@ func TestAddressLimits(t *testing.T) {
 			w.granted(alice, fromIP("203.0.113.1"))
 			w.refused(bob, model.ErrTooMany, 3600, fromIP("203.0.113.2"))
 		}},
+		scene{"what the provider refused counts for the address, but is no message of the budget", func(t *testing.T, w *world) {
+			w.codes.Rules.PerIPHour, w.codes.Rules.DailyBudget = 2, 2
+			w.phone.fail = model.ErrSendRefused
+			for i := range 2 {
+				_, err := w.ask(numbered(i))
+				wantFailure(t, err, model.ErrProvider)
+			}
+			w.phone.fail = nil
+			w.refused(alice, model.ErrTooMany, 3600)
+			w.granted(alice, fromIP("192.0.2.2"))
+			w.granted(bob, fromIP("192.0.2.2"))
+			w.refused(numbered(5), model.ErrTooMany, 24*3600, fromIP("192.0.2.3"))
+		}},
 		scene{"refusals are not counted", func(t *testing.T, w *world) {
 			w.codes.Rules.PerIPHour, w.codes.Rules.Cooldown = 2, time.Minute
 			w.granted(alice)

@@ -1,0 +1,175 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"menshen/repository"
+)
+
+// TestStop: after SIGTERM what was accepted is answered as ever, what waits is
+// let go at once, and the process ends with 0.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	eachDriver(t, func(t *testing.T, driver string) {
+		d := newDeployment(t, driver)
+		i := d.start(t, data)
+		s := i.login(t, "", "device-stream")
+		stream := i.events(t, s)
+
+		// The first check binds the device: once that is seen, it is being held.
+		held := i.login(t, "", "")
+		held.device = "device-held"
+		heldAnswer := make(chan answer, 1)
+		go func() { heldAnswer <- i.call(held.checkRequest("&wait=25")) }()
+		eventually(t, stopTime, "the held check binds the device", func() bool {
+			var sessions []struct{ DeviceNumber string }
+			i.call(request{path: "/app/auth/sessions", token: held.access}).ok(t).into(t, &sessions)
+			return len(sessions) == 1 && sessions[0].DeviceNumber == held.device
+		})
+
+		mobile := d.number()
+		hold := d.messages.hold(mobile)
+		codeAnswer := make(chan answer, 1)
+		go func() { codeAnswer <- i.call(codeRequest(mobile)) }()
+		<-hold.arrived
+
+		begin := time.Now()
+		i.signal(t, syscall.SIGTERM)
+		if a := <-heldAnswer; a.state() != "bound" && a.state() != "active" {
+			t.Errorf("the held check: %s", a)
+		}
+		if event := stream.next(time.After(stopTime)); event != "" {
+			t.Errorf("the stream told %q", event)
+		}
+		<-stream.over
+		t.Logf("%s: the held check and the stream ended %s after SIGTERM", driver, time.Since(begin).Round(time.Millisecond))
+		select {
+		case <-i.exited:
+			t.Error("ended with a request unanswered")
+		default:
+		}
+		if _, err := http.Get(i.public + "/healthz"); err == nil {
+			t.Error("a stopping instance accepts connections")
+		}
+		close(hold.release)
+		if a := <-codeAnswer; a.code != 0 {
+			t.Errorf("the code request: %s", a)
+		}
+		if exit := i.awaitExit(t); exit != 0 {
+			t.Errorf("exit %d:\n%s", exit, i.log.tail())
+		}
+		if took := time.Since(begin); took > stopTime {
+			t.Errorf("stopped after %s", took)
+		}
+
+		again := d.start(t, data) // and nothing was lost
+		again.expect(t, s, "active")
+		again.expect(t, held, "active")
+		again.call(loginRequest(mobile, d.messages.newest(mobile), "device-code")).ok(t)
+	})
+}
+
+// TestStopWithSlowProvider: a provider that never answers delays a stop by its
+// time-out and no more; its request is answered.
+func TestStopWithSlowProvider(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite)
+	i := d.start(t, data)
+	mobile := d.number()
+	hold := d.messages.hold(mobile)
+	t.Cleanup(func() { close(hold.release) })
+	codeAnswer := make(chan answer, 1)
+	go func() { codeAnswer <- i.call(codeRequest(mobile)) }()
+	<-hold.arrived
+	i.stop(t) // within ten seconds, with 0
+	if a := <-codeAnswer; a.code != 50301 {
+		t.Errorf("the code request: %s", a)
+	}
+	again := d.start(t, data)
+	again.call(loginRequest(mobile, d.messages.newest(mobile), "device")).ok(t) // a time-out leaves the code valid
+}
+
+// TestStopWithStalledClients: clients that began a request and do not end it
+// delay a stop by its bound and no more, and do not make a failure of it.
+func TestStopWithStalledClients(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite)
+	i := d.start(t, data)
+	for _, begun := range []string{
+		"",
+		"GET /heal",
+		"POST /auth/mobile/login HTTP/1.1\r\nHost: menshen\r\n",
+		"POST /auth/mobile/login HTTP/1.1\r\nHost: menshen\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		for _, base := range []string{i.public, i.admin} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if _, err := conn.Write([]byte(begun)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	i.login(t, "", "device") // by now they have been taken
+	begin := time.Now()
+	i.stop(t)
+	t.Logf("stopped after %s", time.Since(begin).Round(time.Millisecond))
+}
+
+// TestEmptyFolder: the first start makes all that it needs, with modes that keep
+// it from others.
+func TestEmptyFolder(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, "SECRET_KEY=", "TOKEN_KEY_DIR=", "ADMIN_KEYS=")
+	if _, err := program(); err != nil { // build it before the clock runs
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	i := d.start(t, data)
+	t.Logf("an empty folder to serving in %s", time.Since(begin).Round(time.Millisecond))
+	s := i.login(t, "", "device")
+	i.expect(t, s, "active")
+	for name, most := range map[string]os.FileMode{"": 0o700, "secret.key": 0o600, "admin.key": 0o600, "menshen.db": 0o644, "keys": 0o700} {
+		info, err := os.Stat(filepath.Join(d.folder, data, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if info.Mode().Perm()&^most != 0 {
+			t.Errorf("%s has mode %s", name, info.Mode())
+		}
+	}
+	i.stop(t)
+	again := d.start(t, data)
+	again.expect(t, s, "active")
+	again.renew(t, s)
+}
+
+// TestManyStops: a process that is told to stop at once, or twice, ends well too.
+func TestManyStops(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite)
+	d.start(t, data).stop(t)
+	for n := range 3 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			i := d.start(t, data)
+			i.signal(t, syscall.SIGTERM)
+			for range n {
+				_ = i.process.Signal(syscall.SIGTERM)
+			}
+			if exit := i.awaitExit(t); exit != 0 {
+				t.Errorf("exit %d", exit)
+			}
+		})
+	}
+}

@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"menshen/repository"
+)
+
+// TestPatience: a stream and a held check outlast the time-outs of ordinary
+// requests: the one lives until its session ends, the other is held as asked.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	const longest = 26 * time.Second // longer than any of the server's time-outs
+	d := newDeployment(t, repository.SQLite)
+	i := d.start(t, data)
+	s := i.login(t, "", "device")
+	stream := i.events(t, s)
+	held := make(chan answer, 1)
+	go func() { held <- i.call(s.checkRequest("&wait=25")) }()
+	if a := <-held; a.state() != "active" || a.took < longest-2*time.Second {
+		t.Errorf("the held check: %s", a)
+	}
+	select {
+	case <-stream.over:
+		t.Fatal("the stream ended by itself")
+	case <-time.After(time.Second):
+	}
+	i.call(s.logoutRequest()).ok(t)
+	stream.hears(t, "logged_out", stopTime)
+}
