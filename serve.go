@@ -146,6 +146,7 @@ func newHTTPServer(handler http.Handler, log func() *zap.Logger) *http.Server {
 		Handler: handler, ErrorLog: stdlog.New(complaints{log}, "", 0),
 		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, WriteTimeout: responseTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is answered like every unknown route
 	}
 }
 

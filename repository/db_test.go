@@ -119,7 +119,7 @@ func TestSQLiteConnections(t *testing.T) {
 	for which, p := range db.Pools() {
 		wantText(t, p, "PRAGMA journal_mode", "wal")
 		wantText(t, p, "PRAGMA synchronous", "2") // FULL
-		wantText(t, p, "PRAGMA busy_timeout", "5000")
+		wantText(t, p, "PRAGMA busy_timeout", "250")
 		_, err := p.ExecContext(t.Context(), "DELETE FROM gates")
 		if (err == nil) != (which == "write") {
 			t.Errorf("the %s pool answers a write with %v", which, err)

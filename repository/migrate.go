@@ -34,7 +34,7 @@ func (db *DB) Migrate(ctx context.Context) (applied []int64, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	results, err := provider.Up(ctx)
+	results, err := up(ctx, provider)
 	for _, r := range results {
 		applied = append(applied, r.Source.Version)
 	}
@@ -42,6 +42,24 @@ func (db *DB) Migrate(ctx context.Context) (applied []int64, err error) {
 		return applied, fmt.Errorf("migrate: %w", err)
 	}
 	return applied, nil
+}
+
+// upTries bounds the wait for an instance that is making the table of versions.
+const upTries = 40
+
+// up migrates. Goose looks for work before it locks, and makes its table of
+// versions in two steps, so that of instances that start at once on an empty
+// database one may find the table without its first row, for a moment.
+func up(ctx context.Context, provider *goose.Provider) (results []*goose.MigrationResult, err error) {
+	for try := range upTries {
+		if try > 0 && !pause(ctx, try) {
+			break
+		}
+		if results, err = provider.Up(ctx); err == nil || !strings.Contains(err.Error(), "missing zero version") {
+			break
+		}
+	}
+	return results, err
 }
 
 // Migrated reports whether the schema is at the version that this program needs.

@@ -59,7 +59,8 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	return err
 }
 
-// sqlitePool opens the file with a pool of n connections. synchronous=FULL:
+// sqlitePool opens the file with a pool of n connections. The busy timeout is
+// short because it hears no deadline; what it gives up is tried again by Within. synchronous=FULL:
 // what was answered survives a loss of power, not just of the process.
 func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
 	name, query, _ := strings.Cut(dsn, "?")
@@ -67,7 +68,7 @@ func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
 		name = "file:" + (&url.URL{Path: name}).EscapedPath()
 	}
 	params := []string{}
-	for _, need := range []string{"_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", more} {
+	for _, need := range []string{"_pragma=busy_timeout(250)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", more} {
 		word, _, _ := strings.Cut(need, "(")
 		if !strings.Contains(query, word) {
 			params = append(params, need)
