@@ -17,7 +17,7 @@ REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short fuzz bench lint lint-go lint-openapi deadcode docs check clean
+.PHONY: help run build test test-short test-cluster model mutants fuzz bench lint lint-go lint-openapi deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ test-short: ## Test against SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2
 	env -u MENSHEN_TEST_MYSQL go test -short ./...
 
+test-cluster: ## Test an instance on each node of a throw-away Galera cluster of three
+	scripts/with-galera go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run Cluster -v ./e2e/...
+
+model: ## Run 10,000 sequences of the model test of sessions against both databases
+	scripts/with-mariadb go test ./service -run '^TestSessionModel$$' -count=1 -timeout 60m -v -rapid.checks=2000
+
+mutants: ## Make each mistake of scripts/mutants in turn and print which test notices
+	scripts/mutate
+
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	scripts/fuzz
 
@@ -49,6 +58,7 @@ lint-go:
 	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +) && \
 		if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
+	go vet -tags=nomsgpack,timetzdata,cluster ./e2e
 	$(TOOL) staticcheck ./...
 
 lint-openapi: $(REDOCLY)

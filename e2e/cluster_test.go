@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"os"
@@ -18,8 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
+	"menshen/model"
 	"menshen/repository"
 )
 
@@ -36,6 +37,7 @@ const (
 // cluster is the three nodes that scripts/with-galera started, and an instance
 // on each of them.
 type cluster struct {
+	name      string // of the database
 	d         *deployment
 	nodes     []node
 	instances []*instance
@@ -57,25 +59,52 @@ func startCluster(t *testing.T, settings ...string) *cluster {
 	for n := range dsns {
 		c.nodes = append(c.nodes, node{folder: folders[n], dsn: dsns[n]})
 	}
-	name := "t_" + strings.ToLower(rand.Text())
+	c.name = "t_" + strings.ToLower(rand.Text())
 	server, err := sql.Open("mysql", dsns[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	if _, err := server.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if _, err := server.ExecContext(t.Context(), "CREATE DATABASE "+c.name); err != nil {
 		t.Fatal(err)
 	}
+	for _, node := range c.nodes {
+		eventually(t, reformTime, "the database is on every node", func() bool {
+			db, err := sql.Open("mysql", node.dsn+c.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			return db.PingContext(t.Context()) == nil
+		})
+	}
 	c.d = newDeployment(t, clustered, settings...)
-	c.d.database = dsns[0] + name + "?wsrep_sync_wait=1"
-	for n, node := range c.nodes { // all at once: one migrates
-		c.instances = append(c.instances, c.d.spawn(t, fmt.Sprintf("on-%d", n+1), "DATABASE_DRIVER="+repository.MySQL, "DATABASE_DSN="+node.dsn+name))
+	c.d.database = c.dsn(0) + "?wsrep_sync_wait=1"
+	for n := range c.nodes { // all at once: one migrates
+		c.instances = append(c.instances, c.d.spawn(t, fmt.Sprintf("on-%d", n+1), "DATABASE_DRIVER="+repository.MySQL, "DATABASE_DSN="+c.dsn(n)))
 	}
 	for _, i := range c.instances {
 		i.serving(t)
 	}
 	return c
 }
+
+// TestClusterStart starts instances on all nodes at once on an empty database,
+// again and again: one migrates, all serve.
+func TestClusterStart(t *testing.T) {
+	for range 5 {
+		c := startCluster(t)
+		s := c.instances[0].login(t, "", "device")
+		for _, i := range c.instances {
+			i.expect(t, s, "active")
+			i.stop(t)
+		}
+	}
+}
+
+// dsn is how the n-th instance finds the database. What a cluster needs besides,
+// the program finds out by itself.
+func (c *cluster) dsn(n int) string { return c.nodes[n].dsn + c.name }
 
 // status is the sum of a counter over the nodes.
 func (c *cluster) status(t *testing.T, counter string) (sum int64) {
@@ -139,7 +168,7 @@ func TestCluster(t *testing.T) {
 	t.Run("a login on one node is seen on all", c.seen)
 	t.Run("one code over all nodes", func(t *testing.T) {
 		c.withConflicts(t, func() {
-			for range 20 {
+			for range 40 {
 				raceCode(t, 16, c.instances...)
 			}
 		})
@@ -183,6 +212,66 @@ func TestClusterLimits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestClusterWholeTransactions: a transaction that a neighbour's aborts leaves
+// nothing behind. A prepared SELECT in it is not told of that by MariaDB, and what
+// follows would be committed by itself; that happens once in thousands, and makes two
+// logins of one code.
+func TestClusterWholeTransactions(t *testing.T) {
+	c := startCluster(t)
+	const workers, each = 60, 60
+	var done, lost atomic.Int64
+	now := model.TimeOf(time.Now()) // the janitor of the instances takes what is old
+	c.withConflicts(t, func() {
+		stores := make([]*repository.DB, len(c.instances))
+		for n := range stores {
+			db, err := repository.Open(t.Context(), repository.MySQL, c.dsn(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			stores[n] = db
+		}
+		together(workers, func(n int) {
+			db := stores[n%len(stores)]
+			for k := range each {
+				id := int64(n*each + k + 1)
+				err := db.Within(t.Context(), func(ctx context.Context) error {
+					if err := (repository.Codes{DB: db}).Gate(ctx, []byte("contended"), now); err != nil {
+						return err
+					}
+					slot := model.Slot{UserID: id, ProductGroup: "app", LoginAt: now, SessionID: "s"}
+					if _, err := (repository.Sessions{DB: db}).Advance(ctx, slot); err != nil {
+						return err
+					}
+					return (repository.Events{DB: db}).Append(ctx, model.Event{At: now, Kind: model.EventUnban, UserID: id, Actor: "e2e"})
+				})
+				switch {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, model.ErrUnavailable):
+					lost.Add(1) // too often to another
+				default:
+					t.Errorf("half a transaction: %v", err)
+				}
+			}
+		})
+	})
+	t.Logf("%d transactions were done, %d gave up", done.Load(), lost.Load())
+	db := c.d.sql(t)
+	for what, query := range map[string]string{
+		"gates": "SELECT SUM(passes) FROM gates WHERE name = 'contended'",
+		"slots": "SELECT COUNT(*) FROM slots", "events": "SELECT COUNT(*) FROM events WHERE actor = 'e2e'",
+	} {
+		var count int64
+		if err := db.QueryRowContext(t.Context(), query).Scan(&count); err != nil {
+			t.Fatal(err)
+		}
+		if count != done.Load() {
+			t.Errorf("%d %s, want %d", count, what, done.Load())
+		}
+	}
 }
 
 // withConflicts runs a race and tells how many transactions lost to another
@@ -345,10 +434,6 @@ func (c *cluster) loseNode(t *testing.T) {
 // up may still be executed.
 func (c *cluster) quiet(t *testing.T, nodes []node) {
 	t.Helper()
-	config, err := mysql.ParseDSN(c.d.database)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, node := range nodes {
 		db, err := sql.Open("mysql", node.dsn)
 		if err != nil {
@@ -357,7 +442,7 @@ func (c *cluster) quiet(t *testing.T, nodes []node) {
 		eventually(t, reformTime, "the node is quiet", func() bool {
 			var busy int
 			query := "SELECT COUNT(*) FROM information_schema.processlist WHERE db = ? AND command <> 'Sleep' AND time_ms > 500"
-			if err := db.QueryRowContext(t.Context(), query, config.DBName).Scan(&busy); err != nil {
+			if err := db.QueryRowContext(t.Context(), query, c.name).Scan(&busy); err != nil {
 				t.Fatal(err)
 			}
 			return busy == 0

@@ -320,16 +320,18 @@ func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) er
 	return nil // a message on its way is a success, even when that could not be noted
 }
 
-// attempt counts an attempt on the newest code of the number, in a transaction
-// of its own, and only then compares: no rollback and no parallel request wins
-// another guess. It returns the code when it is right, to be redeemed by
-// CodeStore.Use. Wrong, expired, used, exhausted and never sent are one answer,
-// model.ErrCode, at one cost. Too many failures: model.ErrTooManyFailures,
-// without comparison.
+// attempt counts an attempt on the newest code of the number and compares. What
+// the comparison said is told only once the count is committed, in a transaction
+// apart from what the code is redeemed for: no rollback and no parallel request
+// wins another guess. It returns the code when it is right, to be redeemed
+// by CodeStore.Use. Wrong, expired, used, exhausted and never sent are one
+// answer, model.ErrCode, at one cost. Too many failures:
+// model.ErrTooManyFailures, without comparison.
 func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpose, mobile model.Mobile, text model.Secret, caller Caller) (model.Code, error) {
 	now := model.TimeOf(c.Now())
 	numberKey := c.Vault.NumberKey(mobile)
 	var live model.Code
+	var right bool
 	err := c.Tx.Within(ctx, func(ctx context.Context) error {
 		live = model.Code{CodeMAC: make([]byte, 32)} // what an earlier try found may be dead by now
 		if err := c.Store.Gate(ctx, numberGate(numberKey), now); err != nil {
@@ -345,26 +347,22 @@ func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpos
 		if newest := newestCode(codes, company, purpose); newest != nil && c.comparable(*newest, now) {
 			live = *newest
 		}
-		return c.Store.CountAttempt(ctx, live.ID)
+		if err := c.Store.CountAttempt(ctx, live.ID); err != nil {
+			return err
+		}
+		right = c.Vault.CodeMatches(live.CodeMAC, purpose, company, mobile, text) && live.ID != 0
+		if right {
+			return nil
+		}
+		return c.Events.Append(ctx, model.Event{
+			At: now, Kind: model.EventCodeFailed, Actor: actorUser, IP: caller.IP, Device: caller.Device, RequestID: caller.RequestID,
+			Detail: detail("mobile", mobile.String(), "purpose", string(purpose)),
+		})
 	})
-	if err != nil {
-		return live, err
+	if err == nil && !right {
+		err = model.ErrCode
 	}
-	matches := c.Vault.CodeMatches(live.CodeMAC, purpose, company, mobile, text)
-	if matches && live.ID != 0 {
-		return live, nil
-	}
-	// A client that hangs up does not evade the audit.
-	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTime)
-	defer cancel()
-	err = c.Events.Append(noting, model.Event{
-		At: now, Kind: model.EventCodeFailed, Actor: "user", IP: caller.IP, Device: caller.Device, RequestID: caller.RequestID,
-		Detail: detail("mobile", mobile.String(), "purpose", string(purpose)),
-	})
-	if err != nil {
-		return live, err
-	}
-	return live, model.ErrCode
+	return live, err
 }
 
 // newestCode is the only code that may be valid: the newest of its company and

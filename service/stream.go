@@ -78,24 +78,22 @@ type Stream struct {
 // ErrTooMany beyond the limits of open streams.
 func (s *Sessions) Follow(ctx context.Context, claims model.Claims) (Stream, error) {
 	ended, leave := s.Hub.listen(claims.SessionID)
-	out, err := s.Hub.enter(claims.UserID)
+	state, left, err := s.stands(ctx, claims)
+	if err == nil && state == nil && left == 0 {
+		err = model.ErrTokenExpired
+	}
+	var out func()
+	if err == nil {
+		out, err = s.Hub.enter(claims.UserID)
+	}
 	if err != nil {
 		leave()
 		return Stream{}, err
 	}
-	stream := Stream{
+	return Stream{
 		Ended: ended, Stopped: s.Hub.stopped, Leave: func() { out(); leave() },
 		State: func(ctx context.Context) (*Ended, time.Duration, error) { return s.stands(ctx, claims) },
-	}
-	state, left, err := stream.State(ctx)
-	if err == nil && state == nil && left == 0 {
-		err = model.ErrTokenExpired
-	}
-	if err != nil {
-		stream.Leave()
-		return Stream{}, err
-	}
-	return stream, nil
+	}, nil
 }
 
 // stands is the State of a stream.
