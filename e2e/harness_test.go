@@ -8,12 +8,15 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +43,12 @@ const (
 var folder string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of these tests wait most of the time; an own -parallel is respected.
+	parallel := flag.Lookup("test.parallel").Value
+	if parallel.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = parallel.Set(strconv.Itoa(2 + runtime.GOMAXPROCS(0)))
+	}
 	var err error
 	if folder, err = os.MkdirTemp("", "menshen-e2e."); err != nil {
 		fmt.Fprintln(os.Stderr, err)
