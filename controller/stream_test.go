@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,14 +44,7 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	s := &site{t: t, listener: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
-	sessions := &service.Sessions{Tx: s, Store: siteStore{site: s}, Events: s, Hub: s.hub, Now: time.Now}
-	s.follower = &service.Follower{Log: s, Hub: s.hub, Now: time.Now, Process: time.Now}
-	s.poll()
-	handler := router.Public{
-		Session: controller.Session{Sessions: sessions, Now: time.Now}, Verify: s.verify,
-		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: middleware.NewMetrics(), Log: zap.NewNop(), Now: time.Now},
-	}.Handler()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
 	go func() {
 		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
@@ -69,6 +63,17 @@ func newSite(t *testing.T) *site {
 		}
 	})
 	return s
+}
+
+// handler is the program's own public handler over the site.
+func (s *site) handler() http.Handler {
+	sessions := &service.Sessions{Tx: s, Store: siteStore{site: s}, Events: s, Hub: s.hub, Now: time.Now}
+	s.follower = &service.Follower{Log: s, Hub: s.hub, Now: time.Now, Process: time.Now}
+	s.poll()
+	return router.Public{
+		Session: controller.Session{Sessions: sessions, Now: time.Now}, Verify: s.verify,
+		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: middleware.NewMetrics(), Log: zap.NewNop(), Now: time.Now},
+	}.Handler()
 }
 
 // pipes is a network without buffers: what nobody reads stays with the writer.
@@ -495,6 +500,51 @@ func TestEventsStuckReaders(t *testing.T) {
 			t.Errorf("%d stuck streams were not dropped", got)
 		}
 	})
+}
+
+// TestEventsOverTCP: on a real network and clock, a hundred readers hear of an
+// end within a second although another client reads nothing.
+func TestEventsOverTCP(t *testing.T) {
+	s := &site{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
+	server := httptest.NewServer(s.handler())
+	t.Cleanup(server.Close)
+	s.client = server.Client()
+	names := []string{s.open("u99-a")}
+	stuck, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stuck.Close()
+	if _, err := io.WriteString(stuck, "GET /app/auth/events HTTP/1.1\r\nHost: site\r\nAuthorization: Bearer u99-a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	var readers []stream
+	for i := range 100 {
+		name := "u" + strconv.Itoa(i/5) + "-a"
+		if i%5 == 0 {
+			names = append(names, s.open(name))
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/app/auth/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+name)
+		opened, err := s.client.Do(request)
+		if err != nil || opened.StatusCode != http.StatusOK {
+			t.Fatalf("%+v, error %v", opened, err)
+		}
+		readers = append(readers, stream{opened, t, bufio.NewReader(opened.Body)})
+		readers[i].want("retry: 3000\n\n")
+	}
+	began := time.Now()
+	s.end(names...)
+	for _, reader := range readers {
+		reader.want(displaced)
+		reader.wantEnd()
+	}
+	if late := time.Since(began); late > time.Second {
+		t.Errorf("the last of a hundred was told after %v", late)
+	}
 }
 
 // TestCheckWait: how long a check may be asked to be held.

@@ -85,11 +85,18 @@ func (l *Live) find(id string) (liveEntry, bool) {
 		return liveEntry{}, false
 	}
 	now := l.now().UnixNano()
-	if now-l.followed.Load() >= int64(followLimit) {
+	if !within(now, l.followed.Load(), followLimit) {
 		return liveEntry{}, false
 	}
 	entry, ok := l.entries.GetIfPresent(id)
-	return entry, ok && now-entry.loadedAt < int64(liveFor)
+	return entry, ok && within(now, entry.loadedAt, liveFor)
+}
+
+// within reports whether at is less than d ago. A clock that was set back makes
+// it lie ahead: then nobody knows how long ago it is.
+func within(now, at int64, d time.Duration) bool {
+	ago := now - at
+	return 0 <= ago && ago < int64(d)
 }
 
 // session is the session of verified claims if it certainly lives, the token is

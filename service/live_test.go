@@ -117,6 +117,29 @@ func TestLiveReadsAgain(t *testing.T) {
 	}
 }
 
+// TestLiveClockSetBack: when the process's clock is set back, nobody knows how
+// long ago the log was read; once it is read again all is well, save what seems
+// to have been remembered in the future.
+func TestLiveClockSetBack(t *testing.T) {
+	live, clock, s, claims := liveScene()
+	found := func() bool {
+		_, ok := live.session(claims, model.TimeOf(clock.Now()))
+		return ok
+	}
+	clock.Advance(-time.Millisecond)
+	if found() {
+		t.Error("followed, says a clock that was set back")
+	}
+	live.Followed(clock.Now())
+	if found() {
+		t.Error("remembered since a moment that has not come yet")
+	}
+	live.keep(s)
+	if !found() {
+		t.Error("the clock counts no more once it was set back")
+	}
+}
+
 // TestLiveRace: a read of the database that began before the end of the session
 // does not revive it in memory, however late it comes back; the next login is
 // another session.
@@ -187,6 +210,33 @@ func TestLiveRaceOverTheDatabase(t *testing.T) {
 				here.wantState(t, p, "d", LoginState(model.ReasonKicked))
 			})
 		}
+	})
+}
+
+// TestLiveOldTokenConfirmsNothing: an older token that is used leaves the current
+// one unconfirmed, in memory too: its own first use is noted, and from then on
+// the older one is a replay.
+func TestLiveOldTokenConfirmsNothing(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		p := i.arrive(t, f.number(), 0, "d")
+		i.poll(t)
+		i.wantState(t, p, "d", StateActive)
+		token, err := i.sessions.Refresh(t.Context(), p.access, p.refresh, Caller{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.wantState(t, p, "d", StateActive)
+		confirmed := func() int64 { return f.count(t, "SELECT confirmed FROM sessions WHERE id = ?", p.session) }
+		if confirmed() != 0 {
+			t.Error("an older token confirmed the current one")
+		}
+		if _, err := i.sessions.Authenticate(t.Context(), token.Value); err != nil || confirmed() != 1 {
+			t.Errorf("the first use of the current token was not noted, error %v", err)
+		}
+		f.clock.Advance(fleetGrace + time.Millisecond)
+		_, err = i.sessions.Refresh(t.Context(), p.access, p.refresh, Caller{})
+		wantFailure(t, err, model.ErrSessionEnded)
 	})
 }
 

@@ -688,6 +688,55 @@ func (m *machine) inspectEvents() {
 	}
 }
 
+// TestPlaces: the place of a new session is one of those that the group has, so
+// that the unique index holds the limit.
+func TestPlaces(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		for product, places := range map[int32]int64{0: 1, 2: 3} {
+			number := f.number()
+			for n := range 7 {
+				p := i.arrive(t, number, product, fmt.Sprint("d", n))
+				want := min(int64(n)+1, places)
+				const active = " FROM sessions WHERE user_id = ? AND product_type = ? AND active_slot IS NOT NULL"
+				if got := f.count(t, "SELECT COUNT(*)"+active, p.user, product); got != want {
+					t.Errorf("%d active sessions, want %d", got, want)
+				}
+				if got := f.count(t, "SELECT MAX(active_slot)"+active, p.user, product); got != want-1 {
+					t.Errorf("the last place is %d of %d", got, places)
+				}
+			}
+		}
+	})
+}
+
+// TestLatestEndOfTokens: the row remembers the latest end of all tokens of the
+// session, also after the life of tokens became shorter or the clock stepped
+// back: the feed of revocations goes by it.
+func TestLatestEndOfTokens(t *testing.T) {
+	eachFleet(t, func(t *testing.T, f *fleet) {
+		i := f.start(0)
+		p := i.arrive(t, f.number(), 0, "d")
+		latest := func() model.Time {
+			return model.Time(f.count(t, "SELECT max_exp FROM sessions WHERE id = ?", p.session))
+		}
+		if latest() != p.claims.ExpiresAt {
+			t.Errorf("the latest end is %v, want %v", latest(), p.claims.ExpiresAt)
+		}
+		i.sessions.AccessTTL = time.Minute
+		token, err := i.sessions.Refresh(t.Context(), p.access, p.refresh, Caller{})
+		if err != nil || token.Expire >= p.claims.ExpiresAt || latest() != p.claims.ExpiresAt {
+			t.Errorf("after a token until %v the latest end is %v, want %v; error %v", token.Expire, latest(), p.claims.ExpiresAt, err)
+		}
+		i.sessions.AccessTTL = fleetAccess
+		f.clock.Advance(time.Minute)
+		token, err = i.sessions.Refresh(t.Context(), token.Value, p.refresh, Caller{})
+		if err != nil || latest() != token.Expire || token.Expire <= p.claims.ExpiresAt {
+			t.Errorf("after a token until %v the latest end is %v; error %v", token.Expire, latest(), err)
+		}
+	})
+}
+
 func (m *machine) must(err error) {
 	if err != nil {
 		m.Fatalf("%v", err)
