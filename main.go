@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"menshen/config"
 )
@@ -36,7 +37,7 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	code := run(ctx, program{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, err: os.Stderr})
+	code := run(ctx, program{args: os.Args[1:], environ: os.Environ(), out: os.Stdout, err: os.Stderr, now: time.Now})
 	stop()
 	os.Exit(code)
 }
@@ -45,8 +46,9 @@ func main() {
 type program struct {
 	args    []string
 	environ []string
-	out     io.Writer // logs and answers of commands
-	err     io.Writer // what went wrong
+	out     io.Writer        // logs and answers of commands
+	err     io.Writer        // what went wrong
+	now     func() time.Time // this machine's clock, which may be wrong
 	// started, when not nil, is told the addresses of both listeners.
 	started func(public, admin string)
 }

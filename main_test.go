@@ -93,6 +93,7 @@ type deployment struct {
 	log      *output
 	client   *http.Client
 	numbers  atomic.Int64
+	skew     time.Duration // of this machine's clock
 
 	always200     bool
 	public, admin string     // base URLs
@@ -132,7 +133,10 @@ func newDeployment(t *testing.T, driver string, settings ...string) *deployment 
 
 // program is the deployment as run takes it; of two settings the last counts.
 func (d *deployment) program(args ...string) program {
-	p := program{args: append([]string{"-config", d.file}, args...), out: d.log, err: d.log}
+	p := program{
+		args: append([]string{"-config", d.file}, args...), out: d.log, err: d.log,
+		now: func() time.Time { return time.Now().Add(d.skew) },
+	}
 	for _, setting := range d.settings {
 		p.environ = append(p.environ, "MENSHEN_"+setting)
 	}

@@ -38,7 +38,8 @@ type resources struct {
 	metrics  *middleware.Metrics
 }
 
-func openResources(ctx context.Context, cfg *config.Config, log func() *zap.Logger) (*resources, error) {
+func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resources, error) {
+	cfg := j.cfg
 	if err := makeDataDir(cfg); err != nil {
 		return nil, err
 	}
@@ -48,6 +49,7 @@ func openResources(ctx context.Context, cfg *config.Config, log func() *zap.Logg
 	}
 	options := keyOptions(cfg)
 	options.Report = func(err error) { log().Warn("re-read signing keys", zap.Error(err)) }
+	options.Now = j.now
 	keys, err := service.OpenKeys(options)
 	if err != nil {
 		return nil, fmt.Errorf("token.key_dir: %w", err)
@@ -56,9 +58,9 @@ func openResources(ctx context.Context, cfg *config.Config, log func() *zap.Logg
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	res := &resources{db: db, keys: keys, clock: &clock{db: db}, live: service.NewLive(time.Now), hub: service.NewHub()}
+	res := &resources{db: db, keys: keys, clock: &clock{db: db, own: j.now}, live: service.NewLive(j.now), hub: service.NewHub()}
 	res.follower = &service.Follower{
-		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: time.Now,
+		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: j.now,
 		Report: func(err error) { log().Warn("follow the log", zap.Error(err)) },
 	}
 	res.janitor = &service.Janitor{
@@ -165,7 +167,8 @@ func ignore(err, expected error) error {
 // about grace, codes and bans.
 type clock struct {
 	db     *repository.DB
-	offset atomic.Int64 // nanoseconds that the database is ahead
+	own    func() time.Time // this machine's
+	offset atomic.Int64     // nanoseconds that the database is ahead
 }
 
 // clockEvery is how often the offset is measured; clockNoise is how far a
@@ -176,17 +179,17 @@ const (
 )
 
 // Now is the time that all rules go by.
-func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) Now() time.Time { return c.own().Add(time.Duration(c.offset.Load())) }
 
 func (c *clock) measure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*clockEvery)
 	defer cancel()
-	before := time.Now()
+	before := c.own()
 	theirs, err := c.db.Clock(ctx)
 	if err != nil {
 		return err
 	}
-	way := time.Since(before)
+	way := c.own().Sub(before)
 	offset := theirs.Sub(before.Add(way / 2))
 	if (offset - time.Duration(c.offset.Load())).Abs() > clockNoise+way {
 		c.offset.Store(int64(offset))

@@ -64,7 +64,7 @@ func serve(ctx context.Context, j job) error {
 		s.log.Load().Warn(warning)
 	}
 	var err error
-	if s.res, err = openResources(ctx, j.cfg, s.log.Load); err != nil {
+	if s.res, err = openResources(ctx, j, s.log.Load); err != nil {
 		return err
 	}
 	defer func() { _ = s.res.db.Close() }()
