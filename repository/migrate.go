@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	mysqldriver "github.com/go-sql-driver/mysql"
 	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -34,7 +35,7 @@ func (db *DB) Migrate(ctx context.Context) (applied []int64, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	results, err := up(ctx, provider)
+	results, err := db.up(ctx, pool, provider)
 	for _, r := range results {
 		applied = append(applied, r.Source.Version)
 	}
@@ -49,17 +50,52 @@ const upTries = 40
 
 // up migrates. Goose looks for work before it locks, and makes its table of
 // versions in two steps, so that of instances that start at once on an empty
-// database one may find the table without its first row, for a moment.
-func up(ctx context.Context, provider *goose.Provider) (results []*goose.MigrationResult, err error) {
-	for try := range upTries {
-		if try > 0 && !pause(ctx, try) {
-			break
+// database one may find the table without its first row, for a moment. On MySQL,
+// whose DDL commits by itself, a process that was killed may have left that table,
+// or a change of the schema, without its row for ever: then the row is made good.
+func (db *DB) up(ctx context.Context, pool *sql.DB, provider *goose.Provider) (results []*goose.MigrationResult, err error) {
+	for try := 1; ; try++ {
+		done, err := provider.Up(ctx)
+		results = append(results, done...)
+		unfinished, found := halfDone(err)
+		switch {
+		case !found:
+			return results, err
+		case unfinished == 0 && try < upTries:
+			if !pause(ctx, try) {
+				return results, err
+			}
+			continue
+		case unfinished == 0 && try > upTries:
+			return results, err
 		}
-		if results, err = provider.Up(ctx); err == nil || !strings.Contains(err.Error(), "missing zero version") {
-			break
+		store, err := database.NewStore(dialects[db.driver], goose.DefaultTablename)
+		if err != nil {
+			return results, err
+		}
+		if err := store.Insert(ctx, pool, database.InsertRequest{Version: unfinished}); err != nil {
+			return results, err
 		}
 	}
-	return results, err
+}
+
+// halfDone is the version whose statement has been executed although its row is
+// missing, 0 for the table of versions itself.
+func halfDone(err error) (version int64, found bool) {
+	if err == nil {
+		return 0, false
+	}
+	if strings.Contains(err.Error(), "missing zero version") {
+		return 0, true
+	}
+	partial, ok := errors.AsType[*goose.PartialError](err)
+	if my, is := errors.AsType[*mysqldriver.MySQLError](err); ok && is {
+		switch my.Number {
+		case 1050, 1060, 1061: // the table, the column, the key is there
+			return partial.Failed.Source.Version, true
+		}
+	}
+	return 0, false
 }
 
 // Migrated reports whether the schema is at the version that this program needs.
@@ -76,13 +112,15 @@ func (db *DB) Migrated(ctx context.Context) (bool, error) {
 	return !pending, fault("read schema version", err)
 }
 
+// dialects are goose's names of the drivers; it is never written to.
+var dialects = map[string]database.Dialect{SQLite: database.DialectSQLite3, MySQL: database.DialectMySQL}
+
 func (db *DB) migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
 	folder, err := fs.Sub(migrations, "migrations/"+db.driver)
 	if err != nil {
 		return nil, err
 	}
-	dialect := map[string]database.Dialect{SQLite: database.DialectSQLite3, MySQL: database.DialectMySQL}[db.driver]
-	return goose.NewProvider(dialect, pool, folder, append(options, goose.WithDisableGlobalRegistry(true))...)
+	return goose.NewProvider(dialects[db.driver], pool, folder, append(options, goose.WithDisableGlobalRegistry(true))...)
 }
 
 // migrationLock gives the pool to migrate with, and what keeps others out of
