@@ -50,7 +50,10 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		return nil, nil, err
 	}
 	health := controller.Health{Ready: w.ready}
-	session := controller.Session{Sessions: s.sessions, Now: time.Now}
+	session := controller.Session{
+		Sessions: s.sessions, Now: time.Now,
+		Report: func(err error) { w.log.Error("event stream", zap.Error(err)) },
+	}
 	backend := controller.Backend{
 		Sessions: s.sessions, Feed: s.feed, Session: session, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
 	}

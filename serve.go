@@ -124,7 +124,8 @@ func (s *server) listen(ctx context.Context) error {
 	return err
 }
 
-// drain answers what was accepted. Whoever has not even sent a whole request by
+// drain answers what was accepted, and waits for the streams, whose connections
+// the servers have given away. Whoever has not even sent a whole request by
 // the end of drainTime is cut off: no client makes a failure of a stop.
 func (s *server) drain(ctx context.Context, servers map[*http.Server]net.Listener) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -139,6 +140,9 @@ func (s *server) drain(ctx context.Context, servers map[*http.Server]net.Listene
 		})
 	}
 	all.Wait()
+	if err := s.res.hub.Wait(ctx); err != nil {
+		s.log.Load().Warn("streams cut off", zap.Error(err))
+	}
 }
 
 func newHTTPServer(handler http.Handler, log func() *zap.Logger) *http.Server {

@@ -13,6 +13,7 @@ import (
 type Session struct {
 	Sessions *service.Sessions
 	Now      func() time.Time // for deadlines of connections
+	Report   func(err error)  // what befell an open stream that should not have
 }
 
 // Refresh is POST /app/auth/token/refresh.

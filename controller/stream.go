@@ -1,7 +1,8 @@
 package controller
 
 import (
-	"encoding/json"
+	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,17 +10,10 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
-	"menshen/service"
 )
 
-// The stream's own times. The write deadline is renewed with every write,
-// because the server's is for answers that end.
-const (
-	heartbeatEvery = 15 * time.Second
-	streamWrite    = 10 * time.Second
-	retryHint      = "retry: 3000\n\n"
-	maxWait        = 30 // seconds that a check may be held
-)
+// maxWait is how many seconds a check may be held.
+const maxWait = 30
 
 // waitOf is the parameter "wait": whole seconds up to maxWait, 0 without it.
 func waitOf(c *gin.Context) (time.Duration, error) {
@@ -45,94 +39,39 @@ func (h Session) hold(c *gin.Context, wait time.Duration) error {
 
 // Events is GET /app/auth/events: server-sent events that tell of the session's
 // end, at once, and then close. What the client missed while away it hears when
-// it connects.
+// it connects, whatever it says that it has heard before.
+//
+// The connection is taken over from net/http, so that an open stream holds
+// neither the request nor the buffers and the goroutines that served it. The
+// request is over when the stream is open.
 func (h Session) Events(c *gin.Context) (any, error) {
+	if !mayHijack(c.Writer) {
+		return nil, fmt.Errorf("take over the connection: %w", http.ErrNotSupported)
+	}
 	stream, err := h.Sessions.Follow(c.Request.Context(), requestOf(c).Claims)
 	if err != nil {
 		return nil, err
 	}
-	defer stream.Leave()
-	w := streamWriter{c: c, control: http.NewResponseController(c.Writer), now: h.Now}
-	header := c.Writer.Header()
-	header.Set("Content-Type", "text/event-stream; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // a proxy that buffers tells late
-	c.Writer.WriteHeader(http.StatusOK)
-	if w.send(retryHint) {
-		h.follow(c, stream, w)
+	conn, _, err := c.Writer.Hijack() // what the client sent after its request is dropped
+	if err != nil {
+		stream.Leave()
+		return nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	s := &streamConn{Stream: stream, conn: conn, now: h.Now, report: h.Report}
+	if s.open(c.Writer.Header()) {
+		go s.run(context.WithoutCancel(c.Request.Context()))
+	} else {
+		s.close()
 	}
 	return nil, nil
 }
 
-// follow writes until the session ends, the token expires, the client leaves or
-// the process stops. The state is read once the stream is open, for nobody tells
-// of an end before that.
-func (h Session) follow(c *gin.Context, stream service.Stream, w streamWriter) {
-	heartbeat := time.NewTicker(heartbeatEvery)
-	defer heartbeat.Stop()
-	for told := false; ; {
-		ended, left, err := stream.State(c.Request.Context())
-		switch {
-		case ended != nil:
-			w.sendEnded(*ended)
-			return
-		case err != nil, told: // the client comes again and hears then
-			return
-		case left == 0: // the token has expired
-			return
-		}
-		var more bool
-		if told, more = h.idle(c, stream, w, heartbeat.C, left); !more {
-			return
-		}
+// mayHijack reports whether the connection can be taken over: gin's writer
+// panics where it cannot, as over HTTP/2, which this program does not serve.
+func mayHijack(w http.ResponseWriter) bool {
+	if outer, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		w = outer.Unwrap()
 	}
-}
-
-// idle keeps the stream alive until the state is to be read again: because the
-// end was told, or because left is over. It reports no more when nobody wants to
-// know any longer.
-func (h Session) idle(c *gin.Context, stream service.Stream, w streamWriter, heartbeat <-chan time.Time, left time.Duration) (told, more bool) {
-	turn := time.NewTimer(left)
-	defer turn.Stop()
-	for {
-		select {
-		case <-heartbeat:
-			if !w.send(": heartbeat\n\n") {
-				return false, false
-			}
-		case <-stream.Ended:
-			return true, true
-		case <-turn.C:
-			return false, true
-		case <-stream.Stopped:
-			return false, false
-		case <-c.Request.Context().Done():
-			return false, false
-		}
-	}
-}
-
-// streamWriter writes with a deadline each: who does not read is dropped, and
-// delays nobody.
-type streamWriter struct {
-	c       *gin.Context
-	control *http.ResponseController
-	now     func() time.Time
-}
-
-func (w streamWriter) send(text string) bool {
-	if err := w.control.SetWriteDeadline(w.now().Add(streamWrite)); err != nil {
-		return false
-	}
-	if _, err := w.c.Writer.WriteString(text); err != nil {
-		return false
-	}
-	return w.control.Flush() == nil
-}
-
-func (w streamWriter) sendEnded(ended service.Ended) {
-	data, err := json.Marshal(ended)
-	if err == nil {
-		w.send("event: session.ended\ndata: " + string(data) + "\n\n")
-	}
+	_, ok := w.(http.Hijacker)
+	return ok
 }

@@ -54,7 +54,8 @@ func newSite(t *testing.T) *site {
 	s.client = &http.Client{Transport: transport}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		if err := server.Close(); err != nil {
+		s.hub.Stop()
+		if err := errors.Join(server.Close(), s.hub.Wait(context.Background())); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()

@@ -18,6 +18,12 @@ func closed(ch <-chan struct{}) bool {
 	}
 }
 
+// listen listens without a call to be woken by.
+func (h *Hub) listen(sessionID string) (ended <-chan struct{}, leave func()) {
+	l := h.add(sessionID)
+	return l.ended, func() { h.remove(sessionID, l) }
+}
+
 func TestHubTellsListeners(t *testing.T) {
 	h := NewHub()
 	first, leaveFirst := h.listen("S")

@@ -9,12 +9,16 @@ import (
 )
 
 // CheckAndWait is Check that holds an answer of yes until it turns, the token
-// expires, wait is over or the process stops.
+// expires, wait is over or the process stops. A check for which there is no room
+// among those that are held is answered at once.
 func (s *Sessions) CheckAndWait(ctx context.Context, claims model.Claims, deviceNumber string, wait time.Duration, caller Caller) (CheckResult, error) {
 	if wait == 0 {
 		return s.checkInTime(ctx, claims, deviceNumber, caller)
 	}
-	ended, leave := s.Hub.listen(claims.SessionID)
+	ended, leave, room := s.Hub.hold(claims.SessionID)
+	if !room {
+		return s.checkInTime(ctx, claims, deviceNumber, caller)
+	}
 	defer leave()
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -63,23 +67,25 @@ func (s *Sessions) until(end model.Time) time.Duration {
 type Stream struct {
 	Ended   <-chan struct{} // closed when the session has ended
 	Stopped <-chan struct{} // closed when the process stops
-	Leave   func()          // to be called when the stream is over
-	// State reads how the session stands: how it ended, nil while it lives; and
-	// after how long it may have come to an end by itself, 0 once the token has
-	// expired.
-	State func(ctx context.Context) (ended *Ended, left time.Duration, err error)
+	Was     *Ended          // how the session had ended when the stream was opened; nil: it lived
+	Left    time.Duration   // after how long State is to be read, at the latest
+
+	sessions *Sessions
+	claims   model.Claims
+	listener *listener
+	out      func()
 }
 
 // Follow opens a stream on the session of verified claims; to open one is to use
-// the token. The state is to be read once the stream is open, for an end in
-// between is told by nobody.
+// the token. It listens first and reads the state then, so that no end in
+// between is missed. Leave is to be called when the stream is over.
 //
 // Errors: model.ErrTokenExpired for an expired token of a live session,
 // ErrTooMany beyond the limits of open streams.
 func (s *Sessions) Follow(ctx context.Context, claims model.Claims) (Stream, error) {
-	ended, leave := s.Hub.listen(claims.SessionID)
-	state, left, err := s.stands(ctx, claims)
-	if err == nil && state == nil && left == 0 {
+	l := s.Hub.add(claims.SessionID)
+	was, left, err := s.stands(ctx, claims)
+	if err == nil && was == nil && left == 0 {
 		err = model.ErrTokenExpired
 	}
 	var out func()
@@ -87,13 +93,30 @@ func (s *Sessions) Follow(ctx context.Context, claims model.Claims) (Stream, err
 		out, err = s.Hub.enter(claims.UserID)
 	}
 	if err != nil {
-		leave()
+		s.Hub.remove(claims.SessionID, l)
 		return Stream{}, err
 	}
 	return Stream{
-		Ended: ended, Stopped: s.Hub.stopped, Leave: func() { out(); leave() },
-		State: func(ctx context.Context) (*Ended, time.Duration, error) { return s.stands(ctx, claims) },
+		Ended: l.ended, Stopped: s.Hub.stopped, Was: was, Left: left,
+		sessions: s, claims: claims, listener: l, out: out,
 	}, nil
+}
+
+// Rouse has wake called, from now on, after Ended or Stopped is closed: for who
+// waits on something else than the channels. wake must not wait.
+func (s *Stream) Rouse(wake func()) { s.sessions.Hub.rouse(s.listener, wake) }
+
+// State reads how the session stands: how it ended, nil while it lives; and
+// after how long it may have come to an end by itself, 0 once the token has
+// expired.
+func (s *Stream) State(ctx context.Context) (ended *Ended, left time.Duration, err error) {
+	return s.sessions.stands(ctx, s.claims)
+}
+
+// Leave ends the stream, once. It counts as open until then.
+func (s *Stream) Leave() {
+	s.sessions.Hub.remove(s.claims.SessionID, s.listener)
+	s.out()
 }
 
 // stands is the State of a stream.
