@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"menshen/controller"
 	"menshen/middleware"
@@ -35,11 +36,15 @@ type site struct {
 	hub      *service.Hub
 	follower *service.Follower
 	began    time.Time
+	metrics  *middleware.Metrics
+	lines    *observer.ObservedLogs // of the access log
 
 	mu       sync.Mutex
 	sessions map[string]model.Session
 	err      error
 	log      []model.Event
+	reports  []error
+	panics   bool // when a session is read
 }
 
 func newSite(t *testing.T) *site {
@@ -71,9 +76,12 @@ func (s *site) handler() http.Handler {
 	sessions := &service.Sessions{Tx: s, Store: siteStore{site: s}, Events: s, Hub: s.hub, Now: time.Now}
 	s.follower = &service.Follower{Log: s, Hub: s.hub, Now: time.Now, Process: time.Now}
 	s.poll()
+	report := func(err error) { s.change(func() { s.reports = append(s.reports, err) }) }
+	core, lines := observer.New(zap.InfoLevel)
+	s.lines, s.metrics = lines, middleware.NewMetrics()
 	return router.Public{
-		Session: controller.Session{Sessions: sessions, Now: time.Now}, Verify: s.verify,
-		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: middleware.NewMetrics(), Log: zap.NewNop(), Now: time.Now},
+		Session: controller.Session{Sessions: sessions, Now: time.Now, Report: report}, Verify: s.verify, CORSOrigins: []string{"https://app.example"},
+		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: s.metrics, Log: zap.New(core), Now: time.Now},
 	}.Handler()
 }
 
@@ -178,6 +186,9 @@ type siteStore struct {
 func (s siteStore) ByID(_ context.Context, id string) (model.Session, error) {
 	s.site.mu.Lock()
 	defer s.site.mu.Unlock()
+	if s.site.panics {
+		panic("secret-of-a-panic")
+	}
 	return s.site.sessions[id], s.site.err
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -75,6 +76,49 @@ func TestStop(t *testing.T) {
 		again.expect(t, held, "active")
 		again.call(loginRequest(mobile, d.messages.newest(mobile), "device-code")).ok(t)
 	})
+}
+
+// TestStopWithStreams: open streams, whose connections no server knows, end at
+// once after SIGTERM: with the hint when to come again, without an event. Nothing
+// of them is cut off, and nothing delays the end.
+func TestStopWithStreams(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite)
+	i := d.start(t, data)
+	var readers []net.Conn
+	for range 20 {
+		s := i.login(t, "", "device")
+		for range 5 {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(i.public, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if _, err := fmt.Fprintf(conn, "GET /app/auth/events HTTP/1.1\r\nHost: menshen\r\nAuthorization: Bearer %s\r\n\r\n", s.access); err != nil {
+				t.Fatal(err)
+			}
+			first := make([]byte, 1) // the stream is open; the rest is read after the stop
+			if _, err := conn.Read(first); err != nil {
+				t.Fatal(err)
+			}
+			readers = append(readers, conn)
+		}
+	}
+	begin := time.Now()
+	i.signal(t, syscall.SIGTERM)
+	for _, conn := range readers {
+		_ = conn.SetReadDeadline(begin.Add(stopTime))
+		text, err := io.ReadAll(conn)
+		_, body, _ := strings.Cut(string(text), "\r\n\r\n")
+		if err != nil || strings.ReplaceAll(body, ": heartbeat\n\n", "") != "retry: 3000\n\n" {
+			t.Fatalf("a stream told %q and ended with %v", text, err)
+		}
+	}
+	t.Logf("%d streams ended %s after SIGTERM", len(readers), time.Since(begin).Round(time.Millisecond))
+	if exit := i.awaitExit(t); exit != 0 || strings.Contains(i.log.tail(), "cut off") {
+		t.Errorf("exit %d:\n%s", exit, i.log.tail())
+	}
+	t.Logf("ended %s after SIGTERM", time.Since(begin).Round(time.Millisecond))
 }
 
 // TestStopWithSlowProvider: a provider that never answers delays a stop by its

@@ -1,9 +1,13 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"menshen/model"
 )
@@ -190,5 +194,113 @@ func TestHubRace(t *testing.T) {
 	})
 	if told.Load() != 16*200 || h.Streams() != 0 || len(h.listeners) != 0 {
 		t.Errorf("%d were told; %d streams and %d sessions are left", told.Load(), h.Streams(), len(h.listeners))
+	}
+}
+
+// TestHubRouse: who is to be woken is woken after the channel says why, of its
+// own session's end and of a stop alone.
+func TestHubRouse(t *testing.T) {
+	for name, tt := range map[string]struct {
+		happens func(h *Hub)
+		ended   int
+		stopped int
+	}{
+		"its end":       {func(h *Hub) { h.tell("S"); h.tell("S") }, 1, 0},
+		"any end":       {func(h *Hub) { h.tellAll(); h.tellAll() }, 1, 0},
+		"another's end": {func(h *Hub) { h.tell("T") }, 0, 0},
+		"a stop":        {func(h *Hub) { h.Stop(); h.Stop() }, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := NewHub()
+			l, gone := h.add("S"), h.add("S")
+			h.rouse(gone, func() { t.Error("who left was woken") })
+			h.remove("S", gone)
+			h.add("S") // has no call to be woken by
+			var ended, stopped int
+			h.rouse(l, func() {
+				if closed(l.ended) {
+					ended++
+				}
+				if closed(h.stopped) {
+					stopped++
+				}
+			})
+			tt.happens(h)
+			if ended != tt.ended || stopped != tt.stopped {
+				t.Errorf("woken %d times with the end told, %d times with the stop", ended, stopped)
+			}
+		})
+	}
+}
+
+// TestHubWait: whoever waits returns when the last stream is over, or when its
+// own time is.
+func TestHubWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub()
+		if err := h.Wait(t.Context()); err != nil {
+			t.Errorf("for none: %v", err)
+		}
+		began := time.Now()
+		for i := range 5 { // two leave at one time
+			leave, err := h.enter(int64(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(time.Duration(i/2)*time.Second, leave)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second+1)
+		defer cancel()
+		if err := h.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second+1 {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		if err := h.Wait(t.Context()); err != nil || time.Since(began) != 2*time.Second || h.Streams() != 0 {
+			t.Errorf("after %v: %v; %d streams are open", time.Since(began), err, h.Streams())
+		}
+	})
+}
+
+// TestHubHold: so many checks of one session are held, and so many in all; who
+// leaves makes room, once.
+func TestHubHold(t *testing.T) {
+	h := NewHub()
+	var leaves []func()
+	for range heldPerSession {
+		_, leave, room := h.hold("S")
+		if !room {
+			t.Fatalf("no room after %d", len(leaves))
+		}
+		leaves = append(leaves, leave)
+	}
+	if _, _, room := h.hold("S"); room {
+		t.Error("one too many of a session is held")
+	}
+	if _, leave, room := h.hold("T"); !room {
+		t.Error("another session's is not held")
+	} else {
+		leave()
+	}
+	leaves[0]()
+	if _, _, room := h.hold("S"); !room {
+		t.Error("not held after another had left")
+	}
+	for n := h.held; n < heldInAll; n++ {
+		if _, _, room := h.hold(strconv.Itoa(n)); !room {
+			t.Fatalf("no room after %d", n)
+		}
+	}
+	if _, _, room := h.hold("U"); room || h.held != heldInAll {
+		t.Errorf("one too many of %d is held", h.held)
+	}
+	if _, err := h.enter(7); err != nil {
+		t.Errorf("held checks take the place of streams: %v", err)
+	}
+	h.tell("S") // who is told still counts, until it leaves
+	if _, _, room := h.hold("U"); room {
+		t.Error("held beside one that has not left yet")
+	}
+	leaves[1]()
+	if _, _, room := h.hold("U"); !room {
+		t.Error("not held after one had left that was told")
 	}
 }

@@ -222,6 +222,41 @@ func TestCheckAndWaitAnswersAtOnce(t *testing.T) {
 	}
 }
 
+// TestCheckAndWaitCrowd: of one session so many checks are held as there is room
+// for; the others are answered at once, and as rightly.
+func TestCheckAndWaitCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWaiting()
+		const crowd = 3 * heldPerSession
+		held := make(chan time.Duration, crowd)
+		for range crowd {
+			go func() {
+				began := time.Now()
+				result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, Caller{})
+				took := time.Since(began)
+				if want := took <= readTime; result.IsLogin != want || err != nil {
+					t.Errorf("%+v after %v, error %v", result, took, err)
+				}
+				held <- took
+			}()
+		}
+		time.Sleep(5 * time.Second) // in the bubble: all that are not held have been answered
+		if n := len(held); n != crowd-heldPerSession {
+			t.Errorf("%d of %d were answered at once, want all but %d", n, crowd, heldPerSession)
+		}
+		w.store.end()
+		w.sessions.Hub.tell("S")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if len(held) != crowd || w.sessions.Hub.held != 0 || len(w.sessions.Hub.listeners) != 0 {
+			t.Errorf("%d were answered, %d are held, %d are listened to", len(held), w.sessions.Hub.held, len(w.sessions.Hub.listeners))
+		}
+		if result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, Caller{}); result.IsLogin || err != nil {
+			t.Errorf("%+v, error %v", result, err)
+		}
+	})
+}
+
 // TestCheckAndWaitBound: a held check that bound the device says so, also when
 // it is answered later.
 func TestCheckAndWaitBound(t *testing.T) {
@@ -305,6 +340,9 @@ func TestFollow(t *testing.T) {
 		if _, left, err := stream.State(t.Context()); left != tokenLife-678*time.Millisecond+time.Millisecond {
 			t.Errorf("the state is to be read again after %v, error %v, want the token's end", left, err)
 		}
+		if stream.Was != nil || stream.Left != tokenLife-678*time.Millisecond+time.Millisecond {
+			t.Errorf("opened with %+v and %v left", stream.Was, stream.Left)
+		}
 		if closed(stream.Ended) || closed(stream.Stopped) || s.Hub.Streams() != 1 {
 			t.Errorf("ended: %v, stopped: %v, %d streams", closed(stream.Ended), closed(stream.Stopped), s.Hub.Streams())
 		}
@@ -334,6 +372,9 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantEnding(t, late, want)
+		if late.Was == nil || *late.Was != *want {
+			t.Errorf("opened with %+v, want %+v", late.Was, want)
+		}
 		late.Leave()
 
 		q := i.arrive(t, f.number(), 2, "e")
