@@ -46,7 +46,7 @@ func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n in
 
 // Insert adds a code. The caller has passed the number's gate.
 func (c Codes) Insert(ctx context.Context, code model.Code) error {
-	return fault("insert code", c.DB.writer(ctx).Create(&code).Error)
+	return c.DB.insert(ctx, "insert code", &code)
 }
 
 // Settle notes the provider's answer; a refused code is dead from now on.

@@ -33,6 +33,7 @@ type DB struct {
 	words  words
 	write  *gorm.DB
 	read   *gorm.DB
+	turns  *turns // of those who write on SQLite
 }
 
 // words are the few phrases in which the two dialects differ. No byte string
@@ -98,8 +99,11 @@ func (db *DB) Clock(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(ms), fault("read clock", err)
 }
 
-// Close ends all connections.
+// Close ends all connections, after what is being written.
 func (db *DB) Close() error {
+	if db.turns != nil {
+		db.turns.close()
+	}
 	err := closePool(db.write)
 	if db.read != db.write {
 		err = errors.Join(err, closePool(db.read))
@@ -124,6 +128,23 @@ func (db *DB) Pools() map[string]*sql.DB {
 		pools["read"] = pool
 	}
 	return pools
+}
+
+// Waiting is how many wait for their turn to write on SQLite; on MySQL the pool
+// counts them.
+func (db *DB) Waiting() int {
+	if db.turns == nil {
+		return 0
+	}
+	return len(db.turns.line)
+}
+
+// WriteTogether bounds how many transactions share a commit on SQLite; with 1 each
+// has its own. Benchmarks compare the two.
+func (db *DB) WriteTogether(most int) {
+	if db.turns != nil {
+		db.turns.most.Store(int32(most)) //nolint:gosec // a handful
+	}
 }
 
 // fault turns an error of the storage into model.ErrUnavailable with what was

@@ -2,6 +2,9 @@ package repository
 
 import (
 	"context"
+	"slices"
+
+	"gorm.io/gorm"
 
 	"menshen/model"
 )
@@ -14,7 +17,11 @@ func (e Events) Append(ctx context.Context, events ...model.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return fault("append events", e.DB.writer(ctx).Create(&events).Error)
+	_, err := e.DB.change(ctx, "append events", func(on *gorm.DB) *gorm.DB {
+		lines := slices.Clone(events) // GORM writes ids into them, which another try must not bring along
+		return on.Create(&lines)
+	})
+	return err
 }
 
 // List lists the newest lines that pass the filter, newest first.

@@ -18,7 +18,7 @@ type Feed struct{ DB *DB }
 // whose tokens are still of interest, oldest first.
 func (f Feed) Untold(ctx context.Context, since, now model.Time, limit int) ([]model.Session, error) {
 	var sessions []model.Session
-	err := f.DB.writer(ctx).Table("sessions").Select("sessions.id", "sessions.user_id", "sessions.end_reason", "sessions.ended_at", "sessions.max_exp").
+	err := f.DB.reader(ctx).Table("sessions").Select("sessions.id", "sessions.user_id", "sessions.end_reason", "sessions.ended_at", "sessions.max_exp").
 		Joins("LEFT JOIN feed ON feed.session_id = sessions.id").
 		Where("sessions.ended_at > ? AND sessions.max_exp > ? AND feed.seq IS NULL", since, now).
 		Order("sessions.ended_at").Limit(limit).Find(&sessions).Error
@@ -28,13 +28,13 @@ func (f Feed) Untold(ctx context.Context, since, now model.Time, limit int) ([]m
 // Newest is the newest revocation; none is model.ErrNotFound.
 func (f Feed) Newest(ctx context.Context) (model.Revocation, error) {
 	var newest model.Revocation
-	err := take(f.DB.writer(ctx).Order("seq DESC"), "read feed", &newest)
+	err := take(f.DB.reader(ctx).Order("seq DESC"), "read feed", &newest)
 	return newest, err
 }
 
 // Tell adds revocations; the caller has passed the feed's gate.
 func (f Feed) Tell(ctx context.Context, revocations []model.Revocation) error {
-	return fault("tell ends", f.DB.writer(ctx).Create(&revocations).Error)
+	return f.DB.insert(ctx, "tell ends", &revocations)
 }
 
 // After lists revocations beyond the number seq that are still of interest.

@@ -71,6 +71,8 @@ func purge(ctx context.Context, db *DB, table, key string, which func(*gorm.DB) 
 	if err := rows.Err(); err != nil || len(keys) == 0 {
 		return 0, fault("find old "+table, err)
 	}
-	result := which(db.writer(ctx).Table(table).Where(key+" IN ?", keys)).Delete(nil)
-	return int(result.RowsAffected), fault("remove old "+table, result.Error)
+	n, err := db.change(ctx, "remove old "+table, func(on *gorm.DB) *gorm.DB {
+		return which(on.Table(table).Where(key+" IN ?", keys)).Delete(nil)
+	})
+	return int(n), err
 }

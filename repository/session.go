@@ -31,7 +31,7 @@ func (s Sessions) Slot(ctx context.Context, userID int64, group string) (model.S
 // LockSlot locks the slot until the transaction ends.
 func (s Sessions) LockSlot(ctx context.Context, userID int64, group string) error {
 	var epoch []int64
-	return fault("lock slot", s.DB.writer(ctx).
+	return fault("lock slot", s.DB.reader(ctx).
 		Raw("SELECT epoch FROM slots WHERE user_id = ? AND product_group = ?"+s.DB.words.forUpdate, userID, group).
 		Scan(&epoch).Error)
 }
@@ -39,7 +39,7 @@ func (s Sessions) LockSlot(ctx context.Context, userID int64, group string) erro
 // Insert adds an active session. The unique key on the place among the active
 // ones refuses a second winner.
 func (s Sessions) Insert(ctx context.Context, session model.Session) error {
-	return fault("insert session", s.DB.writer(ctx).Create(&session).Error)
+	return s.DB.insert(ctx, "insert session", &session)
 }
 
 // ByID reads a session, ended or not; none is model.ErrNotFound.

@@ -55,8 +55,11 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if !atLeast(version, minSQLite) {
 		return fmt.Errorf("open database: SQLite %s is older than %s", version, minSQLite)
 	}
-	db.read, err = sqlitePool(db.dsn, sqliteReaders, "_pragma=query_only(1)")
-	return err
+	if db.read, err = sqlitePool(db.dsn, sqliteReaders, "_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	db.turns = newTurns(ctx, db.write)
+	return nil
 }
 
 // sqlitePool opens the file with a pool of n connections. The busy timeout is

@@ -28,26 +28,35 @@ const maxTries = 16
 // Deadlocks, lock time-outs and SQLITE_BUSY, also when COMMIT answers them (a
 // cluster certifies there), run the whole transaction again, at most maxTries
 // times and with jitter: act must be free of effects outside the database. A COMMIT
-// whose outcome is unknown is not run again: model.ErrUnavailable.
+// whose outcome is unknown is not run again: model.ErrUnavailable. On SQLite
+// transactions are committed in groups, see turns.
 func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) error {
 	if outer, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
 		return outer.Transaction(func(tx *gorm.DB) error {
 			return act(context.WithValue(ctx, txKey{}, tx))
 		})
 	}
-	var err error
-	for try := range maxTries {
-		if try > 0 && !pause(ctx, try) {
+	inside := func(tx *gorm.DB) error { return act(context.WithValue(ctx, txKey{}, tx)) }
+	return fault("transaction", again(ctx, func() error {
+		if db.turns != nil {
+			return db.turns.take(ctx, inside)
+		}
+		return db.write.WithContext(ctx).Transaction(inside)
+	}))
+}
+
+// again tries until something else than a lost race comes of it, at most
+// maxTries times.
+func again(ctx context.Context, try func() error) (err error) {
+	for n := range maxTries {
+		if n > 0 && !pause(ctx, n) {
 			break
 		}
-		err = db.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-			return act(context.WithValue(ctx, txKey{}, tx))
-		})
-		if !lostRace(err) {
+		if err = try(); !lostRace(err) {
 			break
 		}
 	}
-	return fault("transaction", err)
+	return err
 }
 
 // pause waits a jittered moment before another try, longer from try to try, and
@@ -64,33 +73,48 @@ func pause(ctx context.Context, try int) bool {
 }
 
 // reader is the transaction of the context, else the pool that reads.
-func (db *DB) reader(ctx context.Context) *gorm.DB { return db.handle(ctx, db.read) }
-
-// writer is the transaction of the context, else the pool that writes.
-func (db *DB) writer(ctx context.Context) *gorm.DB { return db.handle(ctx, db.write) }
-
-func (db *DB) handle(ctx context.Context, pool *gorm.DB) *gorm.DB {
+func (db *DB) reader(ctx context.Context) *gorm.DB {
 	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
 		return tx.WithContext(ctx)
 	}
-	return pool.WithContext(ctx)
+	return db.read.WithContext(ctx)
 }
 
-// exec runs one statement and returns the number of rows that it matched.
-// Outside a transaction a statement that lost a race is run again.
-func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) (int64, error) {
-	_, inside := ctx.Value(txKey{}).(*gorm.DB)
-	var result *gorm.DB
-	for try := range maxTries {
-		if try > 0 && !pause(ctx, try) {
-			break
-		}
-		result = db.writer(ctx).Exec(statement, args...)
-		if inside || !lostRace(result.Error) {
-			break
-		}
+// change runs one statement that writes and returns the number of rows that it
+// matched. Outside a transaction it is run again when it lost a race, and on
+// SQLite takes its turn among the transactions.
+func (db *DB) change(ctx context.Context, doing string, statement func(on *gorm.DB) *gorm.DB) (int64, error) {
+	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
+		result := statement(tx.WithContext(ctx))
+		return result.RowsAffected, fault(doing, result.Error)
 	}
-	return result.RowsAffected, fault(doing, result.Error)
+	var rows int64
+	run := func(on *gorm.DB) error {
+		result := statement(on.WithContext(ctx))
+		rows = result.RowsAffected
+		return result.Error
+	}
+	err := again(ctx, func() error {
+		if db.turns != nil {
+			return db.turns.take(ctx, run)
+		}
+		return run(db.write)
+	})
+	if err != nil {
+		return 0, fault(doing, err)
+	}
+	return rows, nil
+}
+
+// exec is change by a statement in SQL.
+func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) (int64, error) {
+	return db.change(ctx, doing, func(on *gorm.DB) *gorm.DB { return on.Exec(statement, args...) })
+}
+
+// insert adds a row, or the rows of a slice.
+func (db *DB) insert(ctx context.Context, doing string, row any) error {
+	_, err := db.change(ctx, doing, func(on *gorm.DB) *gorm.DB { return on.Create(row) })
+	return err
 }
 
 // one is for a CAS: it returns lost when no row matched.

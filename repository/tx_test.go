@@ -306,13 +306,14 @@ func TestTwoInstancesOnOneFile(t *testing.T) {
 func TestStatementsInAndOutOfTransactions(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		pool(db).SetMaxOpenConns(1)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // only to fail rather than hang
+		waited := func() int64 { return pool(db).Stats().WaitCount + int64(db.Waiting()) } // for the connection, or for the turn
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)                    // only to fail rather than hang
 		defer cancel()
 		outside := make(chan error, 1)
 		must(t, db.Within(ctx, func(inside context.Context) error {
-			waiting := pool(db).Stats().WaitCount
+			waiting := waited()
 			go func() { outside <- pass(db, "both")(ctx) }()
-			for pool(db).Stats().WaitCount == waiting && ctx.Err() == nil {
+			for waited() == waiting && ctx.Err() == nil {
 				runtime.Gosched()
 			}
 			return pass(db, "both")(inside)

@@ -48,7 +48,7 @@ func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
 // the transaction ends.
 func (u Users) Lock(ctx context.Context, id int64) (model.User, error) {
 	var users []model.User
-	err := u.DB.writer(ctx).Raw("SELECT * FROM users WHERE id = ?"+u.DB.words.forUpdate, id).Scan(&users).Error
+	err := u.DB.reader(ctx).Raw("SELECT * FROM users WHERE id = ?"+u.DB.words.forUpdate, id).Scan(&users).Error
 	if err == nil && len(users) == 0 {
 		return model.User{}, model.ErrNotFound
 	}

@@ -16,7 +16,7 @@ func (v Vault) Keep(ctx context.Context, name string, value []byte) ([]byte, err
 		return nil, err
 	}
 	var kept struct{ Value []byte }
-	err := take(v.DB.writer(ctx).Table("vault").Where("name = ?", name), "read "+name, &kept)
+	err := take(v.DB.reader(ctx).Table("vault").Where("name = ?", name), "read "+name, &kept)
 	return kept.Value, err
 }
 
