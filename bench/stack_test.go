@@ -27,6 +27,8 @@ import (
 // stack is the service in this process, wired as package main does, without
 // limits on codes and logins.
 type stack struct {
+	db       *repository.DB
+	dsn      string
 	login    *service.Login
 	codes    *service.Codes
 	sessions *service.Sessions
@@ -58,14 +60,14 @@ func eachDatabase(b *testing.B, run func(b *testing.B, s *stack)) {
 
 func newStack(b *testing.B, driver string) *stack {
 	b.Helper()
-	db := dbtest.Open(b, driver)
+	s := &stack{dsn: dbtest.DSN(b, driver), live: service.NewLive(time.Now), tokens: newTokens(b)}
+	db := s.open(b, driver)
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
 	vault, err := service.OpenVault(b.Context(), repository.Vault{DB: db}, secret[:])
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &stack{live: service.NewLive(time.Now), tokens: newTokens(b)}
 	s.tokens.Seen = service.NewTokenCache()
 	hub, events := service.NewHub(), repository.Events{DB: db}
 	numbers := service.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}}
@@ -86,6 +88,20 @@ func newStack(b *testing.B, driver string) *stack {
 		Log: events, Live: s.live, Hub: hub, Now: time.Now, Process: time.Now, Report: func(err error) { b.Log(err) },
 	})
 	return s
+}
+
+// open makes the schema and closes the database after the benchmark.
+func (s *stack) open(b *testing.B, driver string) *repository.DB {
+	b.Helper()
+	var err error
+	if s.db, err = repository.Open(b.Context(), driver, s.dsn); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.db.Close() })
+	if _, err := s.db.Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return s.db
 }
 
 func newTokens(b *testing.B) *service.Tokens {
