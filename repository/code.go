@@ -20,9 +20,7 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 // Recent lists the number's codes, of all companies and purposes, whose end is
 // after since, newest first, at most so many.
 func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
-	var codes []model.Code
-	err := c.DB.reader(ctx).Where("number_key = ? AND expires_at > ?", numberKey, since).
-		Order("seq DESC").Limit(most).Find(&codes).Error
+	codes, err := codeShape.list(ctx, c.DB, "WHERE number_key = ? AND expires_at > ? ORDER BY seq DESC LIMIT ?", numberKey, since, most)
 	return codes, fault("list codes", err)
 }
 
@@ -30,23 +28,18 @@ func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, m
 // or, with an empty ipKey, in the whole deployment, where what a provider
 // refused is no message. Fewer than n: 0.
 func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error) {
-	query := c.DB.reader(ctx).Model(&model.Code{}).Select("sent_at").Where("sent_at > ?", since)
+	which, what := "delivery <> ?", any(model.DeliveryRefused)
 	if ipKey != "" {
-		query = query.Where("ip_key = ?", ipKey)
-	} else {
-		query = query.Where("delivery <> ?", model.DeliveryRefused)
+		which, what = "ip_key = ?", ipKey
 	}
-	var sent []model.Time
-	err := query.Order("sent_at DESC").Offset(n - 1).Limit(1).Scan(&sent).Error
-	if err != nil || len(sent) == 0 {
-		return 0, fault("count codes", err)
-	}
-	return sent[0], nil
+	sent, _, err := scalar[model.Time](ctx, c.DB,
+		"SELECT sent_at FROM codes WHERE sent_at > ? AND "+which+" ORDER BY sent_at DESC LIMIT 1 OFFSET ?", since, what, n-1)
+	return sent, fault("count codes", err)
 }
 
 // Insert adds a code. The caller has passed the number's gate.
 func (c Codes) Insert(ctx context.Context, code model.Code) error {
-	return c.DB.insert(ctx, "insert code", &code)
+	return codeShape.insert(ctx, c.DB, code)
 }
 
 // Settle notes the provider's answer; a refused code is dead from now on.

@@ -2,9 +2,6 @@ package repository
 
 import (
 	"context"
-	"slices"
-
-	"gorm.io/gorm"
 
 	"menshen/model"
 )
@@ -17,11 +14,7 @@ func (e Events) Append(ctx context.Context, events ...model.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	_, err := e.DB.change(ctx, "append events", func(on *gorm.DB) *gorm.DB {
-		lines := slices.Clone(events) // GORM writes ids into them, which another try must not bring along
-		return on.Create(&lines)
-	})
-	return err
+	return newEventShape.insert(ctx, e.DB, events...)
 }
 
 // List lists the newest lines that pass the filter, newest first.

@@ -34,7 +34,11 @@ func (f Feed) Newest(ctx context.Context) (model.Revocation, error) {
 
 // Tell adds revocations; the caller has passed the feed's gate.
 func (f Feed) Tell(ctx context.Context, revocations []model.Revocation) error {
-	return f.DB.insert(ctx, "tell ends", &revocations)
+	_, err := f.DB.change(ctx, "tell ends", func(on *gorm.DB) (int64, error) {
+		result := on.WithContext(ctx).Create(&revocations)
+		return result.RowsAffected, result.Error
+	})
+	return err
 }
 
 // After lists revocations beyond the number seq that are still of interest.

@@ -71,8 +71,9 @@ func purge(ctx context.Context, db *DB, table, key string, which func(*gorm.DB) 
 	if err := rows.Err(); err != nil || len(keys) == 0 {
 		return 0, fault("find old "+table, err)
 	}
-	n, err := db.change(ctx, "remove old "+table, func(on *gorm.DB) *gorm.DB {
-		return which(on.Table(table).Where(key+" IN ?", keys)).Delete(nil)
+	n, err := db.change(ctx, "remove old "+table, func(on *gorm.DB) (int64, error) {
+		result := which(on.WithContext(ctx).Table(table).Where(key+" IN ?", keys)).Delete(nil)
+		return result.RowsAffected, result.Error
 	})
 	return int(n), err
 }

@@ -23,9 +23,7 @@ func (s Sessions) Advance(ctx context.Context, slot model.Slot) (model.Slot, err
 
 // Slot reads the slot of a user and group; none is model.ErrNotFound.
 func (s Sessions) Slot(ctx context.Context, userID int64, group string) (model.Slot, error) {
-	var slot model.Slot
-	err := take(s.DB.reader(ctx).Where("user_id = ? AND product_group = ?", userID, group), "read slot", &slot)
-	return slot, err
+	return slotShape.one(ctx, s.DB, "WHERE user_id = ? AND product_group = ?", userID, group)
 }
 
 // LockSlot locks the slot until the transaction ends.
@@ -39,25 +37,23 @@ func (s Sessions) LockSlot(ctx context.Context, userID int64, group string) erro
 // Insert adds an active session. The unique key on the place among the active
 // ones refuses a second winner.
 func (s Sessions) Insert(ctx context.Context, session model.Session) error {
-	return s.DB.insert(ctx, "insert session", &session)
+	return sessionShape.insert(ctx, s.DB, session)
 }
 
 // ByID reads a session, ended or not; none is model.ErrNotFound.
 func (s Sessions) ByID(ctx context.Context, id string) (model.Session, error) {
-	var session model.Session
-	err := take(s.DB.reader(ctx).Where("id = ?", id), "read session", &session)
-	return session, err
+	return sessionShape.one(ctx, s.DB, "WHERE id = ?", id)
 }
 
 // Active lists the sessions of a user that were not ended, lowest epoch first;
 // those of one group, or with an empty group all.
 func (s Sessions) Active(ctx context.Context, userID int64, group string) ([]model.Session, error) {
-	query := s.DB.reader(ctx).Where("user_id = ? AND active_slot IS NOT NULL", userID)
+	which, args := "WHERE user_id = ? AND active_slot IS NOT NULL", []any{userID}
 	if group != "" {
-		query = query.Where("product_group = ?", group)
+		which, args = which+" AND product_group = ?", append(args, group)
 	}
-	var sessions []model.Session
-	return sessions, fault("list sessions", query.Order("epoch").Find(&sessions).Error)
+	sessions, err := sessionShape.list(ctx, s.DB, which+" ORDER BY epoch", args...)
+	return sessions, fault("list sessions", err)
 }
 
 // Ended lists the user's newest ended sessions.

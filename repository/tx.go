@@ -83,16 +83,15 @@ func (db *DB) reader(ctx context.Context) *gorm.DB {
 // change runs one statement that writes and returns the number of rows that it
 // matched. Outside a transaction it is run again when it lost a race, and on
 // SQLite takes its turn among the transactions.
-func (db *DB) change(ctx context.Context, doing string, statement func(on *gorm.DB) *gorm.DB) (int64, error) {
+func (db *DB) change(ctx context.Context, doing string, statement func(on *gorm.DB) (int64, error)) (int64, error) {
 	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
-		result := statement(tx.WithContext(ctx))
-		return result.RowsAffected, fault(doing, result.Error)
+		rows, err := statement(tx)
+		return rows, fault(doing, err)
 	}
 	var rows int64
-	run := func(on *gorm.DB) error {
-		result := statement(on.WithContext(ctx))
-		rows = result.RowsAffected
-		return result.Error
+	run := func(on *gorm.DB) (err error) {
+		rows, err = statement(on)
+		return err
 	}
 	err := again(ctx, func() error {
 		if db.turns != nil {
@@ -106,15 +105,15 @@ func (db *DB) change(ctx context.Context, doing string, statement func(on *gorm.
 	return rows, nil
 }
 
-// exec is change by a statement in SQL.
+// exec is change by plain SQL.
 func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) (int64, error) {
-	return db.change(ctx, doing, func(on *gorm.DB) *gorm.DB { return on.Exec(statement, args...) })
-}
-
-// insert adds a row, or the rows of a slice.
-func (db *DB) insert(ctx context.Context, doing string, row any) error {
-	_, err := db.change(ctx, doing, func(on *gorm.DB) *gorm.DB { return on.Create(row) })
-	return err
+	return db.change(ctx, doing, func(on *gorm.DB) (int64, error) {
+		result, err := on.Statement.ConnPool.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return 0, db.translated(err)
+		}
+		return result.RowsAffected()
+	})
 }
 
 // one is for a CAS: it returns lost when no row matched.

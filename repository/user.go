@@ -32,30 +32,18 @@ func (u Users) Register(ctx context.Context, user model.User) (kept model.User, 
 
 // ByNumber finds an account by its key; none is model.ErrNotFound.
 func (u Users) ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error) {
-	var user model.User
-	err := take(u.DB.reader(ctx).Where("company_type = ? AND mobile_key = ?", company, mobileKey), "find user", &user)
-	return user, err
+	return userShape.one(ctx, u.DB, "WHERE company_type = ? AND mobile_key = ?", company, mobileKey)
 }
 
 // ByID finds an account, deleted ones too; none is model.ErrNotFound.
 func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
-	var user model.User
-	err := take(u.DB.reader(ctx).Where("id = ?", id), "find user", &user)
-	return user, err
+	return userShape.one(ctx, u.DB, "WHERE id = ?", id)
 }
 
 // Lock is ByID that also keeps every other writer of the account waiting until
 // the transaction ends.
 func (u Users) Lock(ctx context.Context, id int64) (model.User, error) {
-	var users []model.User
-	err := u.DB.reader(ctx).Raw("SELECT * FROM users WHERE id = ?"+u.DB.words.forUpdate, id).Scan(&users).Error
-	if err == nil && len(users) == 0 {
-		return model.User{}, model.ErrNotFound
-	}
-	if err != nil {
-		return model.User{}, fault("lock user", err)
-	}
-	return users[0], nil
+	return userShape.one(ctx, u.DB, "WHERE id = ?"+u.DB.words.forUpdate, id)
 }
 
 // Describe writes the three members that an owner may change.
