@@ -50,6 +50,7 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"End":             func(ctx context.Context) error { return drop(sessions.End(ctx, s.ID, model.ReasonKicked, "", t0)) },
 		"EndSeen":         func(ctx context.Context) error { return drop(sessions.EndSeen(ctx, s, model.ReasonReuse, t0)) },
 		"Rotate":          func(ctx context.Context) error { return sessions.Rotate(ctx, s, rotated(s, 1)) },
+		"Renew":           func(ctx context.Context) error { return drop(sessions.Renew(ctx, rotated(s, 1))) },
 		"Confirm":         func(ctx context.Context) error { return sessions.Confirm(ctx, s.ID, 1, t0) },
 		"Bind":            func(ctx context.Context) error { return drop(sessions.Bind(ctx, s.ID, "device")) },
 

@@ -101,6 +101,20 @@ WHERE id = ? AND gen = ? AND confirmed = ? AND active_slot IS NOT NULL`,
 		seen.ID, seen.Gen, seen.Confirmed)
 }
 
+// Renew is Rotate over a row that nobody has read, and reports whether it could
+// be: the session of next's id and user lives at next.MintedAt, ends no sooner
+// than next.CurExp, has next's refresh hash, and its generation is next.PrevGen.
+func (s Sessions) Renew(ctx context.Context, next model.Session) (bool, error) {
+	n, err := s.DB.exec(ctx, "renew token",
+		`UPDATE sessions SET gen = ?, prev_gen = ?, cur_jti = ?, cur_iat = ?, cur_exp = ?, max_exp = CASE WHEN max_exp > ? THEN max_exp ELSE ? END,
+minted_at = ?, confirmed = 0, idle_until = ?, last_seen_at = ?
+WHERE id = ? AND user_id = ? AND refresh_hash = ? AND gen = ? AND active_slot IS NOT NULL AND idle_until > ? AND ends_at > ? AND ends_at >= ?`,
+		next.Gen, next.PrevGen, next.CurJTI, next.CurIat, next.CurExp, next.CurExp, next.CurExp,
+		next.MintedAt, next.IdleUntil, next.LastSeenAt,
+		next.ID, next.UserID, next.RefreshHash, next.PrevGen, next.MintedAt, next.MintedAt, next.CurExp)
+	return n == 1, err
+}
+
 // Confirm notes that the token of generation gen was seen in use. Whoever
 // comes second, or too late, changes nothing.
 func (s Sessions) Confirm(ctx context.Context, id string, gen int64, now model.Time) error {

@@ -80,6 +80,86 @@ func TestSessionsRotateHasOneWinner(t *testing.T) {
 	})
 }
 
+// TestSessionsRenew: every part of the condition keeps the row as it is.
+func TestSessionsRenew(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		first, ended, short := aSession(1, 7, 0), aSession(2, 7, 1), aSession(3, 7, 2)
+		first.IdleUntil, first.EndsAt = t0+955000, t0.Second()+960000 // as far as rotated goes, and a little more
+		short.IdleUntil, short.EndsAt = t0+970000, t0.Second()+960000
+		insertSessions(t, db, first, ended, short)
+		_, err := sessions.End(t.Context(), ended.ID, model.ReasonKicked, "", t0)
+		must(t, err)
+		next := rotated(first, 2)
+		for what, change := range map[string]func(s *model.Session){
+			"no such session":            func(s *model.Session) { s.ID = name(9) },
+			"another user's":             func(s *model.Session) { s.UserID++ },
+			"another refresh token":      func(s *model.Session) { s.RefreshHash = key(0xed) },
+			"no refresh token":           func(s *model.Session) { s.RefreshHash = nil },
+			"an older generation":        func(s *model.Session) { s.PrevGen-- },
+			"a newer generation":         func(s *model.Session) { s.PrevGen++ },
+			"the session ended":          func(s *model.Session) { s.ID = ended.ID },
+			"at its idle end":            func(s *model.Session) { s.MintedAt, s.CurExp = first.IdleUntil, 0 },
+			"at its absolute end":        func(s *model.Session) { s.ID, s.MintedAt, s.CurExp = short.ID, short.EndsAt, 0 },
+			"the token would outlive it": func(s *model.Session) { s.CurExp = first.EndsAt + 1 },
+		} {
+			other := next
+			change(&other)
+			renewed, err := sessions.Renew(t.Context(), other)
+			if diff := cmp.Diff(first, sessionByID(t, db, first.ID)); diff != "" || renewed || err != nil {
+				t.Errorf("%s: renewed %t, error %v, the row:\n%s", what, renewed, err, diff)
+			}
+		}
+		for _, s := range []model.Session{ended, short} {
+			if sessionByID(t, db, s.ID).Gen != s.Gen {
+				t.Errorf("the token of session %s was renewed", s.ID)
+			}
+		}
+		next.CurExp, next.MaxExp = first.EndsAt, first.EndsAt // to the very end
+		if renewed, err := sessions.Renew(t.Context(), next); !renewed || err != nil {
+			t.Errorf("renewed %t, error %v", renewed, err)
+		}
+		if diff := cmp.Diff(next, sessionByID(t, db, first.ID)); diff != "" {
+			t.Errorf("the row differs:\n%s", diff)
+		}
+		shorter := rotated(next, 3)
+		shorter.CurExp = t0.Second() + 1000
+		if renewed, err := sessions.Renew(t.Context(), shorter); !renewed || err != nil {
+			t.Errorf("renewed %t, error %v", renewed, err)
+		}
+		shorter.MaxExp = next.MaxExp // the latest that was ever minted stays
+		if diff := cmp.Diff(shorter, sessionByID(t, db, first.ID)); diff != "" {
+			t.Errorf("the row differs:\n%s", diff)
+		}
+	})
+}
+
+func TestSessionsRenewHasOneWinner(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		first := aSession(1, 7, 0)
+		insertSessions(t, db, first)
+		next := rotated(first, 2)
+		next.CurExp = t0.Second() + 1000
+		wins := make([]bool, 32)
+		race(len(wins), func(i int) {
+			var err error
+			wins[i], err = repository.Sessions{DB: db}.Renew(t.Context(), next)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		won := 0
+		for _, win := range wins {
+			if win {
+				won++
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d won, want one", won)
+		}
+	})
+}
+
 func TestSessionsConfirm(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}

@@ -93,6 +93,11 @@ type SessionStore interface {
 	// Rotate writes next's tokens over the row as seen was read; when the row
 	// changed or ended since: model.ErrStalePair, and nothing changes.
 	Rotate(ctx context.Context, seen, next model.Session) error
+	// Renew is Rotate over a row that nobody has read, and reports whether it
+	// could be: the session of next's id and user lives at next.MintedAt, ends no
+	// sooner than next.CurExp, has next's refresh hash, and its generation is
+	// next.PrevGen. If not, nothing changes; of several callers one succeeds.
+	Renew(ctx context.Context, next model.Session) (bool, error)
 	// Confirm notes the first use of the token of generation gen.
 	Confirm(ctx context.Context, id string, gen int64, now model.Time) error
 	// Anonymise removes what the user's sessions tell of a person.

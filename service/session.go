@@ -266,9 +266,8 @@ func newRefreshToken(sessionID string) (token model.Secret, hash []byte) {
 // byRefreshToken finds the session of a refresh token; every way of being wrong
 // is model.ErrRefreshToken.
 func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (model.Session, error) {
-	rest, ok := strings.CutPrefix(string(token), refreshPrefix)
-	id, secret, cut := strings.Cut(rest, "_")
-	if !ok || !cut || len(token) > 256 || !isName(id) {
+	id, hash, ok := parseRefreshToken(token)
+	if !ok {
 		return model.Session{}, model.ErrRefreshToken
 	}
 	session, err := s.read(ctx, id)
@@ -278,11 +277,21 @@ func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (mode
 	if err != nil {
 		return session, err
 	}
-	sum := sha256.Sum256([]byte(secret))
-	if subtle.ConstantTimeCompare(sum[:], session.RefreshHash) != 1 {
+	if subtle.ConstantTimeCompare(hash, session.RefreshHash) != 1 {
 		return session, model.ErrRefreshToken
 	}
 	return session, nil
+}
+
+// parseRefreshToken gives the session's id and the hash of the secret.
+func parseRefreshToken(token model.Secret) (id string, hash []byte, ok bool) {
+	rest, known := strings.CutPrefix(string(token), refreshPrefix)
+	id, secret, cut := strings.Cut(rest, "_")
+	if !known || !cut || len(token) > 256 || !isName(id) {
+		return "", nil, false
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return id, sum[:], true
 }
 
 // isName reports whether text may be one of newName's, before it goes anywhere.
