@@ -42,6 +42,38 @@ func BenchmarkHand(b *testing.B) {
 	})
 }
 
+// BenchmarkStatements counts what MySQL is asked for each act, BEGIN and COMMIT
+// included: each is a round trip.
+func BenchmarkStatements(b *testing.B) {
+	if os.Getenv(dbtest.ServerVariable) == "" {
+		b.Skip(dbtest.ServerVariable + " is not set")
+	}
+	s := newStack(b, repository.MySQL)
+	const acts = 200 // the follower's own questions are few among theirs
+	for _, act := range []struct {
+		name    string
+		prepare func(b *testing.B, n int) func(i int) error
+	}{{"login", logins(s)}, {"refresh", refreshes(s)}, {"send", sendings(s)}} {
+		b.Run(act.name, func(b *testing.B) {
+			for b.Loop() {
+				run := act.prepare(b, acts)
+				before := questions(b, s)
+				each(b, acts, 1, run)
+				b.ReportMetric(float64(questions(b, s)-before)/acts, "statements/act")
+			}
+		})
+	}
+}
+
+// questions is how many statements the server was asked since its start.
+func questions(b *testing.B, s *stack) (n int64) {
+	b.Helper()
+	if err := s.db.Pools()["write"].QueryRowContext(b.Context(), "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(new(string), &n); err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
 // logins are first logins of a number, from the code that was sent to the tokens.
 func logins(s *stack) func(b *testing.B, n int) func(i int) error {
 	return func(b *testing.B, n int) func(i int) error {

@@ -14,9 +14,13 @@ type Sessions struct{ DB *DB }
 // ends. It is the first statement on the slot, for SELECT … FOR UPDATE on a row
 // that may not exist deadlocks.
 func (s Sessions) Advance(ctx context.Context, slot model.Slot) (model.Slot, error) {
-	_, err := s.DB.exec(ctx, "advance slot", s.DB.words.upsertSlot, slot.UserID, slot.ProductGroup, slot.LoginAt, slot.SessionID)
+	n, err := s.DB.exec(ctx, "advance slot", s.DB.words.upsertSlot, slot.UserID, slot.ProductGroup, slot.LoginAt, slot.SessionID)
 	if err != nil {
 		return model.Slot{}, err
+	}
+	if n == 1 && s.DB.driver == MySQL { // inserted; a row that was there counts as two, for its epoch changed
+		slot.Epoch = 1
+		return slot, nil
 	}
 	return s.Slot(ctx, slot.UserID, slot.ProductGroup)
 }
