@@ -2,6 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30s
+ROUNDS ?= 5
 
 # One set of tags for what is run, tested, checked and shipped: no MessagePack in
 # gin (6 MB), time zones in the binary. Other flags of your own stay.
@@ -17,7 +18,7 @@ REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster model mutants fuzz bench lint lint-go lint-openapi deadcode docs check clean
+.PHONY: help run build test test-short test-cluster model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s)
 
 bench: ## Run the benchmarks against SQLite and a throw-away MariaDB
 	scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...
+
+bench-write: ## Compare what writes with one commit each and with SQL by hand, ROUNDS (5) rounds
+	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench 'Group|Hand|Statements' -benchtime $(ROUNDS)x -timeout 30m ./bench
 
 lint: lint-go lint-openapi ## Check formatting, go vet, staticcheck and the API document
 

@@ -84,6 +84,7 @@ func metricsOf(r *resources) *middleware.Metrics {
 		m.Register(collectors.NewDBStatsCollector(pool, name))
 	}
 	m.Gauge("menshen_streams", "Open event streams.", func() float64 { return float64(r.hub.Streams()) })
+	m.Gauge("menshen_writers_waiting", "Writers that wait for their turn on SQLite.", func() float64 { return float64(r.db.Waiting()) })
 	m.Gauge("menshen_live_sessions", "Sessions in the cache.", func() float64 { return float64(r.live.Size()) })
 	m.Gauge("menshen_follower_lag_seconds", "Age of the last complete read of the log.", func() float64 { return r.live.Lag().Seconds() })
 	return m

@@ -189,3 +189,31 @@ func TestGroupLocked(t *testing.T) {
 		t.Errorf("%d passes, want 8", n)
 	}
 }
+
+// TestGroupRolledBack: SQLite ends the transaction by an error that one member
+// overhears. Nothing of anybody is lost or done twice.
+func TestGroupRolledBack(t *testing.T) {
+	db := dbtest.Open(t, repository.SQLite)
+	execSQL(t, db, `CREATE TRIGGER roll BEFORE INSERT ON gates WHEN NEW.name = CAST('rolls back' AS BLOB)
+BEGIN SELECT RAISE(ROLLBACK, 'as if'); END`)
+	errs := crowd(t, db,
+		func() error { return db.Within(t.Context(), pass(db, "before")) },
+		func() error {
+			return db.Within(t.Context(), func(ctx context.Context) error {
+				if pass(db, "rolls back")(ctx) == nil {
+					t.Error("no error")
+				}
+				return nil
+			})
+		},
+		func() error { return db.Within(t.Context(), pass(db, "after")) },
+		func() error { return pass(db, "after")(t.Context()) })
+	must(t, errors.Join(errs[0], errs[2], errs[3]))
+	wantError(t, errs[1], model.ErrUnavailable)
+	for gate, want := range map[string]int64{"before": 1, "rolls back": 0, "after": 2} {
+		if got := passed(t, db, gate); got != want {
+			t.Errorf("%s: %d, want %d", gate, got, want)
+		}
+	}
+	wantIdle(t, db)
+}

@@ -59,6 +59,7 @@ func (db *DB) openMySQL(ctx context.Context) error {
 	pool.SetConnMaxLifetime(mysqlLifetime)
 	prepared := newPool(pool)
 	prepared.textQueries = cluster
+	prepared.line = make(chan struct{}, mysqlConns)
 	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: prepared, SkipInitializeWithVersion: true}), gormConfig())
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)

@@ -24,6 +24,11 @@ type pool struct {
 	// half a transaction is left. As text it is told, and so is every write.
 	textQueries bool
 
+	// line has room for as many writers as there are connections; the others wait
+	// in it in the order in which they came, for database/sql gives a connection to
+	// any of its waiters. nil: they don't.
+	line chan struct{}
+
 	mu     sync.RWMutex
 	ready  map[string]*sql.Stmt
 	wanted map[string]struct{} // met inside transactions, to be prepared outside
@@ -45,6 +50,10 @@ func (p *pool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // ExecContext runs a prepared statement.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := p.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer p.leave()
 	stmt, err := p.prepare(ctx, query)
 	if err != nil || stmt == nil {
 		return p.DB.ExecContext(ctx, query, args...)
@@ -72,11 +81,34 @@ func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *
 
 // BeginTx begins a transaction that uses the pool's statements.
 func (p *pool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
-	tx, err := p.DB.BeginTx(ctx, options)
-	if err != nil {
+	if err := p.enter(ctx); err != nil {
 		return nil, err
 	}
-	return &poolTx{Tx: tx, pool: p, ctx: ctx}, nil
+	tx, err := p.DB.BeginTx(ctx, options)
+	if err != nil {
+		p.leave()
+		return nil, err
+	}
+	return &poolTx{Tx: tx, pool: p, ctx: ctx, leave: sync.OnceFunc(p.leave)}, nil
+}
+
+// enter waits until there is room for one writer more.
+func (p *pool) enter(ctx context.Context) error {
+	if p.line == nil {
+		return nil
+	}
+	select {
+	case p.line <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *pool) leave() {
+	if p.line != nil {
+		<-p.line
+	}
 }
 
 // Close ends the statements with the connections.
@@ -156,8 +188,9 @@ func (p *pool) takeWanted() map[string]struct{} {
 // poolTx is a transaction of the pool.
 type poolTx struct {
 	*sql.Tx
-	pool *pool
-	ctx  context.Context
+	pool  *pool
+	ctx   context.Context
+	leave func()
 }
 
 // ExecContext runs a statement, prepared if the pool knows it.
@@ -187,10 +220,17 @@ func (t *poolTx) QueryRowContext(ctx context.Context, query string, args ...any)
 // Commit commits, and has the statements prepared that were new.
 func (t *poolTx) Commit() error {
 	err := t.Tx.Commit()
+	t.leave()
 	if err == nil {
 		t.pool.prepareWanted(t.ctx)
 	}
 	return err
+}
+
+// Rollback undoes the transaction.
+func (t *poolTx) Rollback() error {
+	defer t.leave()
+	return t.Tx.Rollback()
 }
 
 // query is statement for what reads.

@@ -3,7 +3,9 @@ package repository_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -323,4 +325,45 @@ func TestStatementsInAndOutOfTransactions(t *testing.T) {
 			t.Errorf("%d passes, want 2", n)
 		}
 	})
+}
+
+// TestWritersWaitInLine: more writers than there are connections wait in order,
+// none for database/sql, which would give the next connection to any of them;
+// and nobody waits for longer than its request.
+func TestWritersWaitInLine(t *testing.T) {
+	mysqlOnly(t)
+	db := dbtest.Open(t, repository.MySQL)
+	act := func(i int) error {
+		gate := fmt.Sprint("in line ", i)
+		return errors.Join(pass(db, gate)(t.Context()), db.Within(t.Context(), pass(db, gate)))
+	}
+	must(t, act(0)) // prepares
+	must(t, errors.Join(raceErrors(96, act)...))
+	if n := pool(db).Stats().WaitCount; n != 0 {
+		t.Errorf("%d waited for a connection", n)
+	}
+	full, release := make(chan struct{}, 32), make(chan struct{})
+	var holders sync.WaitGroup
+	for range cap(full) {
+		holders.Go(func() {
+			if err := db.Within(t.Context(), func(context.Context) error {
+				full <- struct{}{}
+				<-release
+				return errTest
+			}); !errors.Is(err, errTest) {
+				t.Errorf("a holder: %v", err)
+			}
+		})
+	}
+	for range cap(full) {
+		<-full
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	wantError(t, pass(db, "late")(ctx), model.ErrUnavailable)
+	wantError(t, db.Within(ctx, pass(db, "late")), model.ErrUnavailable)
+	close(release)
+	holders.Wait()
+	must(t, act(0))
+	wantIdle(t, db)
 }
