@@ -36,8 +36,7 @@ type DB struct {
 	turns  *turns // of those who write on SQLite
 }
 
-// words are the few phrases in which the two dialects differ. No byte string
-// may stand first within a parenthesis: there GORM takes it for a list.
+// words are the few phrases in which the two dialects differ.
 type words struct {
 	forUpdate  string
 	upsertUser string

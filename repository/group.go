@@ -38,8 +38,12 @@ const longestLine = 1024
 // its last.
 const mostTogether = 64
 
-// errPanicked marks a member whose act did not return.
-var errPanicked = errors.New("act panicked")
+// errPanicked marks a member whose act did not return; errUnknown a COMMIT that
+// was not answered by SQLite, whose own answers are certain: nobody acts again.
+var (
+	errPanicked = errors.New("act panicked")
+	errUnknown  = errors.New("outcome of commit unknown")
+)
 
 func newTurns(ctx context.Context, pool *gorm.DB) *turns {
 	t := &turns{pool: pool, line: make(chan *member, longestLine), closed: make(chan struct{})}
@@ -121,7 +125,7 @@ func (t *turns) together(ctx context.Context, first *member, most int) {
 		switch {
 		case err == nil || errors.Is(m.err, errPanicked):
 			m.outcome <- m.err
-		case len(group) == 1:
+		case len(group) == 1 || errors.Is(err, errUnknown):
 			m.outcome <- err
 		default:
 			t.together(ctx, m, 1)
@@ -218,7 +222,7 @@ func (m *member) run(tx *gorm.DB) error {
 // it would be committed by itself.
 type groupTx struct {
 	*sql.Conn
-	ctx    context.Context //nolint:containedctx // as long as the transaction
+	ctx    context.Context
 	handle *gorm.DB
 	ended  error
 }
@@ -243,6 +247,9 @@ func (g *groupTx) admit(m *member) error {
 func (g *groupTx) end(err error, worth bool) error {
 	if err == nil && worth {
 		_, err = g.ExecContext(g.ctx, "COMMIT")
+		if _, certain := errors.AsType[*sqlite.Error](err); err != nil && !certain {
+			err = errors.Join(errUnknown, err)
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("commit: %w", err)
