@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		CheckLimit: limits.check, OtherLimit: limits.other, CORSOrigins: cfg.Server.CORSOrigins, Edge: edge,
 	}.Handler()
 	admin = router.Admin{
-		Admin: controller.Admin{Operators: s.operators}, Audit: controller.Audit{Audit: s.audit}, Keys: adminKeys,
+		Admin: controller.Admin{Operators: s.operators}, Audit: controller.Audit{Audit: s.audit}, Keys: adminKeys, KeyLimit: limits.adminKeys,
 		Backend: backend, Clients: clients, Health: health, Profiling: !cfg.Production(), Edge: edge,
 	}.Handler()
 	return public, admin, nil
@@ -84,12 +85,12 @@ type services struct {
 }
 
 func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writer) (s services, err error) {
-	db, now := res.db, res.clock.Now
+	db, log, now := res.db, res.log, res.clock.Now
 	catalog := catalogOf(cfg)
 	numbers := service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions}
-	events, users, store := repository.Events{DB: db}, repository.Users{DB: db}, repository.Sessions{DB: db}
+	users, store := repository.Users{DB: db}, repository.Sessions{DB: db}
 	s.codes = &service.Codes{
-		Tx: db, Store: repository.Codes{DB: db}, Events: events, Vault: res.vault, Numbers: numbers, Catalog: catalog,
+		Tx: log, Store: repository.Codes{DB: db}, Events: log, Vault: res.vault, Numbers: numbers, Catalog: catalog,
 		Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
 	}
 	if s.codes.Sender, err = senderOf(cfg, out, now); err != nil {
@@ -99,7 +100,7 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writ
 		return s, err
 	}
 	s.sessions = &service.Sessions{
-		Tx: db, Store: store, Events: events, Catalog: catalog, Live: res.live, Hub: res.hub, Now: now,
+		Tx: log, Store: store, Events: log, Catalog: catalog, Live: res.live, Hub: res.hub, Now: now,
 		Tokens: &service.Tokens{
 			Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache(),
 		},
@@ -111,13 +112,13 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writ
 		Shield: limits.login.Take, Now: now,
 	}
 	s.users = &service.Users{
-		Tx: db, Store: users, Events: events, Codes: s.codes, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Now: now,
+		Tx: log, Store: users, Events: log, Codes: s.codes, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Now: now,
 	}
 	s.feed = &service.Feed{Tx: db, Store: repository.Feed{DB: db}, Gates: repository.Codes{DB: db}, Hub: res.hub, Now: now}
 	s.operators = &service.Operators{
 		Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
 	}
-	s.audit = &service.Audit{Store: events, Users: users, Active: store, Now: now}
+	s.audit = &service.Audit{Store: repository.Events{DB: db}, Log: log, Users: users, Active: store, Now: now}
 	return s, nil
 }
 
@@ -172,7 +173,7 @@ const minAdminKey = 32
 func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
 	keys := middleware.AdminKeys{}
 	for _, key := range cfg.Admin.Keys {
-		keys.Add(key.Name, model.Secret(key.Key))
+		keys.Add(key.Name, key.Hash())
 	}
 	if len(keys) > 0 || cfg.Production() {
 		return keys, nil
@@ -184,7 +185,7 @@ func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
 	if len(made) < minAdminKey {
 		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
 	}
-	keys.Add("admin.key", model.Secret(made))
+	keys.Add("admin.key", sha256.Sum256([]byte(made)))
 	return keys, nil
 }
 
@@ -198,7 +199,7 @@ func senderOf(cfg *config.Config, out io.Writer, now func() time.Time) (service.
 }
 
 // limiters are the shields of limits.*; nil lets everything pass.
-type limiters struct{ login, refresh, check, other *middleware.Limiter }
+type limiters struct{ login, refresh, check, other, adminKeys *middleware.Limiter }
 
 func limitersOf(l config.Limits) limiters {
 	if !l.Enabled {
@@ -207,6 +208,7 @@ func limitersOf(l config.Limits) limiters {
 	return limiters{
 		login: middleware.NewLimiter(l.Login, time.Now), refresh: middleware.NewLimiter(l.Refresh, time.Now),
 		check: middleware.NewLimiter(l.Check, time.Now), other: middleware.NewLimiter(l.Other, time.Now),
+		adminKeys: middleware.NewLimiter(l.Other, time.Now),
 	}
 }
 

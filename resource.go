@@ -36,6 +36,7 @@ type resources struct {
 	follower *service.Follower
 	janitor  *service.Janitor
 	metrics  *middleware.Metrics
+	log      service.Observed // of events; whoever writes it shows in the metrics
 }
 
 func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resources, error) {
@@ -59,6 +60,8 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	res := &resources{db: db, keys: keys, clock: &clock{db: db, own: j.now}, live: service.NewLive(j.now), hub: service.NewHub()}
+	res.metrics = metricsOf(res)
+	res.log = service.Observed{Tx: db, Log: repository.Events{DB: db}, See: res.metrics.Event}
 	res.follower = &service.Follower{
 		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: j.now,
 		Report: func(err error) { log().Warn("follow the log", zap.Error(err)) },
@@ -66,11 +69,10 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 	res.janitor = &service.Janitor{
 		Store: repository.Janitor{DB: db}, Feed: repository.Feed{DB: db}, Now: res.clock.Now,
 		Sessions: &service.Sessions{
-			Tx: db, Store: repository.Sessions{DB: db}, Events: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now,
+			Tx: res.log, Store: repository.Sessions{DB: db}, Events: res.log, Live: res.live, Hub: res.hub, Now: res.clock.Now,
 		},
 		Report: func(err error) { log().Warn("sweep", zap.Error(err)) },
 	}
-	res.metrics = metricsOf(res)
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

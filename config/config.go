@@ -201,7 +201,7 @@ type Admin struct {
 // AdminKey is one operator's bearer key; the name is the actor in the audit trail.
 type AdminKey struct {
 	Name string `mapstructure:"name" member:"required"`
-	Key  Secret `mapstructure:"key" member:"required"` // at least 32 characters
+	Key  Secret `mapstructure:"key" member:"required"` // sha256:<64 hexadecimal digits> once Load has answered; see [AdminKey.Hash]
 }
 
 // Log is the process's own log.

@@ -1,8 +1,10 @@
 package config_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,3 +118,6 @@ func keysOf(t testing.TB, text []byte) map[string]*yaml.Node {
 func variable(key string) string {
 	return "MENSHEN_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
+
+// hashOf is the SHA-256 of an operator's key, as a configuration gives it.
+func hashOf(key string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(key))) }

@@ -83,6 +83,7 @@ func (l layers) load() (*Config, []string, error) {
 		return nil, warnings, r.problems
 	}
 	cfg.inherit()
+	cfg.hashKeys()
 	return cfg, append(warnings, cfg.warnings()...), nil
 }
 

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -71,17 +73,39 @@ func (r *rules) clients() {
 	}
 }
 
+// ShellActor begins the actor of what was done by a command, where the operating
+// system tells the name; no admin key may have such a one.
+const ShellActor = "cli:"
+
+// maxActor is the bound of an actor's name in the audit trail, in characters.
+const maxActor = 64
+
 func (r *rules) admins() {
-	adminNames, keys := unique[string]{}, unique[Secret]{}
+	adminNames, keys := unique[string]{}, unique[[sha256.Size]byte]{}
 	for i, a := range r.Admin.Keys {
 		key := item("admin.keys", i)
-		r.notEmpty(key+".name", a.Name)
-		adminNames.add(r, key+".name", a.Name)
-		r.longSecret(key+".key", a.Key)
-		if strings.ContainsFunc(string(a.Key), func(c rune) bool { return c <= ' ' || c > '~' }) {
-			r.breaks(key+".key", "must be printable ASCII without spaces, to fit into an Authorization header")
+		switch n := utf8.RuneCountInString(a.Name); {
+		case n == 0 || n > maxActor || strings.ContainsFunc(a.Name, unicode.IsControl):
+			r.breaks(key+".name", "must be 1 to %d characters", maxActor)
+		case a.Name == "user" || a.Name == "system" || strings.HasPrefix(a.Name, ShellActor):
+			r.breaks(key+".name", "is what the audit trail calls others")
 		}
-		keys.add(r, key+".key", a.Key)
+		adminNames.add(r, key+".name", a.Name)
+		hash, hashed, ok := hashOf(a.Key)
+		switch {
+		case !ok:
+			r.breaks(key+".key", "must be %s and 64 hexadecimal digits, or the key itself", hashPrefix)
+		case !hashed:
+			r.clearKey(key+".key", a.Key)
+		}
+		keys.add(r, key+".key", hash)
+	}
+}
+
+func (r *rules) clearKey(key string, secret Secret) {
+	r.longSecret(key, secret)
+	if strings.ContainsFunc(string(secret), func(c rune) bool { return c <= ' ' || c > '~' }) {
+		r.breaks(key, "must be printable ASCII without spaces, to fit into an Authorization header")
 	}
 }
 

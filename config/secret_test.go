@@ -2,10 +2,13 @@ package config_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,6 +70,62 @@ func TestSecretsShowNowhere(t *testing.T) {
 	}
 	if string(cfg.Secret.Key) != canary {
 		t.Error("the conversion does not give the secret away")
+	}
+}
+
+// TestFullHasEverySecret: whoever adds a secret adds its canary above, so that
+// the tests of masks know it; and what is called a secret is of a type that masks.
+func TestFullHasEverySecret(t *testing.T) {
+	var visit func(at string, v reflect.Value)
+	visit = func(at string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if name := v.Type().Field(i).Tag.Get("mapstructure"); name != "" {
+					visit(at+"."+name, v.Field(i))
+				}
+			}
+		case reflect.Slice:
+			for i := range v.Len() {
+				visit(at, v.Index(i))
+			}
+		case reflect.String:
+			_, secret := v.Interface().(config.Secret)
+			_, dsn := v.Interface().(config.DSN)
+			if (secret || dsn) && !strings.Contains(v.String(), canary) {
+				t.Errorf("%s has no canary", at)
+			}
+			if regexp.MustCompile(`(secret|password|[._]key|dsn)$`).MatchString(at) && !secret && !dsn {
+				t.Errorf("%s is a %s", at, v.Type())
+			}
+		}
+	}
+	visit("", reflect.ValueOf(full(t)).Elem())
+}
+
+// TestOperatorKeysAreHashed: a configuration keeps no operator's key, however it
+// was given.
+func TestOperatorKeysAreHashed(t *testing.T) {
+	clear := strings.Repeat(canary, 4)
+	for name, given := range map[string]string{
+		"clear": clear, "hashed": "sha256:" + hashOf(clear), "hashed, capitals": "sha256:" + strings.ToUpper(hashOf(clear)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for source, cfg := range map[string]*config.Config{
+				"file":        mustLoad(t, "admin: {keys: [{name: a, key: '"+given+"'}]}\n"),
+				"environment": mustLoad(t, "", `MENSHEN_ADMIN_KEYS=[{"name":"a","key":"`+given+`"}]`),
+			} {
+				if kept := string(cfg.Admin.Keys[0].Key); kept != "sha256:"+hashOf(clear) {
+					t.Errorf("%s: %q is kept", source, kept)
+				}
+				if cfg.Admin.Keys[0].Hash() != sha256.Sum256([]byte(clear)) {
+					t.Errorf("%s: another hash", source)
+				}
+				if shown := cfg.Masked(); strings.Contains(shown, hashOf(clear)) {
+					t.Errorf("%s: Masked shows the hash", source)
+				}
+			}
+		})
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // Admin serves those who run the deployment, on the admin listener alone.
 type Admin struct{ Operators *service.Operators }
 
-// maxReason is the bound of an operator's reason, in characters.
-const maxReason = 256
+// MaxReason is the bound of an operator's reason, in characters.
+const MaxReason = 256
 
 // adminUserView shows a user to an operator: the number is masked.
 type adminUserView struct {
@@ -96,11 +96,16 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ViewUserDetail(profile, sessions, h.Operators.Now()), nil
+}
+
+// ViewUserDetail is what an operator is shown of a user, by commands too.
+func ViewUserDetail(profile service.Profile, sessions []model.Session, now time.Time) any {
 	views := make([]sessionView, 0, len(sessions))
 	for _, s := range sessions {
 		views = append(views, viewSession(s, ""))
 	}
-	return adminUserDetail{adminUserView: viewAdminUser(profile, h.Operators.Now()), Sessions: views}, nil
+	return adminUserDetail{adminUserView: viewAdminUser(profile, now), Sessions: views}
 }
 
 // act is what the bodies of ban and kick have in common.
@@ -124,7 +129,7 @@ func readAct(c *gin.Context, read func(*gin.Context) (*object, error)) (act, err
 
 // reason is required and not empty: the audit is to say why.
 func (a act) reason() string {
-	reason := a.body.String("reason", maxReason)
+	reason := a.body.String("reason", MaxReason)
 	if reason == "" {
 		a.body.Reject("reason", model.ReasonRequired)
 	}
@@ -139,9 +144,9 @@ func (h Admin) Ban(c *gin.Context) (any, error) {
 	}
 	reason := a.reason()
 	var until model.Time
-	if text, given := a.body.OptionalString("until", maxReason); given {
+	if text, given := a.body.OptionalString("until", MaxReason); given {
 		end, err := time.Parse(time.RFC3339, text)
-		if err != nil || !end.After(h.Operators.Now()) {
+		if err != nil || end.Unix() <= 0 {
 			a.body.Reject("until", model.ReasonFormat)
 		}
 		until = model.TimeOf(end)
@@ -173,7 +178,7 @@ func (h Admin) Kick(c *gin.Context) (any, error) {
 	if product, given := a.body.OptionalInt32("productType"); given {
 		target.ProductType = &product
 	}
-	if id, given := a.body.OptionalString("sessionId", maxReason); given {
+	if id, given := a.body.OptionalString("sessionId", MaxReason); given {
 		target.SessionID = id
 		if id == "" {
 			a.body.Reject("sessionId", model.ReasonLength)

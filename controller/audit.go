@@ -34,21 +34,26 @@ type textView struct {
 	En string `json:"en"`
 }
 
+// ViewEvent is what an operator is shown of a line of the log, by commands too.
+func ViewEvent(e model.Event) any {
+	view := eventView{
+		ID: e.ID, At: e.At, Kind: e.Kind, SessionID: e.SessionID, Actor: e.Actor, IP: e.IP, Device: e.Device,
+		RequestID: e.RequestID, Detail: json.RawMessage("null"),
+	}
+	view.Text.Zh, view.Text.En = e.Kind.Sentence()
+	if e.UserID != 0 {
+		view.UserID = &e.UserID
+	}
+	if e.Detail != "" {
+		view.Detail = json.RawMessage(e.Detail)
+	}
+	return view
+}
+
 func viewEvents(events []model.Event, next string) listView {
-	views := make([]eventView, 0, len(events))
+	views := make([]any, 0, len(events))
 	for _, e := range events {
-		view := eventView{
-			ID: e.ID, At: e.At, Kind: e.Kind, SessionID: e.SessionID, Actor: e.Actor, IP: e.IP, Device: e.Device,
-			RequestID: e.RequestID, Detail: json.RawMessage("null"),
-		}
-		view.Text.Zh, view.Text.En = e.Kind.Sentence()
-		if e.UserID != 0 {
-			view.UserID = &e.UserID
-		}
-		if e.Detail != "" {
-			view.Detail = json.RawMessage(e.Detail)
-		}
-		views = append(views, view)
+		views = append(views, ViewEvent(e))
 	}
 	list := listView{Items: views}
 	if next != "" {
@@ -120,14 +125,46 @@ func timeOf(c *gin.Context, name string) (model.Time, error) {
 type statsView struct {
 	Items          []statsItemView  `json:"items"`
 	Next           *string          `json:"next"`
-	ActiveSessions map[string]int64 `json:"activeSessions"` // by product type
+	ActiveSessions map[string]int64 `json:"activeSessions"` // now, by product type
 }
 
 type statsItemView struct {
 	From          model.Time           `json:"from"`
-	Events        map[model.Kind]int64 `json:"events"`
-	Logins        []service.Breakdown  `json:"logins"`
-	Registrations []service.Breakdown  `json:"registrations"`
+	Codes         codesView            `json:"codes"`
+	Registrations []breakdownView      `json:"registrations"`
+	Logins        []breakdownView      `json:"logins"`
+	Displaced     int64                `json:"displaced"`
+	Kicked        int64                `json:"kicked"`
+	Reuse         int64                `json:"reuse"`
+	Events        map[model.Kind]int64 `json:"events"` // lines of the log
+}
+
+type codesView struct {
+	Sent     int64 `json:"sent"`
+	Redeemed int64 `json:"redeemed"`
+	Failed   int64 `json:"failed"`
+}
+
+type breakdownView struct {
+	ProductType int32  `json:"productType"`
+	Source      string `json:"source"`
+	Count       int64  `json:"count"`
+}
+
+func viewStats(s service.Stats) statsItemView {
+	return statsItemView{
+		From: s.From, Codes: codesView{Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed]},
+		Registrations: viewBreakdown(s.Registers), Logins: viewBreakdown(s.Logins),
+		Displaced: s.Events[model.EventDisplaced], Kicked: s.Events[model.EventKick], Reuse: s.Events[model.EventReuse], Events: s.Events,
+	}
+}
+
+func viewBreakdown(parts []service.Breakdown) []breakdownView {
+	views := make([]breakdownView, 0, len(parts))
+	for _, p := range parts {
+		views = append(views, breakdownView(p))
+	}
+	return views
 }
 
 // Stats is GET /admin/stats?from=&to=.
@@ -142,14 +179,7 @@ func (h Audit) Stats(c *gin.Context) (any, error) {
 	}
 	view := statsView{Items: make([]statsItemView, 0, len(stats)), ActiveSessions: map[string]int64{}}
 	for _, s := range stats {
-		item := statsItemView{From: s.From, Events: s.Events, Logins: s.Logins, Registrations: s.Registers}
-		if item.Logins == nil {
-			item.Logins = []service.Breakdown{}
-		}
-		if item.Registrations == nil {
-			item.Registrations = []service.Breakdown{}
-		}
-		view.Items = append(view.Items, item)
+		view.Items = append(view.Items, viewStats(s))
 	}
 	for product, count := range active {
 		view.ActiveSessions[strconv.Itoa(int(product))] = count

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"menshen/model"
 )
 
 // Metrics counts what the service does, for Prometheus. Requests are counted by
@@ -18,6 +20,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	events   *prometheus.CounterVec
 }
 
 // NewMetrics also counts what the runtime tells of the process.
@@ -31,8 +34,14 @@ func NewMetrics() *Metrics {
 			Name: "menshen_request_duration_seconds", Help: "Time from the request's head to the end of its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30},
 		}, []string{"method", "route"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "menshen_events_total", Help: "Lines that this process wrote into the log of events, by kind.",
+		}, []string{"kind"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, collectors.NewGoCollector(),
+	for _, kind := range model.Kinds() {
+		m.events.WithLabelValues(string(kind)) // from 0, so that the first one is an increase
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.events, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -44,6 +53,9 @@ func (m *Metrics) Register(c prometheus.Collector) { m.registry.MustRegister(c) 
 func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
+
+// Event counts a committed line of the log of events.
+func (m *Metrics) Event(line model.Event) { m.events.WithLabelValues(string(line.Kind)).Inc() }
 
 // Count counts every request.
 func (m *Metrics) Count(now func() time.Time) gin.HandlerFunc {

@@ -3,6 +3,7 @@ package model_test
 import (
 	"strings"
 	"testing"
+	"unicode"
 
 	"menshen/model"
 )
@@ -29,5 +30,25 @@ func TestKindsAreThoseOfTheContract(t *testing.T) {
 	}
 	if len(kinds) != len(got) || len(got) != len(strings.Fields(want)) {
 		t.Errorf("kinds are %v", kinds)
+	}
+}
+
+// TestEveryKindSpeaksTwoLanguages: a timeline is read by people.
+func TestEveryKindSpeaksTwoLanguages(t *testing.T) {
+	seen := map[string]model.Kind{}
+	for _, kind := range model.Kinds() {
+		zh, en := kind.Sentence()
+		if !strings.ContainsFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+			t.Errorf("%s has no Chinese: %q", kind, zh)
+		}
+		if !strings.HasSuffix(en, ".") || strings.ContainsFunc(en, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%s has no English of printable ASCII: %q", kind, en)
+		}
+		for _, sentence := range []string{zh, en} {
+			if other, taken := seen[sentence]; taken {
+				t.Errorf("%s and %s both say %q", kind, other, sentence)
+			}
+			seen[sentence] = kind
+		}
 	}
 }

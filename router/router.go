@@ -107,6 +107,7 @@ type Admin struct {
 	Admin     controller.Admin
 	Audit     controller.Audit
 	Keys      middleware.AdminKeys
+	KeyLimit  *middleware.Limiter // requests without a right key, by address
 	Backend   controller.Backend
 	Clients   middleware.Clients
 	Health    controller.Health
@@ -126,7 +127,7 @@ func (a Admin) Handler() http.Handler {
 	h := middleware.Handle
 	r.GET("/internal/revocations", a.Clients.GuardFeed, h(a.Backend.Revocations))
 
-	admin := r.Group("/admin", a.Keys.Guard, middleware.Deadline(answerTime))
+	admin := r.Group("/admin", a.Keys.Guard(a.KeyLimit), middleware.Deadline(answerTime))
 	admin.GET("/users", h(a.Admin.Find))
 	admin.GET("/users/:id", h(a.Admin.Show))
 	admin.POST("/users/:id/ban", h(a.Admin.Ban))

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 // Audit shows operators what happened.
 type Audit struct {
 	Store  AuditStore
+	Log    EventLog
 	Users  UserStore
 	Active ActiveCounter
 	Now    func() time.Time
@@ -23,7 +25,7 @@ const auditPage = 50
 // List is a page of the log, newest first, and the cursor of the next one, ""
 // when this is the last.
 //
-// Errors: model.ErrMalformed for an unknown kind, a bad cursor, or From after To.
+// Errors: model.ErrMalformed for an unknown kind, an unknown cursor, or From after To.
 func (a *Audit) List(ctx context.Context, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
 	if filter.Kind != "" && !slices.Contains(model.Kinds(), filter.Kind) {
 		return nil, "", model.Malformed1("kind", model.ReasonUnknown)
@@ -32,11 +34,10 @@ func (a *Audit) List(ctx context.Context, filter model.EventFilter, cursor strin
 		return nil, "", model.Malformed1("from", model.ReasonRange)
 	}
 	if cursor != "" {
-		before, err := strconv.ParseInt(cursor, 10, 64)
-		if err != nil || before <= 0 {
-			return nil, "", model.Malformed1("cursor", model.ReasonFormat)
+		var err error
+		if filter.Before, err = a.place(ctx, cursor); err != nil {
+			return nil, "", err
 		}
-		filter.Before = before
 	}
 	events, err := a.Store.List(ctx, filter, auditPage+1)
 	if err != nil || len(events) <= auditPage {
@@ -44,6 +45,20 @@ func (a *Audit) List(ctx context.Context, filter model.EventFilter, cursor strin
 	}
 	events = events[:auditPage]
 	return events, strconv.FormatInt(events[auditPage-1].ID, 10), nil
+}
+
+// place is the line that a cursor names: the last one of a page. A line that was
+// removed by retention is nobody's cursor any more.
+func (a *Audit) place(ctx context.Context, cursor string) (int64, error) {
+	id, err := strconv.ParseInt(cursor, 10, 64)
+	if err != nil || id <= 0 || id == math.MaxInt64 || strconv.FormatInt(id, 10) != cursor {
+		return 0, model.Malformed1("cursor", model.ReasonFormat)
+	}
+	found, err := a.Store.List(ctx, model.EventFilter{Before: id + 1}, 1)
+	if err == nil && (len(found) == 0 || found[0].ID != id) {
+		err = model.Malformed1("cursor", model.ReasonUnknown)
+	}
+	return id, err
 }
 
 // Timeline is what happened to a user, newest first.
@@ -56,76 +71,28 @@ func (a *Audit) Timeline(ctx context.Context, id int64, cursor string) ([]model.
 	return a.List(ctx, model.EventFilter{UserID: id}, cursor)
 }
 
-// Stats is how much of everything happened in one stretch of time.
-type Stats struct {
-	From      model.Time
-	Events    map[model.Kind]int64
-	Logins    []Breakdown
-	Registers []Breakdown
-}
+// maxDetail is the room for a line's detail, in characters.
+const maxDetail = 2000
 
-// Breakdown is a count by product and source.
-type Breakdown struct {
-	ProductType string `json:"productType"`
-	Source      string `json:"source"`
-	Count       int64  `json:"count"`
-}
-
-// Bounds of a look at the numbers.
-const (
-	maxStats    = 92 * day
-	hourlyStats = 3 * day // up to this long by the hour, beyond by the day
-)
-
-// Stats counts the log by hour, or beyond three days by day (UTC), and the
-// sessions that live now by product. Without bounds it is the last day.
-//
-// Errors: model.ErrMalformed when from is not before to or they are too far apart.
-func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[int32]int64, error) {
-	now := model.TimeOf(a.Now())
-	if to == 0 {
-		to = now
+// NoteConfig writes into the log that the configuration was changed while
+// running: which keys, by their names alone. Without any nothing was changed.
+func (a *Audit) NoteConfig(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	if from == 0 {
-		from = to.Add(-day)
+	var told struct {
+		Keys []string `json:"keys"`
+		More int      `json:"more,omitempty"` // keys that found no room
 	}
-	if from >= to || to.Sub(from) > maxStats {
-		return nil, nil, model.Malformed1("from", model.ReasonRange)
+	told.Keys = keys
+	text, err := json.Marshal(told)
+	for ; err == nil && len(text) > maxDetail; text, err = json.Marshal(told) {
+		told.Keys, told.More = told.Keys[:len(told.Keys)-1], told.More+1
 	}
-	bucket := time.Hour
-	if to.Sub(from) > hourlyStats {
-		bucket = day
-	}
-	counts, err := a.Store.Count(ctx, from, to, bucket.Milliseconds())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	active, err := a.Active.CountActive(ctx, now)
-	return gather(counts), active, err
-}
-
-// gather makes one Stats of the counts of each bucket; counts are in order.
-func gather(counts []model.EventCount) []Stats {
-	var all []Stats
-	for _, c := range counts {
-		if len(all) == 0 || all[len(all)-1].From != c.Bucket {
-			all = append(all, Stats{From: c.Bucket, Events: map[model.Kind]int64{}})
-		}
-		stats := &all[len(all)-1]
-		stats.Events[c.Kind] += c.Count
-		if c.Detail == "" {
-			continue
-		}
-		part := Breakdown{Count: c.Count}
-		if json.Unmarshal([]byte(c.Detail), &part) != nil {
-			continue // a line of another form counts, but tells no more
-		}
-		part.Count = c.Count
-		if c.Kind == model.EventLogin {
-			stats.Logins = append(stats.Logins, part)
-		} else {
-			stats.Registers = append(stats.Registers, part)
-		}
-	}
-	return all
+	return a.Log.Append(ctx, model.Event{
+		At: model.TimeOf(a.Now()), Kind: model.EventConfigChanged, Actor: actorSystem, Detail: string(text),
+	})
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // A kick war is two devices that displace each other again and again: a shared
-// account, or a thief and an owner. It is told once every warTimes times.
+// account, or a thief and an owner. It is told by the login that makes the blows
+// of the window warTimes, or a multiple.
 const (
 	warWindow = 10 * time.Minute
 	warTimes  = 5
@@ -24,7 +25,7 @@ func (s *Sessions) noteWar(ctx context.Context, session, displaced model.Session
 	}
 	blows := 0
 	for _, old := range recent {
-		if device := deviceOf(old); device == deviceOf(session) || device == deviceOf(displaced) {
+		if struck(old, displaced, session) || struck(old, session, displaced) {
 			blows++
 		}
 	}
@@ -37,10 +38,16 @@ func (s *Sessions) noteWar(ctx context.Context, session, displaced model.Session
 	return s.Events.Append(ctx, line)
 }
 
-// deviceOf tells devices apart as well as they let themselves be told.
-func deviceOf(s model.Session) string {
-	if s.DeviceNumber != "" {
-		return s.DeviceNumber
+// struck reports whether old was displaced on the device of loser by that of winner.
+func struck(old, loser, winner model.Session) bool {
+	return sameDevice(old, loser) && old.EndedBy == winner.DeviceName
+}
+
+// sameDevice tells devices apart as well as they let themselves be told: by their
+// numbers where both are bound, else by their labels.
+func sameDevice(a, b model.Session) bool {
+	if a.DeviceNumber != "" && b.DeviceNumber != "" {
+		return a.DeviceNumber == b.DeviceNumber
 	}
-	return s.DeviceName
+	return a.DeviceName == b.DeviceName
 }

@@ -102,16 +102,21 @@ func (o *Operators) Show(ctx context.Context, id int64) (Profile, []model.Sessio
 // one. A ban of a banned user replaces reason and end. It returns how many
 // sessions ended.
 //
-// Errors: model.ErrNotFound.
+// Of acts that race the log's last line tells what holds.
+//
+// Errors: model.ErrNotFound, and ErrMalformed for an end that is not to come.
 func (o *Operators) Ban(ctx context.Context, by Operator, id int64, reason string, until model.Time) (int, error) {
 	if until == 0 {
 		until = model.Forever
 	}
 	ended := 0
 	err := o.Sessions.atomically(ctx, func(ctx context.Context) error {
-		now := model.TimeOf(o.Now())
 		if err := o.setBan(ctx, id, until, reason); err != nil {
 			return err
+		}
+		now := model.TimeOf(o.Now()) // under the lock: times follow the order of the acts
+		if until <= now {
+			return model.Malformed1("until", model.ReasonRange)
 		}
 		line := o.line(model.EventBan, id, by, now, reason)
 		if until != model.Forever {
