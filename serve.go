@@ -19,8 +19,6 @@ import (
 	"go.uber.org/zap"
 
 	"menshen/config"
-	"menshen/model"
-	"menshen/repository"
 	"menshen/service"
 )
 
@@ -102,7 +100,7 @@ func (s *server) listen(ctx context.Context) error {
 	owned.Go(func() { s.res.clock.run(background) })
 	owned.Go(func() { s.res.follower.Run(background, service.FollowEvery) })
 	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
-	owned.Go(func() { s.source.watcher.Run(background, watchEvery, s.reload) })
+	owned.Go(func() { s.source.watcher.Run(background, watchEvery, func() { s.reload(s.source.watcher.Settled()) }) })
 	owned.Go(func() { s.reloadOnHangUp(background) })
 	s.log.Load().Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
 		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
@@ -178,13 +176,16 @@ func (s *server) apply(cfg *config.Config) error {
 	return nil
 }
 
-// reload reads the configuration again. What is invalid, or changes a key that
-// is fixed at the start, is refused as a whole and the old one stays.
-func (s *server) reload() {
+// reload reads the configuration again, its file from text if that is given.
+// What is invalid, or changes a key that is fixed at the start, is refused as a
+// whole and the old one stays.
+func (s *server) reload(text []byte) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	log := s.log.Load()
-	cfg, warnings, err := config.Load(s.source.options)
+	options := s.source.options
+	options.FileText = text
+	cfg, warnings, err := config.Load(options)
 	if err != nil {
 		log.Error("configuration refused, the old one stays", zap.Error(err))
 		return
@@ -192,7 +193,8 @@ func (s *server) reload() {
 	for _, warning := range warnings {
 		log.Warn(warning)
 	}
-	if cold := config.ColdChanges(s.cfg.Load(), cfg); len(cold) > 0 {
+	old := s.cfg.Load()
+	if cold := config.ColdChanges(old, cfg); len(cold) > 0 {
 		log.Error("configuration refused, the old one stays: these keys need a restart", zap.Strings("keys", cold))
 		return
 	}
@@ -200,19 +202,18 @@ func (s *server) reload() {
 		log.Error("configuration refused, the old one stays", zap.Error(err))
 		return
 	}
-	s.log.Load().Info("configuration applied")
-	s.noteReload()
+	changed := config.Changes(old, cfg)
+	s.log.Load().Info("configuration applied", zap.Strings("keys", changed))
+	s.noteReload(changed)
 }
 
 // noteReload writes the change into the audit; that it could not be written
 // does not undo it.
-func (s *server) noteReload() {
+func (s *server) noteReload(changed []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), headerTime)
 	defer cancel()
-	err := repository.Events{DB: s.res.db}.Append(ctx, model.Event{
-		At: model.TimeOf(s.res.clock.Now()), Kind: model.EventConfigChanged, Actor: "system",
-	})
-	if err != nil {
+	audit := service.Audit{Log: s.res.log, Now: s.res.clock.Now}
+	if err := audit.NoteConfig(ctx, changed); err != nil {
 		s.log.Load().Error("audit of the configuration", zap.Error(err))
 	}
 }
@@ -226,7 +227,7 @@ func (s *server) reloadOnHangUp(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangUp:
-			s.reload()
+			s.reload(nil)
 		}
 	}
 }

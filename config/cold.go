@@ -19,13 +19,9 @@ var coldKeys = []string{
 // type: sessions keep the group of their login, so products[1].group is listed
 // (by the new index) when both configurations have that type in different groups.
 func ColdChanges(old, updated *Config) []string {
-	before := map[string]reflect.Value{}
-	for key, value := range leaves(old) {
-		before[key] = value
-	}
 	var changed []string
-	for key, value := range leaves(updated) {
-		if cold(key) && !equal(before[key], value) {
+	for _, key := range Changes(old, updated) {
+		if cold(key) {
 			changed = append(changed, key)
 		}
 	}
@@ -36,6 +32,22 @@ func ColdChanges(old, updated *Config) []string {
 	for i, p := range updated.Products {
 		if group, known := groups[p.Type]; known && group != p.Group {
 			changed = append(changed, item("products", i)+".group")
+		}
+	}
+	return changed
+}
+
+// Changes lists the dotted keys whose values differ between two configurations,
+// in the order of config.yaml, a list as a whole. It tells no value.
+func Changes(old, updated *Config) []string {
+	before := map[string]reflect.Value{}
+	for key, value := range leaves(old) {
+		before[key] = value
+	}
+	var changed []string
+	for key, value := range leaves(updated) {
+		if !equal(before[key], value) {
+			changed = append(changed, key)
 		}
 	}
 	return changed

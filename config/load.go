@@ -18,6 +18,7 @@ const embeddedName = "embedded config.yaml"
 type Options struct {
 	Defaults     []byte   // the embedded config.yaml, which holds every key
 	File         string   // path of the file; empty for none
+	FileText     []byte   // what File holds, when that was read already; nil: read it
 	FileRequired bool     // whether the file's absence is a problem: it was asked for by name
 	Environ      []string // "NAME=value" as os.Environ answers it; of two equal names the last counts
 }
@@ -35,8 +36,8 @@ func Load(o Options) (cfg *Config, warnings []string, err error) {
 
 // text reads the file. One that need not be there and is not, is empty.
 func (o Options) text() ([]byte, error) {
-	if o.File == "" {
-		return nil, nil
+	if o.File == "" || o.FileText != nil {
+		return o.FileText, nil
 	}
 	text, err := readFile(o.File)
 	switch {

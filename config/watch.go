@@ -14,6 +14,7 @@ type Watcher struct {
 	path    string
 	seen    content // what the program knows of
 	pending content // what the last poll saw, if it differs
+	text    []byte  // what the change under way is about
 }
 
 // content is a file's SHA-256, or zero for no file.
@@ -23,7 +24,7 @@ type content [sha256.Size]byte
 // file: then a change that comes while the program starts is noticed too.
 func NewWatcher(path string) *Watcher {
 	w := &Watcher{path: path}
-	w.seen, _ = read(path)
+	w.seen, _, _ = read(path)
 	w.pending = w.seen
 	return w
 }
@@ -54,27 +55,32 @@ func (w *Watcher) Run(ctx context.Context, interval time.Duration, changed func(
 		if w.poll() && ctx.Err() == nil {
 			changed()
 		}
+		w.text = nil // it may hold secrets
 	}
 }
 
+// Settled is the text that changed is told of, while changed runs: to read the
+// file once more could meet the next writer half-way. Outside of it, nil.
+func (w *Watcher) Settled() []byte { return w.text }
+
 // poll tells whether a new content has settled.
 func (w *Watcher) poll() bool {
-	now, ok := read(w.path)
+	now, text, ok := read(w.path)
 	if !ok {
 		return false
 	}
 	settled := now == w.pending && now != w.seen
 	w.pending = now
 	if settled {
-		w.seen = now
+		w.seen, w.text = now, text
 	}
 	return settled
 }
 
-func read(path string) (content, bool) {
+func read(path string) (sum content, text []byte, ok bool) {
 	text, err := readFile(path)
 	if err != nil {
-		return content{}, false
+		return content{}, nil, false
 	}
-	return sha256.Sum256(text), true
+	return sha256.Sum256(text), text, true
 }

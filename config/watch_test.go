@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -121,6 +122,34 @@ var histories = map[string]func(w *watched){
 		w.put("b")
 		w.after(2, 1)
 	},
+	"written in halves": func(w *watched) {
+		w.put("b and")
+		w.after(1, 0)
+		w.put("b and c")
+		w.after(2, 1)
+		w.after(5, 1)
+	},
+	"another link, as Kubernetes swaps them": func(w *watched) {
+		folders := []string{w.path + ".1", w.path + ".2"}
+		for i, text := range []string{"a", "b"} {
+			if err := os.Mkdir(folders[i], 0o700); err != nil {
+				w.t.Fatal(err)
+			}
+			put(w.t, filepath.Join(folders[i], "config.yaml"), text)
+		}
+		link := func(to string) {
+			w.t.Helper()
+			if err := errors.Join(os.Symlink(to, w.path+".tmp"), os.Rename(w.path+".tmp", w.path)); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		link(filepath.Join(folders[0], "config.yaml"))
+		w.after(3, 0)
+		link(filepath.Join(folders[1], "config.yaml"))
+		w.after(2, 1)
+		link(filepath.Join(w.path+".3", "config.yaml")) // which is not there yet
+		w.after(5, 1)
+	},
 	"renamed over": func(w *watched) {
 		put(w.t, w.path+".new", "b")
 		if err := os.Rename(w.path+".new", w.path); err != nil {
@@ -151,6 +180,42 @@ func TestWatchKnowsWhatLoadRead(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		watcher.Run(ctx, poll, stop) // ends only if the change is told
 	})
+}
+
+// TestWatchSettled: the text that is told of is the one that has settled,
+// whatever the file holds by then; afterwards it is forgotten.
+func TestWatchSettled(t *testing.T) {
+	path := write(t, "config.yaml", "a")
+	synctest.Test(t, func(t *testing.T) {
+		watcher := config.NewWatcher(path)
+		put(t, path, "b")
+		ctx, stop := context.WithCancel(t.Context())
+		told := 0
+		watcher.Run(ctx, poll, func() {
+			if told++; told == 2 {
+				stop()
+			}
+			put(t, path, "half of") // the next writer has just begun
+			if got, want := string(watcher.Settled()), []string{"b", "half of"}[told-1]; got != want {
+				t.Errorf("settled is %q, want %q", got, want)
+			}
+		})
+		if watcher.Settled() != nil {
+			t.Error("the text is kept")
+		}
+	})
+}
+
+func TestLoadTakesTheSettledText(t *testing.T) {
+	path := write(t, "config.yaml", "server: {locale: ")
+	options := config.Options{Defaults: shipped(t), File: path, FileText: []byte("server: {locale: en}\n"), FileRequired: true}
+	if cfg, _, err := config.Load(options); err != nil || cfg.Server.Locale != "en" {
+		t.Errorf("Load: %v", err)
+	}
+	options.FileText = []byte{}
+	if cfg, _, err := config.Load(options); err != nil || cfg.Server.Locale != "zh-CN" {
+		t.Errorf("Load of an empty text: %v", err)
+	}
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {

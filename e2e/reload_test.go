@@ -58,11 +58,17 @@ func TestReload(t *testing.T) {
 		i.signal(t, syscall.SIGHUP)
 		eventually(t, 5*time.Second, "refused because of "+row.says, func() bool { return i.log.count(row.says) > 0 })
 	}
+	if err := os.Remove(filepath.Join(d.folder, "config.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	i.signal(t, syscall.SIGHUP) // it was there once: its absence is not the defaults
+	eventually(t, 5*time.Second, "refused because the file is gone", func() bool { return i.log.count("cannot read the configuration file") > 0 })
 	fifth := i.login(t, mobile, "device-5")
 	i.expect(t, fourth, "displaced")
 	i.expect(t, fifth, "active")
 
-	// The file has an error now: a start refuses, naming it.
+	// The file has an error: a start refuses, naming it.
+	write("products: [{type: 0, group: app, max_sessions: 2}\n")
 	i.stop(t)
 	d.fails(t, data)
 }

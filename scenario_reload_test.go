@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"menshen/repository"
+)
+
+// TestReloadIsAudited: what was applied is in the audit by the names of its keys;
+// what was refused or changed nothing is not.
+func TestReloadIsAudited(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, operatorKeys())
+	writeFile(t, d.file, "limits: {check: 60}\n")
+	d.start(t)
+	change := func(text, line string) {
+		t.Helper()
+		since := len(d.log.text())
+		writeFile(t, d.file, text)
+		d.log.await(t, since, line)
+	}
+	change("limits: {check: 61, other: 5}\nclients: [{id: shop, secret: canary-0123456789-0123456789-0123456789}]\n", "configuration applied")
+	change("# a comment\nlimits: {check: 61, other: 5}\nclients: [{id: shop, secret: canary-0123456789-0123456789-0123456789}]\n", "configuration applied")
+	change("limits: {check: -1}\n", "configuration refused")
+	change("token: {issuer: another}\n", "configuration refused")
+	change("limits: {check: 61}\n", "configuration applied")
+	want := []string{`{"keys":["limits.other","clients"]}`, `{"keys":["limits.check","limits.other","clients"]}`}
+	var got []string
+	eventually(t, 5*time.Second, "both changes are in the audit", func() bool {
+		got = nil
+		for _, e := range d.events(t, "/admin/audit?kind=config_changed") {
+			got = append(got, string(e.Detail))
+			if e.Actor != "system" || e.UserID != nil {
+				t.Errorf("line %+v", e)
+			}
+		}
+		return len(got) >= len(want)
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("the audit tells %q, want %q", got, want)
+	}
+	if strings.Contains(d.log.text(), "canary-") {
+		t.Error("the log shows a secret")
+	}
+}
+
+// TestReloadOfAFileOnItsWay: a file that is written in halves, replaced, removed
+// or swapped by a link is applied whole or not at all.
+func TestReloadOfAFileOnItsWay(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, operatorKeys())
+	whole := func(locale string) string {
+		return "companies: [{type: 0, name: a}]\nserver: {locale: " + locale + "}\n"
+	}
+	writeFile(t, d.file, whole("zh-CN"))
+	d.start(t)
+	says := func(locale string) bool {
+		row := call{path: "/none"}
+		return d.send(t, row.request(t, d.public)).msg == sentences(40400)[locale == "zh-CN"]
+	}
+	applied := func(locale string) {
+		t.Helper()
+		eventually(t, 5*time.Second, "the locale "+locale, func() bool { return says(locale) })
+	}
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Half a file that is no YAML is refused, however long the writer takes.
+	since := len(d.log.text())
+	writeFile(t, d.file, strings.TrimSuffix(whole("en"), "}\n"))
+	d.log.await(t, since, "configuration refused")
+	if !says("zh-CN") {
+		t.Error("half a file was applied")
+	}
+	writeFile(t, d.file, whole("en"))
+	applied("en")
+
+	// Halves that would do for themselves are passed over by a writer who goes on.
+	since = len(d.log.text())
+	for n := range 12 { // 1.2 s, longer than a content has to stand
+		writeFile(t, d.file, strings.Repeat("# line\n", n)+"companies: [{type: 0, name: a}]\n")
+		<-time.After(100 * time.Millisecond)
+	}
+	writeFile(t, d.file, whole("zh-CN"))
+	applied("zh-CN")
+	var lines []string
+	for line := range strings.Lines(d.log.text()[since:]) {
+		var told struct {
+			Msg  string
+			Keys []string
+		}
+		if json.Unmarshal([]byte(line), &told) == nil && told.Msg == "configuration applied" {
+			lines = append(lines, strings.Join(told.Keys, " "))
+		}
+	}
+	if !slices.Equal(lines, []string{"server.locale"}) {
+		t.Errorf("applied were %q", lines)
+	}
+
+	move(d.file, d.file+".away")
+	writeFile(t, d.file+".new", whole("en"))
+	move(d.file+".new", d.file)
+	applied("en")
+
+	writeFile(t, filepath.Join(d.file+".d", "config.yaml"), whole("zh-CN"))
+	if err := os.Symlink(filepath.Join(d.file+".d", "config.yaml"), d.file+".link"); err != nil {
+		t.Fatal(err)
+	}
+	move(d.file+".link", d.file)
+	applied("zh-CN")
+}
