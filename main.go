@@ -7,6 +7,8 @@
 //	menshen [-config F] migrate         bring the schema to the newest version
 //	menshen [-config F] keys rotate     add a signing key
 //	menshen [-config F] keys revoke KID remove one at once
+//	menshen [-config F] user find|ban|unban|kick …, audit …
+//	                                    what the admin API does, from a shell
 //	menshen version
 //
 // The exit code is 0 after a clean stop, 1 on a failure, 2 on bad usage.
@@ -21,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,7 +63,7 @@ const (
 	exitUsage   = 2
 )
 
-// errUsage asks for the usage text.
+// errUsage asks for the usage text, after what was wrong if it is wrapped.
 var errUsage = errors.New("usage")
 
 // run is the program, from its arguments to its exit code. It ends when ctx does.
@@ -68,9 +71,7 @@ func run(ctx context.Context, p program) int {
 	flags := flag.NewFlagSet("menshen", flag.ContinueOnError)
 	flags.SetOutput(p.err)
 	file := flags.String("config", "", "configuration `file`; without it ./config.yaml, if there")
-	flags.Usage = func() {
-		_, _ = fmt.Fprintln(p.err, "usage: menshen [-config file] [check-config | migrate | keys rotate | keys revoke KID | version]")
-	}
+	flags.Usage = func() { _, _ = fmt.Fprint(p.err, usage()) }
 	if err := flags.Parse(p.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return exitOK
@@ -81,7 +82,13 @@ func run(ctx context.Context, p program) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, flag.ErrHelp):
+		flags.Usage()
+		return exitOK
 	case errors.Is(err, errUsage):
+		if detail := strings.TrimPrefix(err.Error(), errUsage.Error()); detail != "" {
+			_, _ = fmt.Fprintln(p.err, "menshen"+detail)
+		}
 		flags.Usage()
 		return exitUsage
 	default:
@@ -95,19 +102,9 @@ func (p program) dispatch(ctx context.Context, file string, args []string) error
 		_, err := fmt.Fprintln(p.out, "menshen", version)
 		return err
 	}
-	command, argument := serve, ""
-	switch {
-	case len(args) == 0:
-	case len(args) == 1 && args[0] == "check-config":
-		command = checkConfig
-	case len(args) == 1 && args[0] == "migrate":
-		command = migrate
-	case len(args) == 2 && args[0] == "keys" && args[1] == "rotate":
-		command = rotateKeys
-	case len(args) == 3 && args[0] == "keys" && args[1] == "revoke":
-		command, argument = revokeKey, args[2]
-	default:
-		return errUsage
+	act, err := parseCommand(args)
+	if err != nil {
+		return err
 	}
 	source := configSource{options: config.Options{Defaults: defaults, File: file, FileRequired: file != "", Environ: p.environ}}
 	if file == "" {
@@ -121,7 +118,7 @@ func (p program) dispatch(ctx context.Context, file string, args []string) error
 	if err != nil {
 		return err
 	}
-	return command(ctx, job{program: p, source: source, cfg: cfg, warnings: warnings, argument: argument})
+	return act(ctx, job{program: p, source: source, cfg: cfg, warnings: warnings})
 }
 
 // job is a command with its configuration.
@@ -130,7 +127,6 @@ type job struct {
 	source   configSource
 	cfg      *config.Config
 	warnings []string
-	argument string
 }
 
 // configSource is where the configuration came from, to read it again.

@@ -20,13 +20,20 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"serve"}, {"help"}, {"Version"}, {"version", "x"}, {"check-config", "x"}, {"migrate", "x"}, {"keys"}, {"keys", "rotate", "x"}, {"keys", "revoke"},
 		{"keys", "revoke", "x", "y"}, {"keys", "list"}, {""}, {"-x"}, {"-config"}, {"--port=80"}, {"version", "-config", "x"},
+		{"user"}, {"user", "list"}, {"users", "find", "1"}, {"user", "find"}, {"user", "find", "1", "2"}, {"user", "find", "-id", "x"}, {"user", "find", "-id", "-1"},
+		{"user", "ban"}, {"user", "ban", "1"}, {"user", "ban", "-reason", "r"}, {"user", "ban", "x", "-reason", "r"}, {"user", "ban", "0", "-reason", "r"},
+		{"user", "ban", "1", "-reason", ""}, {"user", "ban", "1", "-reason"}, {"user", "ban", "1", "-reason", "r", "-until", "tomorrow"}, {"user", "ban", "1", "2", "-reason", "r"},
+		{"user", "ban", "1", "-reason", strings.Repeat("x", 257)}, {"user", "ban", "1", "-reason", "a\nb"}, {"user", "ban", "1", "-reason", "\xff"},
+		{"user", "unban"}, {"user", "unban", "1", "-reason", "r"}, {"user", "unban", "x"},
+		{"user", "kick", "1"}, {"user", "kick", "1", "-reason", "r", "-product", "x"}, {"user", "kick", "1", "-reason", "r", "-product", "2147483648"},
+		{"audit", "x"}, {"audit", "-n", "0"}, {"audit", "-n", "x"}, {"audit", "-user", "x"}, {"audit", "-user", "-1"}, {"audit", "-from", "2026-01-02"},
 	} {
 		exit, out, complaint := d.command(t, args...)
 		if exit != exitUsage || out != "" || !strings.Contains(complaint, "usage: menshen") && !strings.Contains(complaint, "flag") {
 			t.Errorf("%q: exit %d, %q, %q", args, exit, out, complaint)
 		}
 	}
-	for _, args := range [][]string{{"-h"}, {"-help"}} {
+	for _, args := range [][]string{{"-h"}, {"-help"}, {"user", "find", "-h"}, {"user", "ban", "1", "-h"}, {"user", "kick", "-help"}, {"audit", "-h"}} {
 		if exit, _, complaint := d.command(t, args...); exit != exitOK || !strings.Contains(complaint, "usage: menshen") {
 			t.Errorf("%q: exit %d, %q", args, exit, complaint)
 		}
