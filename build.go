@@ -56,7 +56,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 		Report: func(err error) { w.log.Error("event stream", zap.Error(err)) },
 	}
 	backend := controller.Backend{
-		Sessions: s.sessions, Feed: s.feed, Session: session, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
+		Sessions: s.sessions, Feed: res.feed, Session: session, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience,
 	}
 	clients := clientsOf(cfg)
 	public = router.Public{
@@ -79,7 +79,6 @@ type services struct {
 	login     *service.Login
 	sessions  *service.Sessions
 	users     *service.Users
-	feed      *service.Feed
 	operators *service.Operators
 	audit     *service.Audit
 }
@@ -114,7 +113,6 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writ
 	s.users = &service.Users{
 		Tx: log, Store: users, Events: log, Codes: s.codes, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Now: now,
 	}
-	s.feed = &service.Feed{Tx: db, Store: repository.Feed{DB: db}, Gates: repository.Codes{DB: db}, Hub: res.hub, Now: now}
 	s.operators = &service.Operators{
 		Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
 	}

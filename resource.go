@@ -33,6 +33,7 @@ type resources struct {
 
 	live     *service.Live
 	hub      *service.Hub
+	feed     *service.Feed
 	follower *service.Follower
 	janitor  *service.Janitor
 	metrics  *middleware.Metrics
@@ -66,8 +67,11 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: j.now,
 		Report: func(err error) { log().Warn("follow the log", zap.Error(err)) },
 	}
+	res.feed = &service.Feed{
+		Tx: db, Store: repository.Feed{DB: db}, Gates: repository.Codes{DB: db}, Hub: res.hub, Now: res.clock.Now,
+	}
 	res.janitor = &service.Janitor{
-		Store: repository.Janitor{DB: db}, Feed: repository.Feed{DB: db}, Now: res.clock.Now,
+		Store: repository.Janitor{DB: db}, Feed: res.feed, Now: res.clock.Now,
 		Sessions: &service.Sessions{
 			Tx: res.log, Store: repository.Sessions{DB: db}, Events: res.log, Live: res.live, Hub: res.hub, Now: res.clock.Now,
 		},

@@ -110,6 +110,7 @@ type instance struct {
 	codes     *Codes
 	tokens    *Tokens
 	follower  *Follower
+	feed      *Feed
 }
 
 // silent is a provider that takes every message.
@@ -130,6 +131,7 @@ func (f *fleet) start(skew time.Duration) *instance {
 			Rules: CodeRules{Length: 6, TTL: 5 * time.Minute, MaxAttempts: 1000}, Now: now, NewCode: func(int) string { return fleetCode },
 		},
 		follower: &Follower{Log: events, Live: live, Hub: hub, Now: now, Process: process},
+		feed:     &Feed{Tx: f, Store: repository.Feed{DB: f.db}, Gates: repository.Codes{DB: f.db}, Hub: hub, Now: now},
 	}
 	i.sessions = &Sessions{
 		Tx: f, Store: repository.Sessions{DB: f.db}, Events: events, Tokens: i.tokens, Catalog: f.catalog, Live: live, Hub: hub,

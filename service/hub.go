@@ -13,6 +13,7 @@ import (
 type Hub struct {
 	mu        sync.Mutex
 	listeners map[string]map[*listener]struct{}
+	next      chan struct{} // closed at the next end of any session; nil: nobody wants to know
 	held      int           // checks that are held now
 	streams   map[int64]int // open streams by user
 	total     int
@@ -102,7 +103,26 @@ func (h *Hub) rouse(l *listener, wake func()) {
 	l.wake = wake
 }
 
-// tell wakes the session's listeners.
+// anyEnd returns a channel that is closed at the next end of any session. Take it
+// first, then read the state.
+func (h *Hub) anyEnd() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next == nil {
+		h.next = make(chan struct{})
+	}
+	return h.next
+}
+
+// tellNext wakes those who wait for any end; the lock is held.
+func (h *Hub) tellNext() {
+	if h.next != nil {
+		close(h.next)
+		h.next = nil
+	}
+}
+
+// tell wakes the session's listeners, and those who wait for any.
 func (h *Hub) tell(sessionID string) {
 	if h == nil {
 		return
@@ -113,6 +133,7 @@ func (h *Hub) tell(sessionID string) {
 		l.tell()
 	}
 	delete(h.listeners, sessionID)
+	h.tellNext()
 }
 
 func (l *listener) tell() {
@@ -135,6 +156,7 @@ func (h *Hub) tellAll() {
 		}
 	}
 	clear(h.listeners)
+	h.tellNext()
 }
 
 // enter counts a stream of the user in; beyond the limits it is

@@ -59,6 +59,25 @@ func TestHubTellsListeners(t *testing.T) {
 	}
 }
 
+// TestHubAnyEnd: every end wakes those who wait for any, once.
+func TestHubAnyEnd(t *testing.T) {
+	h := NewHub()
+	first, second := h.anyEnd(), h.anyEnd()
+	if closed(first) || closed(second) {
+		t.Error("told before any end")
+	}
+	if h.tell("S"); !closed(first) || !closed(second) {
+		t.Error("not told of an end")
+	}
+	third := h.anyEnd()
+	if closed(third) {
+		t.Error("an end was told to who came after it")
+	}
+	if h.tellAll(); !closed(third) {
+		t.Error("not told that ends may have been missed")
+	}
+}
+
 // TestHubLeave: who leaves takes nobody along.
 func TestHubLeave(t *testing.T) {
 	h := NewHub()

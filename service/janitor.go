@@ -12,7 +12,7 @@ import (
 // older than its retention. Several instances may sweep at once.
 type Janitor struct {
 	Store    JanitorStore
-	Feed     FeedPurge
+	Feed     *Feed
 	Sessions *Sessions
 	Now      func() time.Time
 	Report   func(err error)
@@ -73,10 +73,7 @@ func (j *Janitor) Sweep(ctx context.Context) error {
 			_, err := j.Store.Gates(ctx, now.Add(-keepCodes), sweepBatch)
 			return err
 		}),
-		j.within(ctx, func(ctx context.Context) error {
-			_, err := j.Feed.Purge(ctx, now, sweepBatch)
-			return err
-		}),
+		j.within(ctx, j.Feed.Sweep),
 	)
 }
 

@@ -138,6 +138,9 @@ type FeedStore interface {
 	Tell(ctx context.Context, revocations []model.Revocation) error
 	// After lists revocations beyond seq that are of interest at now.
 	After(ctx context.Context, seq int64, now model.Time, limit int) ([]model.Revocation, error)
+	// Purge removes up to limit revocations that are of no interest at now, but
+	// never the newest, and returns their number.
+	Purge(ctx context.Context, now model.Time, limit int) (int, error)
 }
 
 // Gates is the mutex of the database.
@@ -156,11 +159,6 @@ type JanitorStore interface {
 	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
 	Events(ctx context.Context, before model.Time, limit int) (int, error)
 	Gates(ctx context.Context, before model.Time, limit int) (int, error)
-}
-
-// FeedPurge removes revocations that are of no interest any more.
-type FeedPurge interface {
-	Purge(ctx context.Context, now model.Time, limit int) (int, error)
 }
 
 // AuditStore reads the log for people.
