@@ -61,7 +61,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	clients := clientsOf(cfg)
 	public = router.Public{
 		Code: controller.Code{Codes: s.codes}, Login: controller.Login{Login: s.login}, Session: session,
-		User: controller.User{Users: s.users}, Keys: controller.Keys{JWKS: res.keys.JWKS},
+		User: controller.User{Users: s.users}, Keys: controller.Keys{JWKS: res.keys.JWKS, MaxAge: service.KeysMaxAge(cfg.Token.KeyActivation)},
 		Backend: backend, Clients: clients, Health: health, Docs: docs,
 		Verify: s.sessions.Tokens.Verify, Authenticate: s.sessions.Authenticate,
 		CheckLimit: limits.check, OtherLimit: limits.other, CORSOrigins: cfg.Server.CORSOrigins, Edge: edge,

@@ -264,6 +264,16 @@ func playKeys(t *testing.T, d *deployment) {
 	if key["kid"] != kids[0] || key["alg"] != "ES256" || key["use"] != "sig" || key["kty"] != "EC" || key["d"] != nil || key["k"] != nil {
 		t.Errorf("the key is %v", key)
 	}
+	tag := a.header.Get("ETag")
+	if a.header.Get("Cache-Control") != "public, max-age=300" || len(tag) != 45 || a.header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("the headers are %v", a.header)
+	}
+	for given, status := range map[string]int{tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, `"x"`: 200, "": 200} {
+		again := d.do(t, call{path: "/.well-known/jwks.json", headers: headersOf("If-None-Match", given), header: map[string]string{"ETag": tag, "Cache-Control": "public, max-age=300"}})
+		if again.status != status || (len(again.raw) == 0) != (status == 304) {
+			t.Errorf("with If-None-Match %s: %d %s", given, again.status, again.raw)
+		}
+	}
 	if header, _ := parts(t, d.login(t, form{Mobile: d.number()}).AccessToken.Value); header["kid"] != kids[0] {
 		t.Errorf("the token's key is %v", header["kid"])
 	}

@@ -1,17 +1,35 @@
 package controller
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
 
 // Keys publishes the public keys (RFC 7517).
-type Keys struct{ JWKS func() []byte }
+type Keys struct {
+	JWKS func() []byte
+	// MaxAge is how long the keys may be cached. A new one is to be published for
+	// twice as long before it signs.
+	MaxAge time.Duration
+}
 
-// Show is GET /.well-known/jwks.json. A new key is published long before it
-// signs, so that a cache of five minutes never misses one.
+// Show is GET /.well-known/jwks.json. A cache that asks whether its copy is still
+// the set of the moment is answered 304 (RFC 9110 §13.1.2).
 func (h Keys) Show(c *gin.Context) {
-	c.Header("Cache-Control", "public, max-age=300")
-	c.Data(http.StatusOK, "application/json; charset=utf-8", h.JWKS())
+	keys := h.JWKS()
+	sum := sha256.Sum256(keys)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	c.Header("Cache-Control", "public, max-age="+strconv.FormatInt(int64(h.MaxAge.Seconds()), 10))
+	c.Header("ETag", tag)
+	if strings.Contains(c.GetHeader("If-None-Match"), tag) { // one of a list, strong or weak
+		c.Status(http.StatusNotModified)
+		return
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", keys)
 }

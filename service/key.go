@@ -24,7 +24,16 @@ const (
 	keyMissEvery = time.Second
 	// keyPruneMargin covers the time until the last instance has read a new key.
 	keyPruneMargin = 2 * KeyReloadEvery
+	// keysMaxAge is the longest that published keys may be cached.
+	keysMaxAge = 5 * time.Minute
 )
+
+// KeysMaxAge is how long published keys may be cached when a new one signs after
+// activation: every instance has published it for twice that long before its
+// first use, so that no cache meets a token whose key it cannot have.
+func KeysMaxAge(activation time.Duration) time.Duration {
+	return min(keysMaxAge, max(0, (activation-KeyReloadEvery)/2))
+}
 
 // KeyOptions say where a KeyRing has its keys from and how it uses them.
 type KeyOptions struct {
