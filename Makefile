@@ -18,7 +18,7 @@ REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
+.PHONY: help run build test test-short test-cluster verify model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-short: ## Test against SQLite alone, without the race detector
 
 test-cluster: ## Test an instance on each node of a throw-away Galera cluster of three
 	scripts/with-galera go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run Cluster -v ./e2e/...
+
+verify: ## Run the resource servers of docs/verify.md (jose, jwx, nginx) against the service
+	scripts/verify
 
 model: ## Run 10,000 sequences of the model test of sessions against both databases
 	scripts/with-mariadb go test ./service -run '^TestSessionModel$$' -count=1 -timeout 60m -v -rapid.checks=2000
@@ -90,4 +93,4 @@ check: lint build ## All that needs no test run: lint, generated docs, modules, 
 	go mod verify
 
 clean: ## Remove what the targets made; your data/ stays
-	rm -rf menshen dist tools/openapi/node_modules
+	rm -rf menshen dist tools/openapi/node_modules tools/verify/node/node_modules
