@@ -34,6 +34,7 @@ func commands() []command {
 		{"user unban", "ID", parseUnban},
 		{"user kick", "ID -reason R [-product N] [-session S]", parseKick},
 		{"audit", "[-user ID] [-kind K] [-actor A] [-from T] [-to T] [-n N]", parseAudit},
+		{"healthcheck", "", plain(healthcheck)},
 		{"version", "", plain(nil)},
 	}
 }

@@ -9,6 +9,7 @@
 //	menshen [-config F] keys revoke KID remove one at once
 //	menshen [-config F] user find|ban|unban|kick …, audit …
 //	                                    what the admin API does, from a shell
+//	menshen [-config F] healthcheck     ask the running instance whether it is ready
 //	menshen version
 //
 // The exit code is 0 after a clean stop, 1 on a failure, 2 on bad usage.
