@@ -18,7 +18,7 @@ REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster verify model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
+.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ test-short: ## Test against SQLite alone, without the race detector
 test-cluster: ## Test an instance on each node of a throw-away Galera cluster of three
 	scripts/with-galera go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run Cluster -v ./e2e/...
 
-verify: ## Run the resource servers of docs/verify.md (jose, jwx, nginx) against the service
+verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf have them
 	scripts/verify
+
+deploy-check: ## Let systemd judge the unit in deploy/
+	scripts/deploy-check
 
 model: ## Run 10,000 sequences of the model test of sessions against both databases
 	scripts/with-mariadb go test ./service -run '^TestSessionModel$$' -count=1 -timeout 60m -v -rapid.checks=2000

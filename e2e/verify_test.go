@@ -248,21 +248,30 @@ func runUntilEnd(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// startNginx runs the gateway as an ordinary process in a folder of its own, and
-// never as root.
+// startNginx runs the gateway of docs/verify.md.
 func startNginx(t *testing.T, i *instance) resourceServer {
 	t.Helper()
-	text, err := os.ReadFile("../tools/verify/nginx.conf")
+	gateway := freeAddress(t)
+	runNginx(t, "../tools/verify/nginx.conf", gateway, "127.0.0.1:8080", strings.TrimPrefix(i.public, "http://"),
+		"127.0.0.1:8000", gateway, "127.0.0.1:9000", freeAddress(t))
+	return resourceServer{name: "nginx", url: "http://" + gateway}
+}
+
+// runNginx runs nginx by a configuration in which texts are replaced, as an
+// ordinary process in a folder of its own and never as root, and returns once it
+// listens on address.
+func runNginx(t *testing.T, file, address string, replace ...string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, behind := freeAddress(t), freeAddress(t)
-	conf := strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(i.public, "http://"), "127.0.0.1:8000", gateway, "127.0.0.1:9000", behind).Replace(string(text))
 	home, err := os.MkdirTemp("", "menshen-nginx.")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	conf := strings.NewReplacer(replace...).Replace(string(text))
 	if err := os.WriteFile(filepath.Join(home, "nginx.conf"), []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -276,15 +285,13 @@ func startNginx(t *testing.T, i *instance) resourceServer {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	}
 	runUntilEnd(t, cmd)
-	r := resourceServer{name: "nginx", url: "http://" + gateway}
 	eventually(t, startTime, "nginx listens", func() bool {
-		conn, err := net.Dial("tcp", gateway)
+		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
 	})
-	return r
 }
 
 // freeAddress is an address that nobody listens on.
