@@ -122,6 +122,7 @@ func TestSessionsRenew(t *testing.T) {
 		if diff := cmp.Diff(next, sessionByID(t, db, first.ID)); diff != "" {
 			t.Errorf("the row differs:\n%s", diff)
 		}
+		must(t, sessions.Confirm(t.Context(), next.ID, next.Gen, t0))
 		shorter := rotated(next, 3)
 		shorter.CurExp = t0.Second() + 1000
 		if renewed, err := sessions.Renew(t.Context(), shorter); !renewed || err != nil {
