@@ -32,7 +32,7 @@ type wiring struct {
 // build is the wiring diagram: configuration and resources in, handlers out.
 func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Handler, err error) {
 	limits := limitersOf(cfg.Limits)
-	s, err := servicesOf(cfg, res, limits, w.out)
+	s, err := servicesOf(cfg, res, limits, w)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,7 +83,7 @@ type services struct {
 	audit     *service.Audit
 }
 
-func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writer) (s services, err error) {
+func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (s services, err error) {
 	db, log, now := res.db, res.log, res.clock.Now
 	catalog := catalogOf(cfg)
 	numbers := service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions}
@@ -91,8 +91,10 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, out io.Writ
 	s.codes = &service.Codes{
 		Tx: log, Store: repository.Codes{DB: db}, Events: log, Vault: res.vault, Numbers: numbers, Catalog: catalog,
 		Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
+		Count:  func(provider string, outcome service.Outcome) { res.metrics.Message(provider, string(outcome)) },
+		Report: func(err error) { w.log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
 	}
-	if s.codes.Sender, err = senderOf(cfg, out, now); err != nil {
+	if s.codes.Providers, err = providersOf(cfg, w.out, now); err != nil {
 		return s, err
 	}
 	if s.codes.TestNumbers, err = testNumbers(cfg, numbers); err != nil {
@@ -141,10 +143,10 @@ func clientsOf(cfg *config.Config) middleware.Clients {
 
 // rehearse applies the rules of build that the configuration alone can break.
 func rehearse(cfg *config.Config) error {
-	_, senderErr := senderOf(cfg, io.Discard, time.Now)
+	_, providersErr := providersOf(cfg, io.Discard, time.Now)
 	_, numbersErr := testNumbers(cfg, service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions})
 	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
-	return errors.Join(senderErr, numbersErr, addressesErr)
+	return errors.Join(providersErr, numbersErr, addressesErr)
 }
 
 func catalogOf(cfg *config.Config) service.Catalog {
@@ -187,13 +189,30 @@ func adminKeysOf(cfg *config.Config) (middleware.AdminKeys, error) {
 	return keys, nil
 }
 
-func senderOf(cfg *config.Config, out io.Writer, now func() time.Time) (service.Sender, error) {
-	switch cfg.SMS.Provider {
-	case config.ProviderWebhook:
-		return sms.NewWebhook(cfg.SMS.Webhook.URL, model.Secret(cfg.SMS.Webhook.Secret), now)
-	default:
-		return &sms.Log{Out: out, Format: cfg.Log.Format, Now: now}, nil
+// providersOf are the senders in use, in order of preference.
+func providersOf(cfg *config.Config, out io.Writer, now func() time.Time) (providers []service.Provider, err error) {
+	for _, name := range cfg.SMS.Providers() {
+		var sender service.Sender
+		switch name {
+		case config.ProviderAliyun:
+			sender = sms.NewAliyun(cfg.SMS, now)
+		case config.ProviderTencent:
+			sender = sms.NewTencent(cfg.SMS, now)
+		case config.ProviderTwilio:
+			sender = sms.NewTwilio(cfg.SMS)
+		case config.ProviderWebhook:
+			webhook, err := sms.NewWebhook(cfg.SMS.Webhook.URL, model.Secret(cfg.SMS.Webhook.Secret), now)
+			if err != nil {
+				return nil, err
+			}
+			webhook.Language = cfg.Server.Locale
+			sender = webhook
+		default:
+			sender = &sms.Log{Out: out, Format: cfg.Log.Format, Now: now}
+		}
+		providers = append(providers, service.Provider{Name: name, Sender: sender})
 	}
+	return providers, nil
 }
 
 // limiters are the shields of limits.*; nil lets everything pass.

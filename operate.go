@@ -16,6 +16,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+
 	"menshen/config"
 	"menshen/controller"
 	"menshen/model"
@@ -42,7 +44,7 @@ func atDesk(act func(ctx context.Context, d desk) error) action {
 			return err
 		}
 		defer func() { _ = res.db.Close() }()
-		s, err := servicesOf(j.cfg, res, limiters{}, io.Discard)
+		s, err := servicesOf(j.cfg, res, limiters{}, wiring{log: zap.NewNop(), out: io.Discard})
 		if err != nil {
 			return err
 		}

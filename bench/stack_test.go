@@ -73,7 +73,7 @@ func newStack(b *testing.B, driver string) *stack {
 	numbers := service.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}}
 	catalog := service.Catalog{Companies: []service.Company{{}}, Products: []service.Product{{Group: "app", MaxSessions: 1}}}
 	s.codes = &service.Codes{
-		Tx: db, Store: repository.Codes{DB: db}, Events: events, Sender: s, Vault: vault, Numbers: numbers, Catalog: catalog,
+		Tx: db, Store: repository.Codes{DB: db}, Events: events, Providers: []service.Provider{{Name: "stack", Sender: s}}, Vault: vault, Numbers: numbers, Catalog: catalog,
 		Rules: service.CodeRules{Length: 6, TTL: 10 * time.Minute, MaxAttempts: 5}, Now: time.Now, NewCode: service.RandomCode,
 	}
 	s.sessions = &service.Sessions{

@@ -41,12 +41,6 @@ const (
 	DriverMySQL  = "mysql"
 )
 
-// Values of sms.provider that this version serves.
-const (
-	ProviderLog     = "log"
-	ProviderWebhook = "webhook"
-)
-
 // Values of companies[].registration.
 const (
 	RegistrationOpen   = "open"
@@ -92,20 +86,6 @@ type Server struct {
 type Database struct {
 	Driver string `mapstructure:"driver"` // sqlite or mysql
 	DSN    DSN    `mapstructure:"dsn"`    // mysql: go-sql-driver's form; sqlite: a file, empty for <data_dir>/menshen.db
-}
-
-// SMS says how codes are sent and to which numbers.
-type SMS struct {
-	Provider      string   `mapstructure:"provider"`       // log or webhook
-	DefaultRegion string   `mapstructure:"default_region"` // ISO 3166 region of numbers without a country code
-	Regions       []string `mapstructure:"regions"`        // ISO 3166 regions whose numbers are accepted, never empty
-	Webhook       Webhook  `mapstructure:"webhook"`
-}
-
-// Webhook is the provider that posts each code to a URL.
-type Webhook struct {
-	URL    string `mapstructure:"url"`    // where to post; https in production
-	Secret Secret `mapstructure:"secret"` // Standard Webhooks signing secret, whsec_<base64>
 }
 
 // Code holds the verification codes' form and the limits that guard them. The

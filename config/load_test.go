@@ -22,7 +22,13 @@ func contract() *config.Config {
 			CORSOrigins: []string{}, Docs: true, Always200: false, Locale: "zh-CN",
 		},
 		Database: config.Database{Driver: "sqlite"},
-		SMS:      config.SMS{Provider: "log", DefaultRegion: "CN", Regions: []string{"CN"}},
+		SMS: config.SMS{
+			Provider: "log", DefaultRegion: "CN", Regions: []string{"CN"},
+			Aliyun:    config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
+			Tencent:   config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou"},
+			Twilio:    config.Twilio{Endpoint: "https://api.twilio.com"},
+			Templates: []config.Template{},
+		},
 		Code: config.Code{
 			Length: 6, TTL: 5 * time.Minute, MaxAttempts: 5, Cooldown: time.Minute,
 			PerMobileHour: 5, PerMobileDay: 10, PerIPHour: 100, PerIPDay: 500,

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/nyaruka/phonenumbers"
 )
 
 func (r *rules) server() {
@@ -30,7 +29,7 @@ func (r *rules) server() {
 					"lower case, no path, no default port, no *")
 		}
 	}
-	r.oneOf("server.locale", r.Server.Locale, "zh-CN", "en")
+	r.oneOf("server.locale", r.Server.Locale, Languages...)
 }
 
 var hostName = regexp.MustCompile(`\A[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\z`)
@@ -98,84 +97,6 @@ func (r *rules) database() {
 		} else if parsed.DBName == "" {
 			r.breaks("database.dsn", "names no database after the slash")
 		}
-	}
-}
-
-func (r *rules) sms() {
-	s := r.SMS
-	switch s.Provider {
-	case ProviderLog:
-		if r.Production() {
-			r.breaks("sms.provider", "log writes codes to the log, which production refuses")
-		}
-	case ProviderWebhook:
-	case "aliyun", "tencent", "twilio":
-		r.breaks("sms.provider", "%s is not available in this version", s.Provider)
-	default:
-		r.oneOf("sms.provider", s.Provider, ProviderLog, ProviderWebhook)
-	}
-	r.regions()
-	r.webhook()
-}
-
-func (r *rules) regions() {
-	known := phonenumbers.GetSupportedRegions()
-	const want = "must be the two capital letters of a region, such as CN"
-	if len(r.SMS.Regions) == 0 {
-		r.breaks("sms.regions", "must not be empty")
-	}
-	allKnown := r.sound("sms.regions")
-	for i, region := range r.SMS.Regions {
-		if !known[region] {
-			r.breaks(item("sms.regions", i), want)
-			allKnown = false
-		}
-	}
-	switch {
-	case !known[r.SMS.DefaultRegion]:
-		r.breaks("sms.default_region", want)
-	case allKnown && !slices.Contains(r.SMS.Regions, r.SMS.DefaultRegion):
-		r.breaks("sms.default_region", "must be one of sms.regions")
-	}
-}
-
-// webhook demands its keys when it is the provider, and judges them whenever
-// they are given.
-func (r *rules) webhook() {
-	w, used := r.SMS.Webhook, r.SMS.Provider == ProviderWebhook
-	switch {
-	case w.URL == "" && used:
-		r.breaks("sms.webhook.url", "must be given with provider webhook")
-	case w.URL != "":
-		r.webhookURL(w.URL)
-	}
-	switch {
-	case w.Secret == "" && used:
-		r.breaks("sms.webhook.secret", "must be given with provider webhook")
-	case w.Secret != "":
-		r.webhookSecret(string(w.Secret))
-	}
-}
-
-func (r *rules) webhookURL(text string) {
-	const key = "sms.webhook.url"
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" ||
-		u.Port() != "" && !port(u.Port()) {
-		r.breaks(key, "must be an absolute URL such as https://sms.example.com/send")
-		return
-	}
-	if u.User != nil || u.Fragment != "" {
-		r.breaks(key, "must not hold user, password or fragment: requests are signed with sms.webhook.secret")
-		return
-	}
-	if !r.Production() {
-		return
-	}
-	if u.Scheme != "https" {
-		r.breaks(key, "must be https in production")
-	} else if local(u.Hostname()) {
-		r.breaks(key, "must not be this machine's own address in production")
 	}
 }
 

@@ -25,7 +25,8 @@ func full(t *testing.T) *config.Config {
 	cfg := mustLoad(t, "")
 	secret := config.Secret(canary)
 	cfg.Database = config.Database{Driver: "mysql", DSN: "root:" + canary + "@tcp(db:3306)/menshen?timeout=1s"}
-	cfg.SMS.Webhook.Secret = secret
+	cfg.SMS.Webhook.Secret, cfg.SMS.Aliyun.AccessKeySecret = secret, secret
+	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken = secret, secret
 	cfg.Secret = config.SecretKeys{Key: secret, Previous: []config.Secret{secret, secret}}
 	cfg.Clients = []config.Client{{ID: "orders", Secret: secret}}
 	cfg.Admin.Keys = []config.AdminKey{{Name: "alice", Key: secret}}

@@ -30,6 +30,7 @@ func (h Code) Send(c *gin.Context) (any, error) {
 		Mobile:      body.Verbatim("mobile", maxText),
 		ProductType: body.Int32("productType"),
 		Purpose:     model.PurposeLogin,
+		Language:    requestOf(c).Language,
 		Caller:      callerOf(c),
 	}
 	if purpose, given := body.OptionalString("purpose", maxText); given {

@@ -79,6 +79,7 @@ type envelope struct {
 // unknown routes included.
 func (e *Envelope) Render(c *gin.Context) {
 	x := exchangeOf(c)
+	x.Language = localeOf(c.GetHeader("Accept-Language"), e.Locale)
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			if recovered == http.ErrAbortHandler {
@@ -96,18 +97,17 @@ func (e *Envelope) Render(c *gin.Context) {
 }
 
 func (e *Envelope) write(c *gin.Context, x *exchange) {
-	locale := localeOf(c.GetHeader("Accept-Language"), e.Locale)
-	body, status := envelope{Data: x.data, Msg: successIn[locale]}, http.StatusOK
+	body, status := envelope{Data: x.data, Msg: successIn[x.Language]}, http.StatusOK
 	if x.err != nil {
 		f := model.AsFailure(x.err)
-		body, status = envelope{Code: f.Code, Data: f.Data(), Msg: sentence(f, locale)}, f.Status()
+		body, status = envelope{Code: f.Code, Data: f.Data(), Msg: sentence(f, x.Language)}, f.Status()
 		failureHeaders(c, f)
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
 		x.err = errors.Join(model.ErrInternal, fmt.Errorf("render answer: %w", err))
 		f := model.ErrInternal
-		text, status = []byte(`{"code":`+strconv.Itoa(int(f.Code))+`,"data":null,"msg":"`+sentence(f, locale)+`"}`), f.Status()
+		text, status = []byte(`{"code":`+strconv.Itoa(int(f.Code))+`,"data":null,"msg":"`+sentence(f, x.Language)+`"}`), f.Status()
 		body.Code = f.Code
 	}
 	x.code = body.Code

@@ -8,8 +8,8 @@ import (
 
 // The languages of sentences, as the configuration names them.
 const (
-	zhCN = "zh-CN"
-	en   = "en"
+	zhCN = model.LanguageZhCN
+	en   = model.LanguageEn
 )
 
 var successIn = map[string]string{zhCN: "成功", en: "OK"}

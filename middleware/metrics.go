@@ -21,6 +21,7 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	events   *prometheus.CounterVec
+	messages *prometheus.CounterVec
 }
 
 // NewMetrics also counts what the runtime tells of the process.
@@ -37,11 +38,15 @@ func NewMetrics() *Metrics {
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "menshen_events_total", Help: "Lines that this process wrote into the log of events, by kind.",
 		}, []string{"kind"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "menshen_sms_total",
+			Help: "Codes by provider and by its answer: sent, refused, throttled, unknown. Provider test: test numbers, nothing is sent.",
+		}, []string{"provider", "outcome"}),
 	}
 	for _, kind := range model.Kinds() {
 		m.events.WithLabelValues(string(kind)) // from 0, so that the first one is an increase
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.events, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.duration, m.events, m.messages, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -56,6 +61,11 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 
 // Event counts a committed line of the log of events.
 func (m *Metrics) Event(line model.Event) { m.events.WithLabelValues(string(line.Kind)).Inc() }
+
+// Message counts what a provider answered to one message.
+func (m *Metrics) Message(provider, outcome string) {
+	m.messages.WithLabelValues(provider, outcome).Inc()
+}
 
 // Count counts every request.
 func (m *Metrics) Count(now func() time.Time) gin.HandlerFunc {

@@ -37,4 +37,15 @@ type Code struct {
 	UsedAt      Time // 0: not redeemed
 	DeadAt      Time // 0: not killed by the provider's refusal
 	Delivery    Delivery
+	Provider    string // who took the message, or was asked last; see Settlement
+}
+
+// ProviderTest stands for the provider of test numbers, to which nothing is sent.
+const ProviderTest = "test"
+
+// Settlement is how the sending of a code ended.
+type Settlement struct {
+	Delivery Delivery
+	Provider string // the provider that took the message, or the last one asked
+	At       Time
 }

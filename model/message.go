@@ -1,6 +1,15 @@
 package model
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
+
+// The languages of sentences and of messages, as the configuration names them.
+const (
+	LanguageZhCN = "zh-CN"
+	LanguageEn   = "en"
+)
 
 // Message is a verification code on its way to a mobile number.
 type Message struct {
@@ -10,9 +19,17 @@ type Message struct {
 	CompanyType int32
 	ProductType int32
 	Purpose     Purpose
+	Language    string // LanguageZhCN or LanguageEn
 	Expire      Time
+	Life        time.Duration // from sending to Expire
 }
+
+// Minutes is the life of the code as a message tells it: whole minutes, at least
+// one, rounded down so that no reader is promised more than there is.
+func (m Message) Minutes() int { return max(1, int(m.Life/time.Minute)) }
 
 // ErrSendRefused marks a definite refusal by a provider: nothing was or will be
 // sent. Every other error of a sender leaves open whether the message arrives.
+// A refusal because the provider's own limit of messages is reached wraps the
+// failure of the table that says so, with the time after which to try again.
 var ErrSendRefused = errors.New("message refused")

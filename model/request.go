@@ -3,12 +3,14 @@ package model
 // Request is what the guards before a handler found out about a request. It
 // travels in the gin context under RequestKey.
 type Request struct {
-	ID      string  // X-Request-Id
-	IP      string  // the client's address, behind trusted proxies only
-	Token   Secret  // of the Authorization header, once a guard has read it
-	Claims  Claims  // of Token, once verified
-	Session Session // of Token, once found alive
-	Actor   string  // name of the admin key, on the admin listener
+	ID string // X-Request-Id
+	IP string // the client's address, behind trusted proxies only
+	// Language of sentences and messages by Accept-Language: LanguageZhCN or LanguageEn.
+	Language string
+	Token    Secret  // of the Authorization header, once a guard has read it
+	Claims   Claims  // of Token, once verified
+	Session  Session // of Token, once found alive
+	Actor    string  // name of the admin key, on the admin listener
 }
 
 // RequestKey is the key of *Request in the gin context.

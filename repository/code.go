@@ -42,13 +42,15 @@ func (c Codes) Insert(ctx context.Context, code model.Code) error {
 	return codeShape.insert(ctx, c.DB, code)
 }
 
-// Settle notes the provider's answer; a refused code is dead from now on.
-func (c Codes) Settle(ctx context.Context, id int64, delivery model.Delivery, now model.Time) error {
+// Settle notes how the sending ended and by whom; a refused code is dead from
+// then on.
+func (c Codes) Settle(ctx context.Context, id int64, s model.Settlement) error {
 	var dead model.Time
-	if delivery == model.DeliveryRefused {
-		dead = now
+	if s.Delivery == model.DeliveryRefused {
+		dead = s.At
 	}
-	_, err := c.DB.exec(ctx, "settle code", "UPDATE codes SET delivery = ?, dead_at = ? WHERE id = ?", delivery, dead, id)
+	_, err := c.DB.exec(ctx, "settle code", "UPDATE codes SET delivery = ?, provider = ?, dead_at = ? WHERE id = ?",
+		s.Delivery, s.Provider, dead, id)
 	return err
 }
 

@@ -142,9 +142,9 @@ func TestCodesSettle(t *testing.T) {
 		for i, tt := range tests {
 			number := byte('a' + i)
 			insertCodes(t, db, aCode(int64(i+1), number, 1, t0))
-			must(t, repository.Codes{DB: db}.Settle(t.Context(), int64(i+1), tt.delivery, t0+9))
-			if got := onlyCode(t, db, number); got.Delivery != tt.delivery || got.DeadAt != tt.dead {
-				t.Errorf("delivery %d: %d, dead at %d", tt.delivery, got.Delivery, got.DeadAt)
+			must(t, repository.Codes{DB: db}.Settle(t.Context(), int64(i+1), model.Settlement{Delivery: tt.delivery, Provider: "tencent", At: t0 + 9}))
+			if got := onlyCode(t, db, number); got.Delivery != tt.delivery || got.DeadAt != tt.dead || got.Provider != "tencent" {
+				t.Errorf("delivery %d: %d by %s, dead at %d", tt.delivery, got.Delivery, got.Provider, got.DeadAt)
 			}
 		}
 	})

@@ -26,7 +26,9 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Recent":       func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0, 1000)) },
 		"NthSent":      func(ctx context.Context) error { return drop(codes.NthSent(ctx, "", 0, 1)) },
 		"Codes.Insert": func(ctx context.Context) error { return codes.Insert(ctx, aCode(1, 'a', 1, t0)) },
-		"Settle":       func(ctx context.Context) error { return codes.Settle(ctx, 1, model.DeliveryAccepted, t0) },
+		"Settle": func(ctx context.Context) error {
+			return codes.Settle(ctx, 1, model.Settlement{Delivery: model.DeliveryAccepted, At: t0})
+		},
 		"CountAttempt": func(ctx context.Context) error { return codes.CountAttempt(ctx, 1) },
 		"Use":          func(ctx context.Context) error { return codes.Use(ctx, 1, t0) },
 

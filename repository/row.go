@@ -41,11 +41,11 @@ var slotShape = shape[model.Slot]{
 }
 
 var codeShape = shape[model.Code]{
-	"codes", `id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, attempts, used_at, dead_at, delivery`,
+	"codes", `id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, attempts, used_at, dead_at, delivery, provider`,
 	func(c *model.Code) []any {
 		return []any{
 			&c.ID, &c.CompanyType, &c.Purpose, &c.NumberKey, &c.Seq, &c.CodeMAC, &c.IPKey, &c.SentAt, &c.ExpiresAt, &c.Attempts, &c.UsedAt,
-			&c.DeadAt, &c.Delivery,
+			&c.DeadAt, &c.Delivery, &c.Provider,
 		}
 	},
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"menshen/model"
@@ -35,7 +34,7 @@ type Codes struct {
 	Tx          Tx
 	Store       CodeStore
 	Events      EventLog
-	Sender      Sender
+	Providers   []Provider // in order of preference
 	Vault       *Vault
 	Numbers     Numbers
 	Catalog     Catalog
@@ -43,16 +42,17 @@ type Codes struct {
 	TestNumbers []TestNumber
 	Now         func() time.Time
 	NewCode     func(length int) string // RandomCode but in tests
+	// Count, if set, is told how each provider that was asked answered.
+	Count func(provider string, outcome Outcome)
+	// Report, if set, is told why a provider refused what the next one took.
+	Report func(err error)
 }
 
 const day = 24 * time.Hour
 
-// storageTime bounds the work on the database before and after the provider is
-// called; sendTime bounds the provider's answer.
-const (
-	storageTime = 1800 * time.Millisecond
-	sendTime    = 3 * time.Second
-)
+// storageTime bounds the work on the database before and after the providers are
+// asked.
+const storageTime = 1800 * time.Millisecond
 
 // SendRequest asks for a code.
 type SendRequest struct {
@@ -60,6 +60,7 @@ type SendRequest struct {
 	ProductType int32
 	Mobile      string
 	Purpose     model.Purpose
+	Language    string // of the message, model.LanguageZhCN or LanguageEn
 	Caller      Caller
 }
 
@@ -75,9 +76,9 @@ type SendResult struct {
 // number the limits let through as many as they say.
 //
 // Errors: model.ErrMalformed, ErrMobile, ErrCooldown, ErrDailyLimit,
-// ErrTooManyFailures, ErrTooMany, ErrProvider. After a definite refusal of the
-// provider the code is dead, its predecessor valid and the number not charged;
-// after a time-out the code stays valid and is charged.
+// ErrTooManyFailures, ErrTooMany, ErrProvider. After a definite refusal of all
+// providers the code is dead, its predecessor valid and the number not charged;
+// after a time-out the code stays valid and is charged. See deliver.
 func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	if _, _, err := c.Catalog.find(r.CompanyType, r.ProductType); err != nil {
 		return SendResult{}, err
@@ -109,11 +110,12 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	if test != nil {
-		return result, c.Store.Settle(ctx, code.ID, model.DeliveryAccepted, now)
+		c.count(model.ProviderTest, OutcomeSent)
+		return result, c.Store.Settle(ctx, code.ID, model.Settlement{Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: now})
 	}
 	return result, c.deliver(ctx, code.ID, model.Message{
 		ID: "msg_" + newName(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
-		Purpose: r.Purpose, Expire: code.ExpiresAt,
+		Purpose: r.Purpose, Language: r.Language, Expire: code.ExpiresAt, Life: c.Rules.TTL,
 	})
 }
 
@@ -295,29 +297,6 @@ func (c *Codes) failuresWait(codes []model.Code, now model.Time) time.Duration {
 		}
 	}
 	return 0
-}
-
-// deliver hands the message to the provider, outside of any transaction. A
-// client that hangs up changes nothing: the message is paid for.
-func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) error {
-	ctx = context.WithoutCancel(ctx)
-	sending, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
-	delivery := model.DeliveryAccepted
-	failed := c.Sender.Send(sending, message)
-	switch {
-	case errors.Is(failed, model.ErrSendRefused):
-		delivery = model.DeliveryRefused
-	case failed != nil:
-		delivery = model.DeliveryUnknown
-	}
-	settling, cancel := context.WithTimeout(ctx, storageTime)
-	defer cancel()
-	err := c.Store.Settle(settling, id, delivery, model.TimeOf(c.Now()))
-	if failed != nil {
-		return model.ErrProvider.Wrap(errors.Join(failed, err))
-	}
-	return nil // a message on its way is a success, even when that could not be noted
 }
 
 // attempt counts an attempt on the newest code of the number and compares. What

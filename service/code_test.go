@@ -127,7 +127,9 @@ func TestCodeEnd(t *testing.T) {
 func TestCodeDelivery(t *testing.T) {
 	play(t,
 		scene{"the message", func(t *testing.T, w *world) {
-			sent, err := w.ask("+86 138 0013 8000", forCompany(1), forPurpose(model.PurposeChange), func(r *service.SendRequest) { r.ProductType = pc })
+			sent, err := w.ask("+86 138 0013 8000", forCompany(1), forPurpose(model.PurposeChange), func(r *service.SendRequest) {
+				r.ProductType, r.Language = pc, model.LanguageEn
+			})
 			wantFailure(t, err, nil)
 			w.code(bob)
 			got := w.phone.messages()
@@ -136,7 +138,7 @@ func TestCodeDelivery(t *testing.T) {
 			}
 			want := model.Message{
 				ID: got[0].ID, Mobile: model.NewMobile("+8613800138000"), Code: "000001", CompanyType: 1, ProductType: pc,
-				Purpose: model.PurposeChange, Expire: sent.Expire,
+				Purpose: model.PurposeChange, Language: model.LanguageEn, Expire: sent.Expire, Life: 5 * time.Minute,
 			}
 			if got[0] != want {
 				t.Errorf("the message is %+v", got[0])

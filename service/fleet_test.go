@@ -127,7 +127,7 @@ func (f *fleet) start(skew time.Duration) *instance {
 	i := &instance{
 		tokens: &Tokens{Keys: f.keys, Issuer: "menshen", Audience: []string{"menshen"}, Now: now, Seen: NewTokenCache()},
 		codes: &Codes{
-			Tx: f, Store: repository.Codes{DB: f.db}, Events: events, Sender: silent{}, Vault: f.vault, Numbers: numbers, Catalog: f.catalog,
+			Tx: f, Store: repository.Codes{DB: f.db}, Events: events, Providers: []Provider{{Name: "silent", Sender: silent{}}}, Vault: f.vault, Numbers: numbers, Catalog: f.catalog,
 			Rules: CodeRules{Length: 6, TTL: 5 * time.Minute, MaxAttempts: 1000}, Now: now, NewCode: func(int) string { return fleetCode },
 		},
 		follower: &Follower{Log: events, Live: live, Hub: hub, Now: now, Process: process},

@@ -32,8 +32,8 @@ type CodeStore interface {
 	NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error)
 	// Insert adds a code; the caller has passed the number's gate.
 	Insert(ctx context.Context, code model.Code) error
-	// Settle notes the provider's answer; a refused code is dead.
-	Settle(ctx context.Context, id int64, delivery model.Delivery, now model.Time) error
+	// Settle notes how the sending ended and by whom; a refused code is dead.
+	Settle(ctx context.Context, id int64, s model.Settlement) error
 	// CountAttempt counts one attempt; for id 0 it writes nothing.
 	CountAttempt(ctx context.Context, id int64) error
 	// Use redeems the code: exactly one caller gets nil, others model.ErrCode.
@@ -176,7 +176,9 @@ type ActiveCounter interface {
 }
 
 // Sender brings a code to a mobile number. An error that is
-// model.ErrSendRefused is a definite no; any other leaves it open.
+// model.ErrSendRefused is a definite no; any other leaves it open. A definite no
+// because the provider's limit of messages is reached wraps the failure to
+// answer with as well, such as model.ErrCooldown.
 type Sender interface {
 	Send(ctx context.Context, message model.Message) error
 }

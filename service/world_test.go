@@ -129,7 +129,7 @@ func (w *world) start() {
 	events, users := repository.Events{DB: w.db}, repository.Users{DB: w.db}
 	w.vault = vault
 	w.codes = &service.Codes{
-		Tx: w.db, Store: repository.Codes{DB: w.db}, Events: events, Sender: w.phone, Vault: vault, Numbers: numbers, Catalog: w.catalog,
+		Tx: w.db, Store: repository.Codes{DB: w.db}, Events: events, Providers: []service.Provider{{Name: "phone", Sender: w.phone}}, Vault: vault, Numbers: numbers, Catalog: w.catalog,
 		Rules: service.CodeRules{Length: 6, TTL: 5 * time.Minute, MaxAttempts: 5}, Now: now, NewCode: w.phone.newCode,
 	}
 	w.sessions = &service.Sessions{

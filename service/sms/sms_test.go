@@ -159,6 +159,17 @@ func TestWebhookRequest(t *testing.T) {
 	if want := strings.TrimSuffix(wantBody, "}") + `,"purpose":"change"}`; string(body) != want {
 		t.Errorf("body %s", body)
 	}
+	w.Language = model.LanguageZhCN
+	for language, more := range map[string]string{model.LanguageZhCN: `}`, model.LanguageEn: `,"language":"en"}`} {
+		message := testMessage()
+		message.Language = language
+		if err := w.Send(t.Context(), message); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimSuffix(wantBody, "}") + more; string(body) != want {
+			t.Errorf("%s: body %s", language, body)
+		}
+	}
 }
 
 func TestWebhookHangs(t *testing.T) {

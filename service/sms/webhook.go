@@ -1,9 +1,3 @@
-// Package sms holds the senders of verification codes, one file per provider.
-//
-// A sender's error says one of two things. One that wraps model.ErrSendRefused
-// is definite: nothing was or will be sent. Every other one leaves the outcome
-// open: the message may arrive. When in doubt a sender leaves it open, because
-// a refusal takes back what the message was charged.
 package sms
 
 import (
@@ -12,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,30 +17,19 @@ import (
 	"menshen/model"
 )
 
-const (
-	webhookTimeout = 3 * time.Second
-	webhookIdle    = 64 // connections kept, so that a busy minute dials no more than its parallelism
-	secretPrefix   = "whsec_"
-
-	// A connection is used again only when its answer was read to the end. An
-	// answer that is longer or slower than this is not worth that.
-	drainBytes = 16 << 10
-	drainTime  = 100 * time.Millisecond
-)
+const secretPrefix = "whsec_"
 
 // Webhook hands messages to an operator's own endpoint, signed by the Standard
 // Webhooks scheme (https://www.standardwebhooks.com). Build it with NewWebhook.
-//
-// It speaks HTTP/1.1 through a transport of its own: never a redirect followed,
-// never a request sent twice, no compression, and no proxy from HTTP_PROXY and
-// its kin, so that codes go where the configuration says and nowhere else.
 type Webhook struct {
-	target    *url.URL // without user-info
-	auth      string   // Authorization header from the URL's user-info, or ""
-	signer    *webhooks.Webhook
-	transport *http.Transport
-	now       func() time.Time
-	timeout   time.Duration
+	// Language is the deployment's own: a message in it does not name its language.
+	Language string
+
+	wire
+	target *url.URL // without user-info
+	auth   string   // Authorization header from the URL's user-info, or ""
+	signer *webhooks.Webhook
+	now    func() time.Time
 }
 
 // NewWebhook makes a sender to address, an absolute http or https URL, signing
@@ -74,21 +54,11 @@ func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Web
 		header.SetBasicAuth(user.Username(), password)
 		auth, target.User = header.Header.Get("Authorization"), nil
 	}
-	transport := &http.Transport{
-		Proxy:                  nil,
-		Protocols:              new(http.Protocols),
-		MaxIdleConns:           webhookIdle,
-		MaxIdleConnsPerHost:    webhookIdle,
-		IdleConnTimeout:        30 * time.Second,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
-	transport.Protocols.SetHTTP1(true)
-	return &Webhook{target: target, auth: auth, signer: signer, transport: transport, now: now, timeout: webhookTimeout}, nil
+	return &Webhook{wire: newWire("webhook"), target: target, auth: auth, signer: signer, now: now}, nil
 }
 
-// webhookBody is the request as contract §9 fixes it. Purpose is an addition,
-// left out for the purpose that every receiver knows.
+// webhookBody is the request as contract §9 fixes it. Purpose and language are
+// additions, left out for the purpose and the language that every receiver knows.
 type webhookBody struct {
 	Mobile      string        `json:"mobile"`
 	Code        string        `json:"code"`
@@ -96,6 +66,7 @@ type webhookBody struct {
 	ProductType int32         `json:"productType"`
 	Expire      string        `json:"expire"`
 	Purpose     model.Purpose `json:"purpose,omitempty"`
+	Language    string        `json:"language,omitempty"`
 }
 
 // Send posts the message and waits at most 3 s for the head of the answer: any
@@ -107,22 +78,17 @@ type webhookBody struct {
 func (w *Webhook) Send(ctx context.Context, m model.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-
-	connected := false
-	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
-	request, err := w.request(httptrace.WithClientTrace(ctx, &trace), m)
+	request, err := w.request(ctx, m)
 	if err != nil {
 		return err
 	}
-	// The transport and not a Client: a Client would look at Location, and its
-	// errors carry the URL.
-	response, err := w.transport.RoundTrip(request)
+	response, err := w.roundTrip(request)
 	if err != nil {
-		return failure(ctx, err, connected)
+		return err
 	}
 	defer drain(response.Body, cancel)
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("webhook: %w: status %d", model.ErrSendRefused, response.StatusCode)
+		return w.refused(fmt.Sprintf("status %d", response.StatusCode))
 	}
 	return nil
 }
@@ -132,6 +98,10 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 	if purpose == model.PurposeLogin {
 		purpose = ""
 	}
+	language := m.Language
+	if language == w.Language {
+		language = ""
+	}
 	body, err := json.Marshal(webhookBody{
 		Mobile:      m.Mobile.E164(),
 		Code:        string(m.Code),
@@ -139,6 +109,7 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 		ProductType: m.ProductType,
 		Expire:      m.Expire.String(),
 		Purpose:     purpose,
+		Language:    language,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w: encode: %w", model.ErrSendRefused, err)
@@ -153,7 +124,7 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 	// Once something was, a POST is never sent again.
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.target.String(), bytes.NewReader(body))
 	if err != nil { // would quote the URL
-		return nil, fmt.Errorf("webhook: %w: url", model.ErrSendRefused)
+		return nil, w.refused("url")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "menshen")
@@ -164,33 +135,4 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 		request.Header.Set("Authorization", w.auth)
 	}
 	return request, nil
-}
-
-// failure judges a request that got no answer. The causes of a broken exchange
-// are named, not quoted: net/http quotes what a server sent, and a server may
-// send back what it was sent.
-func failure(ctx context.Context, err error, connected bool) error {
-	var network net.Error
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("webhook: no answer: %w", ctx.Err())
-	case errors.As(err, &network) && network.Timeout():
-		return fmt.Errorf("webhook: no answer: %w", context.DeadlineExceeded)
-	case !connected:
-		return fmt.Errorf("webhook: %w: connect: %w", model.ErrSendRefused, err)
-	}
-	var operation *net.OpError
-	if errors.As(err, &operation) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("webhook: connection broken before the answer")
-	}
-	return errors.New("webhook: the answer is not HTTP")
-}
-
-// drain reads what is left of an answer, so that its connection can be used
-// again, and gives up on one that is long or slow.
-func drain(body io.ReadCloser, giveUp func()) {
-	timer := time.AfterFunc(drainTime, giveUp)
-	defer timer.Stop()
-	_, _ = io.CopyN(io.Discard, body, drainBytes)
-	_ = body.Close()
 }

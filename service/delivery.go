@@ -1,0 +1,126 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"menshen/model"
+)
+
+// Provider is a sender under the name by which operators know it.
+type Provider struct {
+	Name   string
+	Sender Sender
+}
+
+// Outcome is a provider's answer to one message, in the words of the metric.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeSent      Outcome = "sent"      // it took the message
+	OutcomeRefused   Outcome = "refused"   // a definite no
+	OutcomeThrottled Outcome = "throttled" // a definite no, because a limit of its own is reached
+	OutcomeUnknown   Outcome = "unknown"   // no clear answer: the message may arrive
+)
+
+const (
+	// sendTime bounds the whole sending, whoever is asked. With storageTime
+	// before and after it an answer is ready well within the time that a stop
+	// gives to accepted requests.
+	sendTime = 3 * time.Second
+	// fallbackTime is the least that the next provider must have left of it: one
+	// with less would mostly make an unknown outcome of a definite one.
+	fallbackTime = time.Second
+)
+
+// deliver hands the message to the providers, outside of any transaction. A
+// client that hangs up changes nothing: the message is paid for.
+//
+// Errors: a definite refusal by all is model.ErrProvider, or the provider's own
+// limit (model.ErrCooldown, ErrDailyLimit, ErrTooMany) if one named it; of
+// several the one that ends first. An unknown outcome is model.ErrProvider.
+func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) error {
+	ctx = context.WithoutCancel(ctx)
+	settlement, failed := c.handOver(ctx, message)
+	settling, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
+	settlement.At = model.TimeOf(c.Now())
+	err := c.Store.Settle(settling, id, settlement)
+	if settlement.Delivery == model.DeliveryAccepted {
+		return nil // a message on its way is a success, even when that could not be noted
+	}
+	failure := model.ErrProvider
+	if settlement.Delivery == model.DeliveryRefused {
+		failure = refusalOf(failed)
+	}
+	return failure.Wrap(errors.Join(append(failed, err)...))
+}
+
+// handOver asks the providers in their order. Only a definite refusal leads to
+// the next one: after an unknown outcome a second message could arrive as well.
+// The errors are those of all that were asked and did not take it.
+func (c *Codes) handOver(ctx context.Context, message model.Message) (settlement model.Settlement, failed []error) {
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	began := c.Now()
+	for i, provider := range c.Providers {
+		if i > 0 && c.Now().Sub(began) > sendTime-fallbackTime {
+			break
+		}
+		err := provider.Sender.Send(ctx, message)
+		outcome := outcomeOf(err)
+		c.count(provider.Name, outcome)
+		settlement.Provider = provider.Name
+		if outcome == OutcomeSent {
+			settlement.Delivery = model.DeliveryAccepted
+			if len(failed) > 0 && c.Report != nil {
+				c.Report(errors.Join(failed...))
+			}
+			return settlement, failed
+		}
+		failed = append(failed, err)
+		settlement.Delivery = model.DeliveryRefused
+		if outcome == OutcomeUnknown {
+			settlement.Delivery = model.DeliveryUnknown
+			return settlement, failed
+		}
+	}
+	return settlement, failed
+}
+
+func outcomeOf(err error) Outcome {
+	var limit *model.Failure
+	switch {
+	case err == nil:
+		return OutcomeSent
+	case !errors.Is(err, model.ErrSendRefused):
+		return OutcomeUnknown
+	case errors.As(err, &limit):
+		return OutcomeThrottled
+	}
+	return OutcomeRefused
+}
+
+// refusalOf is what a client is told of definite refusals: the limit that ends
+// first if a provider named one, so that the next try may succeed there.
+func refusalOf(refusals []error) *model.Failure {
+	var first *model.Failure
+	for _, refusal := range refusals {
+		var limit *model.Failure
+		if errors.As(refusal, &limit) && (first == nil || limit.RetryAfter() < first.RetryAfter()) {
+			first = limit
+		}
+	}
+	if first == nil {
+		return model.ErrProvider
+	}
+	return first
+}
+
+func (c *Codes) count(provider string, outcome Outcome) {
+	if c.Count != nil {
+		c.Count(provider, outcome)
+	}
+}

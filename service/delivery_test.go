@@ -1,0 +1,171 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+// asked is a provider that gives one answer and counts how often it was asked.
+type asked struct {
+	answer error
+	slow   func() // what passes before it answers
+	times  int
+}
+
+func (a *asked) Send(context.Context, model.Message) error {
+	a.times++
+	if a.slow != nil {
+		a.slow()
+	}
+	return a.answer
+}
+
+var (
+	errNo      = fmt.Errorf("bad signature: %w", model.ErrSendRefused)
+	errMinute  = fmt.Errorf("%w: %w", model.ErrSendRefused, model.ErrCooldown.After(time.Minute))
+	errHour    = fmt.Errorf("%w: %w", model.ErrSendRefused, model.ErrCooldown.After(time.Hour))
+	errDay     = fmt.Errorf("%w: %w", model.ErrSendRefused, model.ErrDailyLimit.After(24*time.Hour))
+	errAccount = fmt.Errorf("%w: %w", model.ErrSendRefused, model.ErrTooMany.After(24*time.Hour))
+	errTimeOut = fmt.Errorf("no answer: %w", context.DeadlineExceeded)
+	errDoubt   = fmt.Errorf("%w in an answer that nobody understands", model.ErrDailyLimit) // a limit, but no definite no
+)
+
+// TestProviders: who is asked after whom, what is answered, what is noted.
+func TestProviders(t *testing.T) {
+	tests := []struct {
+		name          string
+		first, second error
+		times         int // that the second was asked
+		want          *model.Failure
+		wait          int64
+		delivery      model.Delivery
+		provider      string
+		counted       string
+	}{
+		{"the first takes it", nil, nil, 0, nil, 0, model.DeliveryAccepted, "first", "first:sent"},
+		{"the first refuses", errNo, nil, 1, nil, 0, model.DeliveryAccepted, "second", "first:refused second:sent"},
+		{"the first is throttled", errDay, nil, 1, nil, 0, model.DeliveryAccepted, "second", "first:throttled second:sent"},
+		{"the first does not answer", errTimeOut, nil, 0, model.ErrProvider, 0, model.DeliveryUnknown, "first", "first:unknown"},
+		{"the first breaks", errors.New("reset"), nil, 0, model.ErrProvider, 0, model.DeliveryUnknown, "first", "first:unknown"},
+		{"the first's limit is in doubt", errDoubt, nil, 0, model.ErrProvider, 0, model.DeliveryUnknown, "first", "first:unknown"},
+		{"both refuse", errNo, errNo, 1, model.ErrProvider, 0, model.DeliveryRefused, "second", "first:refused second:refused"},
+		{"the second does not answer", errMinute, errTimeOut, 1, model.ErrProvider, 0, model.DeliveryUnknown, "second", "first:throttled second:unknown"},
+		{"throttled, then refused", errHour, errNo, 1, model.ErrCooldown, 3600, model.DeliveryRefused, "second", "first:throttled second:refused"},
+		{"refused, then throttled", errNo, errDay, 1, model.ErrDailyLimit, 86400, model.DeliveryRefused, "second", "first:refused second:throttled"},
+		{"both are throttled", errDay, errMinute, 1, model.ErrCooldown, 60, model.DeliveryRefused, "second", "first:throttled second:throttled"},
+		{"the account's day is over", errAccount, errNo, 1, model.ErrTooMany, 86400, model.DeliveryRefused, "second", "first:throttled second:refused"},
+	}
+	var scenes []scene
+	for _, tt := range tests {
+		scenes = append(scenes, scene{tt.name, func(t *testing.T, w *world) {
+			w.defaults()
+			first, second := &asked{answer: tt.first}, &asked{answer: tt.second}
+			var counted []string
+			var reported error
+			w.codes.Providers = []service.Provider{{Name: "first", Sender: first}, {Name: "second", Sender: second}}
+			w.codes.Count = func(provider string, outcome service.Outcome) {
+				counted = append(counted, provider+":"+string(outcome))
+			}
+			w.codes.Report = func(err error) { reported = err }
+			_, err := w.ask(alice)
+			wantFailure(t, err, tt.want)
+			if tt.want != nil && model.AsFailure(err).RetryAfter() != tt.wait {
+				t.Errorf("Retry-After is %d, want %d", model.AsFailure(err).RetryAfter(), tt.wait)
+			}
+			if first.times != 1 || second.times != tt.times {
+				t.Errorf("they were asked %d and %d times", first.times, second.times)
+			}
+			if got := strings.Join(counted, " "); got != tt.counted {
+				t.Errorf("counted were %s, want %s", got, tt.counted)
+			}
+			if told := tt.want == nil && tt.first != nil; (reported != nil) != told || told && !errors.Is(reported, tt.first) {
+				t.Errorf("reported was %v", reported)
+			}
+			w.wantSettled(tt.delivery, tt.provider)
+			_, err = w.ask(alice) // charged unless nothing was or will be sent
+			if again := model.AsFailure(err); tt.delivery == model.DeliveryRefused {
+				wantFailure(t, err, tt.want)
+			} else if err == nil || again.Code != model.ErrCooldown.Code || again.RetryAfter() != 60 {
+				t.Errorf("the next request is answered %v", err)
+			}
+		}})
+	}
+	play(t, scenes...)
+}
+
+// wantSettled checks what is known of the only code.
+func (w *world) wantSettled(delivery model.Delivery, provider string) {
+	w.t.Helper()
+	if n := w.count("SELECT COUNT(*) FROM codes WHERE delivery = ? AND provider = ?", delivery, provider); n != 1 {
+		w.t.Errorf("no code is noted as %d by %s", delivery, provider)
+	}
+}
+
+func TestVendorsLimitsAreNotCharged(t *testing.T) {
+	play(t, scene{"beyond the limits of hour and day", func(t *testing.T, w *world) {
+		w.defaults()
+		first := w.code(alice)
+		w.clock.advance(time.Minute)
+		w.phone.fail = errDay
+		for range 12 {
+			_, err := w.ask(alice)
+			wantWait(t, err, model.ErrDailyLimit, 86400)
+		}
+		_, err := w.try(alice, w.phone.last())
+		wantFailure(t, err, model.ErrCode)
+		_, err = w.try(alice, first) // the predecessor stays valid
+		wantFailure(t, err, nil)
+		w.phone.fail = nil
+		w.code(alice)
+	}})
+}
+
+// TestSlowRefusalAsksNobodyElse: with little time left a second provider would
+// make an unknown outcome of a definite one.
+func TestSlowRefusalAsksNobodyElse(t *testing.T) {
+	var scenes []scene
+	for took, want := range map[time.Duration]int{2 * time.Second: 1, 2001 * time.Millisecond: 0} {
+		scenes = append(scenes, scene{took.String(), func(t *testing.T, w *world) {
+			second := &asked{}
+			first := &asked{answer: errNo, slow: func() { w.clock.advance(took) }}
+			w.codes.Providers = []service.Provider{{Name: "first", Sender: first}, {Name: "second", Sender: second}}
+			if _, err := w.ask(alice); second.times != want || (err == nil) != (want == 1) {
+				t.Errorf("the second was asked %d times, error %v", second.times, err)
+			}
+		}})
+	}
+	play(t, scenes...)
+}
+
+func TestTestNumbersAreCountedApart(t *testing.T) {
+	play(t, scene{"until their end", func(t *testing.T, w *world) {
+		until := w.clock.Now().Add(time.Hour)
+		w.codes.TestNumbers = []service.TestNumber{{Mobile: model.NewMobile("+8613800138000"), Code: "424242", Until: until}}
+		counted := map[string]int{}
+		w.codes.Count = func(provider string, outcome service.Outcome) { counted[provider+":"+string(outcome)]++ }
+		ask := func(mobile string) {
+			t.Helper()
+			_, err := w.ask(mobile)
+			wantFailure(t, err, nil)
+		}
+		ask(alice)
+		w.wantSettled(model.DeliveryAccepted, model.ProviderTest)
+		ask(alice)
+		ask(bob)
+		if counted["test:sent"] != 2 || counted["phone:sent"] != 1 || len(w.phone.messages()) != 1 {
+			t.Errorf("counted were %v for %d messages", counted, len(w.phone.messages()))
+		}
+		w.clock.advance(time.Hour)
+		ask(alice)
+		if counted["test:sent"] != 2 || counted["phone:sent"] != 2 || len(w.phone.messages()) != 2 {
+			t.Errorf("after the end counted were %v for %d messages", counted, len(w.phone.messages()))
+		}
+	}})
+}

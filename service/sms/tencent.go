@@ -1,0 +1,155 @@
+package sms
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"menshen/config"
+	"menshen/model"
+)
+
+// Tencent sends by Tencent Cloud's SMS service: SendSms of sms 2021-01-11,
+// signed by TC3-HMAC-SHA256. Build it with NewTencent.
+type Tencent struct {
+	wire
+	config config.SMS
+	now    func() time.Time
+}
+
+// NewTencent makes a sender from a checked configuration.
+func NewTencent(c config.SMS, now func() time.Time) *Tencent {
+	return &Tencent{wire: newWire(config.ProviderTencent), config: c, now: now}
+}
+
+// tencentAnswer is the vendor's: an error of the request, or a status of the number.
+type tencentAnswer struct {
+	Response struct {
+		Error         struct{ Code string }
+		SendStatusSet []struct{ Code string }
+	}
+}
+
+// Send asks for one message. The number's status "Ok" alone is success. Every
+// other code, of the request or of the number, is a refusal, but for faults on
+// the vendor's side, which are open; limits of a number wrap model.ErrCooldown or
+// ErrDailyLimit, the account's limits of a day ErrTooMany.
+func (t *Tencent) Send(ctx context.Context, m model.Message) error {
+	template, found := t.config.Template(t.name, m.CompanyType, string(m.Purpose), m.Language)
+	if !found {
+		return t.refused("no template")
+	}
+	answer, err := t.ask(ctx, func(ctx context.Context) (*http.Request, error) { return t.request(ctx, m, template) })
+	if err != nil {
+		return err
+	}
+	var said tencentAnswer
+	malformed := json.Unmarshal(answer.body, &said) != nil
+	switch {
+	case !malformed && said.Response.Error.Code != "":
+		return t.judge(said.Response.Error.Code)
+	case answer.status >= 400:
+		return t.refused("status " + strconv.Itoa(answer.status))
+	case malformed || len(said.Response.SendStatusSet) != 1 || said.Response.SendStatusSet[0].Code == "":
+		return t.open("the answer is not understood")
+	case said.Response.SendStatusSet[0].Code == "Ok":
+		return nil
+	}
+	return t.judge(said.Response.SendStatusSet[0].Code)
+}
+
+// judge is the vendor's table of codes as far as it matters here.
+func (t *Tencent) judge(code string) error {
+	reason := quotable(code)
+	switch code {
+	case "LimitExceeded.PhoneNumberThirtySecondLimit":
+		return t.throttled(model.ErrCooldown.After(30*time.Second), reason)
+	case "LimitExceeded.DeliveryFrequencyLimit", "LimitExceeded.GlobalSmsSendingRateLimit":
+		return t.throttled(model.ErrCooldown.After(minute), reason)
+	case "LimitExceeded.PhoneNumberOneHourLimit":
+		return t.throttled(model.ErrCooldown.After(hour), reason)
+	case "LimitExceeded.PhoneNumberDailyLimit", "LimitExceeded.PhoneNumberSameContentDailyLimit":
+		return t.throttled(model.ErrDailyLimit.After(day), reason)
+	}
+	switch {
+	case strings.HasPrefix(code, "RequestLimitExceeded"):
+		return t.throttled(model.ErrCooldown.After(minute), reason)
+	case strings.HasPrefix(code, "LimitExceeded.") && strings.HasSuffix(code, "DailyLimit"):
+		return t.throttled(model.ErrTooMany.After(day), reason)
+	case strings.HasPrefix(code, "InternalError"):
+		return t.open(reason)
+	}
+	return t.refused(reason)
+}
+
+// tencentBody is the request of SendSms for one number.
+type tencentBody struct {
+	PhoneNumberSet   []string
+	SmsSdkAppId      string //nolint:revive // the vendor's spelling
+	SignName         string `json:",omitempty"`
+	TemplateId       string //nolint:revive // the vendor's spelling
+	TemplateParamSet []string
+	SessionContext   string
+}
+
+func (t *Tencent) request(ctx context.Context, m model.Message, template config.Template) (*http.Request, error) {
+	params := make([]string, len(template.Parameters()))
+	for i, param := range template.Parameters() {
+		params[i] = config.Fill(param, string(m.Code), strconv.Itoa(m.Minutes()))
+	}
+	body, err := json.Marshal(tencentBody{
+		PhoneNumberSet: []string{m.Mobile.E164()}, SmsSdkAppId: t.config.Tencent.AppID, SignName: template.Sign,
+		TemplateId: template.Template, TemplateParamSet: params, SessionContext: m.ID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.config.Tencent.Endpoint+"/", strings.NewReader(string(body)))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "menshen")
+	request.Header.Set("X-TC-Region", t.config.Tencent.Region)
+	signTC3(request, string(body), tc3{
+		id: t.config.Tencent.SecretID, secret: string(t.config.Tencent.SecretKey),
+		service: "sms", action: "SendSms", version: "2021-01-11", at: t.now(),
+	})
+	return request, nil
+}
+
+// tc3 is what signs a request.
+type tc3 struct {
+	id, secret, service, action, version string
+	at                                   time.Time
+}
+
+// signTC3 signs a POST of JSON to the path "/" by the vendor's third scheme
+// (TC3-HMAC-SHA256, "Signature v3").
+func signTC3(request *http.Request, body string, s tc3) {
+	const contentType, signed = "application/json; charset=utf-8", "content-type;host;x-tc-action"
+	stamp, date := strconv.FormatInt(s.at.Unix(), 10), s.at.UTC().Format(time.DateOnly)
+	canonical := strings.Join([]string{
+		request.Method, "/", "",
+		"content-type:" + contentType, "host:" + request.URL.Host, "x-tc-action:" + strings.ToLower(s.action), "",
+		signed, sha256Hex(body),
+	}, "\n")
+	scope := date + "/" + s.service + "/tc3_request"
+	signature := tc3Signature(s, date, "TC3-HMAC-SHA256\n"+stamp+"\n"+scope+"\n"+sha256Hex(canonical))
+	header := request.Header
+	header.Set("Content-Type", contentType)
+	header.Set("X-TC-Action", s.action)
+	header.Set("X-TC-Version", s.version)
+	header.Set("X-TC-Timestamp", stamp)
+	header.Set("Authorization", "TC3-HMAC-SHA256 Credential="+s.id+"/"+scope+", SignedHeaders="+signed+", Signature="+signature)
+}
+
+// tc3Signature signs text by the key of one day and one service.
+func tc3Signature(s tc3, date, text string) string {
+	key := hmacSHA256([]byte("TC3"+s.secret), date)
+	key = hmacSHA256(hmacSHA256(key, s.service), "tc3_request")
+	return hex.EncodeToString(hmacSHA256(key, text))
+}

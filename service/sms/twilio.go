@@ -1,0 +1,116 @@
+package sms
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"menshen/config"
+	"menshen/model"
+)
+
+// Twilio sends by Twilio's Messages resource (API 2010-04-01) with HTTP Basic.
+// Build it with NewTwilio.
+type Twilio struct {
+	wire
+	config config.SMS
+}
+
+// NewTwilio makes a sender from a checked configuration.
+func NewTwilio(c config.SMS) *Twilio {
+	return &Twilio{wire: newWire(config.ProviderTwilio), config: c}
+}
+
+// Send asks for one message. A 2xx with the message's sid is success, unless it
+// says that it has failed already. Every 4xx is a refusal; 429 and the limits
+// among the vendor's codes wrap model.ErrCooldown, or ErrTooMany for the
+// account's limit of a day.
+func (t *Twilio) Send(ctx context.Context, m model.Message) error {
+	template, found := t.config.Template(t.name, m.CompanyType, string(m.Purpose), m.Language)
+	if !found {
+		return t.refused("no template")
+	}
+	answer, err := t.ask(ctx, func(ctx context.Context) (*http.Request, error) { return t.request(ctx, m, template) })
+	if err != nil {
+		return err
+	}
+	var said struct {
+		SID       string `json:"sid"`
+		Status    string `json:"status"`
+		ErrorCode int    `json:"error_code"`
+	}
+	if answer.status >= 400 {
+		return t.judge(answer)
+	}
+	malformed := json.Unmarshal(answer.body, &said) != nil
+	switch {
+	case malformed || said.SID == "":
+		return t.open("the answer is not understood")
+	case said.Status == "failed" || said.Status == "undelivered" || said.Status == "canceled":
+		return t.refused(said.Status + ", code " + twilioCode(said.ErrorCode))
+	}
+	return nil
+}
+
+// judge is the vendor's table of codes as far as it matters here.
+func (t *Twilio) judge(a answer) error {
+	var said struct {
+		Code int `json:"code"`
+	}
+	_ = json.Unmarshal(a.body, &said) // without a code the status says it
+	reason := "status " + strconv.Itoa(a.status) + ", code " + twilioCode(said.Code)
+	switch said.Code {
+	case 63038: // the account's limit of messages in a day
+		return t.throttled(model.ErrTooMany.After(day), reason)
+	case 20429, 14107, 21611, 30022: // too many at once: requests, messages, the sender's queue
+		return t.throttled(model.ErrCooldown.After(retryAfter(a.header)), reason)
+	}
+	if a.status == http.StatusTooManyRequests {
+		return t.throttled(model.ErrCooldown.After(retryAfter(a.header)), reason)
+	}
+	return t.refused(reason)
+}
+
+// twilioCode is an error code of the vendor's: five digits. Longer ones might be
+// what it was sent.
+func twilioCode(code int) string {
+	if 0 < code && code <= 99999 {
+		return strconv.Itoa(code)
+	}
+	return "unknown"
+}
+
+// retryAfter is the vendor's own word if it is a time that makes sense.
+func retryAfter(header http.Header) time.Duration {
+	seconds, err := strconv.Atoi(header.Get("Retry-After"))
+	if err != nil || seconds < 1 || seconds > int(day/time.Second) {
+		return minute
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func (t *Twilio) request(ctx context.Context, m model.Message, template config.Template) (*http.Request, error) {
+	c := t.config.Twilio
+	form := url.Values{
+		"To": {m.Mobile.E164()}, "Body": {config.Fill(template.Text, string(m.Code), strconv.Itoa(m.Minutes()))},
+	}
+	if strings.HasPrefix(c.From, "MG") && len(c.From) == len("MG")+32 {
+		form.Set("MessagingServiceSid", c.From)
+	} else {
+		form.Set("From", c.From)
+	}
+	target := c.Endpoint + "/2010-04-01/Accounts/" + url.PathEscape(c.AccountSID) + "/Messages.json"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "menshen")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetBasicAuth(c.AccountSID, string(c.AuthToken))
+	return request, nil
+}
