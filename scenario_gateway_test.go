@@ -35,6 +35,7 @@ type message struct {
 	ProductType *int32 `json:"productType"`
 	Expire      string `json:"expire"`
 	Purpose     string `json:"purpose"`
+	Language    string `json:"language"`
 }
 
 func newGateway(t *testing.T, secrets *canaries) *gateway {
