@@ -90,12 +90,13 @@ func readAliyun(r *http.Request, _ []byte) (number, text string) {
 func readTencent(_ *http.Request, body []byte) (number, text string) {
 	var b struct {
 		PhoneNumberSet, TemplateParamSet []string
-		SignName, TemplateId             string
+		SignName                         string
+		TemplateID                       string `json:"TemplateId"`
 	}
 	if json.Unmarshal(body, &b) != nil || len(b.PhoneNumberSet) != 1 {
 		return "", ""
 	}
-	return b.PhoneNumberSet[0], b.SignName + " " + b.TemplateId + " " + strings.Join(b.TemplateParamSet, " ")
+	return b.PhoneNumberSet[0], b.SignName + " " + b.TemplateID + " " + strings.Join(b.TemplateParamSet, " ")
 }
 
 func readTwilio(_ *http.Request, body []byte) (number, text string) {

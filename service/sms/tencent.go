@@ -89,9 +89,9 @@ func (t *Tencent) judge(code string) error {
 // tencentBody is the request of SendSms for one number.
 type tencentBody struct {
 	PhoneNumberSet   []string
-	SmsSdkAppId      string //nolint:revive // the vendor's spelling
+	AppID            string `json:"SmsSdkAppId"`
 	SignName         string `json:",omitempty"`
-	TemplateId       string //nolint:revive // the vendor's spelling
+	TemplateID       string `json:"TemplateId"`
 	TemplateParamSet []string
 	SessionContext   string
 }
@@ -102,8 +102,8 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 		params[i] = config.Fill(param, string(m.Code), strconv.Itoa(m.Minutes()))
 	}
 	body, err := json.Marshal(tencentBody{
-		PhoneNumberSet: []string{m.Mobile.E164()}, SmsSdkAppId: t.config.Tencent.AppID, SignName: template.Sign,
-		TemplateId: template.Template, TemplateParamSet: params, SessionContext: m.ID,
+		PhoneNumberSet: []string{m.Mobile.E164()}, AppID: t.config.Tencent.AppID, SignName: template.Sign,
+		TemplateID: template.Template, TemplateParamSet: params, SessionContext: m.ID,
 	})
 	if err != nil {
 		return nil, err

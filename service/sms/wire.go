@@ -103,13 +103,13 @@ type answer struct {
 	body   []byte
 }
 
-// ask makes the request, sends it, and reads the whole answer within the time-out.
+// ask builds the request, sends it, and reads the whole answer within the time-out.
 // A redirect is a refusal, and so is every 4xx, which the vendor explains in the
 // body. A 5xx is open, and a 2xx whose body does not come.
-func (w wire) ask(ctx context.Context, make func(ctx context.Context) (*http.Request, error)) (answer, error) {
+func (w wire) ask(ctx context.Context, build func(ctx context.Context) (*http.Request, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	request, err := make(ctx)
+	request, err := build(ctx)
 	if err != nil { // may quote the URL, and with it the code
 		return answer{}, w.refused("the request cannot be made")
 	}
