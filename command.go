@@ -29,6 +29,8 @@ func commands() []command {
 		{"migrate", "", plain(migrate)},
 		{"keys rotate", "", plain(rotateKeys)},
 		{"keys revoke", "KID", parseRevoke},
+		{"secrets rotate", "", plain(rotateSecret)},
+		{"secrets status", "", plain(secretStatus)},
 		{"user find", "NUMBER | -id ID", parseFind},
 		{"user ban", "ID -reason R [-until T]", parseBan},
 		{"user unban", "ID", parseUnban},

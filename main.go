@@ -7,6 +7,8 @@
 //	menshen [-config F] migrate         bring the schema to the newest version
 //	menshen [-config F] keys rotate     add a signing key
 //	menshen [-config F] keys revoke KID remove one at once
+//	menshen [-config F] secrets rotate  make a new secret.key
+//	menshen [-config F] secrets status  tell whether the older ones can go
 //	menshen [-config F] user find|ban|unban|kick …, audit …
 //	                                    what the admin API does, from a shell
 //	menshen [-config F] healthcheck     ask the running instance whether it is ready

@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +33,7 @@ type resources struct {
 	janitor  *service.Janitor
 	metrics  *middleware.Metrics
 	log      service.Observed // of events; whoever writes it shows in the metrics
+	seals    atomic.Pointer[service.SealState]
 }
 
 func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resources, error) {
@@ -80,6 +76,13 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	res.janitor.Seals = &service.Resealer{
+		Tx: db, Users: repository.Users{DB: db}, Kept: repository.Vault{DB: db}, Vault: res.vault, Now: res.clock.Now,
+		Tell: func(state service.SealState) {
+			res.seals.Store(&state)
+			tellSeals(log(), state)
+		},
+	}
 	return res, nil
 }
 
@@ -93,6 +96,18 @@ func metricsOf(r *resources) *middleware.Metrics {
 	m.Gauge("menshen_writers_waiting", "Writers that wait for their turn on SQLite.", func() float64 { return float64(r.db.Waiting()) })
 	m.Gauge("menshen_live_sessions", "Sessions in the cache.", func() float64 { return float64(r.live.Size()) })
 	m.Gauge("menshen_follower_lag_seconds", "Age of the last complete read of the log.", func() float64 { return r.live.Lag().Seconds() })
+	m.Gauge("menshen_older_secrets_needed", "1 while something is sealed under secret.previous, or may be.", func() float64 {
+		if state := r.seals.Load(); state != nil && state.Needed {
+			return 1
+		}
+		return 0
+	})
+	m.Gauge("menshen_broken_seals", "Numbers under secret.previous that do not open.", func() float64 {
+		if state := r.seals.Load(); state != nil {
+			return float64(state.Broken)
+		}
+		return 0
+	})
 	return m
 }
 
@@ -114,60 +129,6 @@ func makeDataDir(cfg *config.Config) error {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	return nil
-}
-
-// masterSecrets are the configured secrets, the current one first. Outside
-// production a missing one is made once and kept in a file.
-func masterSecrets(cfg *config.Config) ([][]byte, error) {
-	current := cfg.Secret.Current()
-	if current == nil {
-		text, err := madeOnce(cfg.SecretKeyFile(), func() string {
-			var key [32]byte
-			_, _ = rand.Read(key[:])
-			return base64.StdEncoding.EncodeToString(key[:])
-		})
-		if err != nil {
-			return nil, fmt.Errorf("secret.key: %w", err)
-		}
-		if current, err = base64.StdEncoding.DecodeString(text); err != nil || len(current) != 32 {
-			return nil, fmt.Errorf("secret.key: %s does not hold base64 of 32 bytes", cfg.SecretKeyFile())
-		}
-	}
-	return append([][]byte{current}, cfg.Secret.Retired()...), nil
-}
-
-// madeOnce is the text of a file, which is made, whole and with mode 0600, when
-// there is none. Of several processes that start at once one makes it.
-func madeOnce(path string, fresh func() string) (string, error) {
-	for {
-		text, err := os.ReadFile(path) //nolint:gosec // a path of the configuration
-		if err == nil {
-			return strings.TrimSpace(string(text)), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		draft, err := os.CreateTemp(filepath.Dir(path), ".made-*") // mode 0600
-		if err != nil {
-			return "", err
-		}
-		_, err = io.WriteString(draft, fresh()+"\n")
-		err = errors.Join(err, draft.Sync(), draft.Close())
-		if err == nil {
-			err = os.Link(draft.Name(), path) // refuses when another was faster
-		}
-		err = errors.Join(ignore(err, fs.ErrExist), os.Remove(draft.Name()))
-		if err != nil {
-			return "", err
-		}
-	}
-}
-
-func ignore(err, expected error) error {
-	if errors.Is(err, expected) {
-		return nil
-	}
-	return err
 }
 
 // clock is the database's time, so that instances whose own clocks differ agree

@@ -39,6 +39,7 @@ type DB struct {
 // words are the few phrases in which the two dialects differ.
 type words struct {
 	forUpdate  string
+	bySeal     string
 	upsertUser string
 	upsertSlot string
 	upsertGate string

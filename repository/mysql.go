@@ -16,6 +16,7 @@ import (
 
 var mysqlWords = words{
 	forUpdate: ` FOR UPDATE`,
+	bySeal:    ` FORCE INDEX (users_seal)`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
 ON DUPLICATE KEY UPDATE last_source = VALUES(last_source)`,

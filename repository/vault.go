@@ -15,6 +15,11 @@ func (v Vault) Keep(ctx context.Context, name string, value []byte) ([]byte, err
 	if _, err := v.DB.exec(ctx, "keep "+name, v.DB.words.keepVault, name, value); err != nil {
 		return nil, err
 	}
+	return v.Value(ctx, name)
+}
+
+// Value reads what is kept under name; nothing is model.ErrNotFound.
+func (v Vault) Value(ctx context.Context, name string) ([]byte, error) {
 	var kept struct{ Value []byte }
 	err := take(v.DB.reader(ctx).Table("vault").Where("name = ?", name), "read "+name, &kept)
 	return kept.Value, err

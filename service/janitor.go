@@ -8,12 +8,14 @@ import (
 	"menshen/model"
 )
 
-// Janitor notes the end of sessions that nobody asks about, and removes what is
-// older than its retention. Several instances may sweep at once.
+// Janitor notes the end of sessions that nobody asks about, removes what is older
+// than its retention, and seals anew what older secrets sealed. Several instances
+// may sweep at once.
 type Janitor struct {
 	Store    JanitorStore
 	Feed     *Feed
 	Sessions *Sessions
+	Seals    *Resealer
 	Now      func() time.Time
 	Report   func(err error)
 
@@ -74,6 +76,7 @@ func (j *Janitor) Sweep(ctx context.Context) error {
 			return err
 		}),
 		j.within(ctx, j.Feed.Sweep),
+		j.within(ctx, j.Seals.Sweep),
 	)
 }
 

@@ -117,8 +117,23 @@ type EventLog interface {
 type VaultStore interface {
 	// Keep stores value unless there is one, and returns the one that is there.
 	Keep(ctx context.Context, name string, value []byte) ([]byte, error)
+	// Value reads what is there; nothing is model.ErrNotFound.
+	Value(ctx context.Context, name string) ([]byte, error)
 	// Replace exchanges old for value; model.ErrNotFound when it changed since.
 	Replace(ctx context.Context, name string, old, value []byte) error
+}
+
+// SealStore finds the numbers that are sealed under a secret, by the id with
+// which they begin.
+type SealStore interface {
+	// SealedUnder lists up to limit accounts, only ids and sealed numbers, after
+	// skipping so many.
+	SealedUnder(ctx context.Context, secretID []byte, skip, limit int) ([]model.User, error)
+	// CountSealed counts them; with an empty id, all accounts that have a number.
+	CountSealed(ctx context.Context, secretID []byte) (int64, error)
+	// Reseal exchanges a sealed number and reports whether this call did; one that
+	// changed since old was read stays.
+	Reseal(ctx context.Context, id int64, old, sealed []byte) (bool, error)
 }
 
 // EndLog is the log as the follower reads it.

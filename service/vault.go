@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"menshen/model"
@@ -21,7 +22,8 @@ var ErrSecretMismatch = errors.New("secret.key does not match this database")
 // Vault holds the keys for numbers, codes and sealing. The keys for codes and
 // sealing derive from secret.key and change with it; the look-up key of numbers
 // is kept in the database, sealed, so that it outlives every change of the
-// secret. That sealed key is also the check that secret and database match.
+// secret. That sealed key is also the check that secret and database match, and
+// tells under which secret the deployment seals: see [Resealer].
 type Vault struct {
 	lookup  []byte
 	sealers []sealer // the current secret's first
@@ -30,9 +32,12 @@ type Vault struct {
 
 // sealer seals under one secret; its id tells which.
 type sealer struct {
-	id   [4]byte
+	id   [secretIDSize]byte
 	aead cipher.AEAD
 }
+
+// secretIDSize is the length of the id with which everything sealed begins.
+const secretIDSize = 4
 
 const lookupName = "lookup-key"
 
@@ -41,17 +46,9 @@ const lookupName = "lookup-key"
 // stores its look-up key. Secrets that do not open the database:
 // ErrSecretMismatch.
 func OpenVault(ctx context.Context, store VaultStore, secrets ...[]byte) (*Vault, error) {
-	if len(secrets) == 0 {
-		return nil, errors.New("open vault: no secret")
-	}
-	v := &Vault{}
-	for _, secret := range secrets {
-		seal, err := newSealer(secret)
-		if err != nil {
-			return nil, fmt.Errorf("open vault: %w", err)
-		}
-		v.sealers = append(v.sealers, seal)
-		v.peppers = append(v.peppers, derive(secret, "menshen code pepper v1"))
+	v, err := newVault(secrets)
+	if err != nil {
+		return nil, fmt.Errorf("open vault: %w", err)
 	}
 	kept, err := store.Keep(ctx, lookupName, v.seal(derive(secrets[0], "menshen number look-up v1"), lookupName))
 	if err != nil {
@@ -60,11 +57,31 @@ func OpenVault(ctx context.Context, store VaultStore, secrets ...[]byte) (*Vault
 	if v.lookup, err = v.unseal(kept, lookupName); err != nil {
 		return nil, ErrSecretMismatch
 	}
-	if !bytes.Equal(kept[:4], v.sealers[0].id[:]) {
+	if !v.current(kept) {
 		err = store.Replace(ctx, lookupName, kept, v.seal(v.lookup, lookupName))
 		if err != nil && !errors.Is(err, model.ErrNotFound) { // another instance resealed it
 			return nil, fmt.Errorf("open vault: %w", err)
 		}
+	}
+	return v, nil
+}
+
+// newVault derives all keys but the one that the database keeps.
+func newVault(secrets [][]byte) (*Vault, error) {
+	if len(secrets) == 0 {
+		return nil, errors.New("no secret")
+	}
+	v := &Vault{}
+	for i, secret := range secrets {
+		if slices.ContainsFunc(secrets[:i], func(other []byte) bool { return bytes.Equal(other, secret) }) {
+			continue // given twice, it is one
+		}
+		seal, err := newSealer(secret)
+		if err != nil {
+			return nil, err
+		}
+		v.sealers = append(v.sealers, seal)
+		v.peppers = append(v.peppers, derive(secret, "menshen code pepper v1"))
 	}
 	return v, nil
 }
@@ -89,7 +106,7 @@ func newSealer(secret []byte) (sealer, error) {
 		return sealer{}, err
 	}
 	id := sha256.Sum256(key)
-	return sealer{id: [4]byte(id[:4]), aead: aead}, nil
+	return sealer{id: [secretIDSize]byte(id[:]), aead: aead}, nil
 }
 
 // seal seals plain under the current secret; what it belongs to is bound in.
@@ -101,21 +118,19 @@ func (v *Vault) seal(plain []byte, belongs string) []byte {
 var errSealed = errors.New("sealed value does not open")
 
 func (v *Vault) unseal(sealed []byte, belongs string) ([]byte, error) {
-	if len(sealed) < 4 {
-		return nil, errSealed
-	}
 	for _, s := range v.sealers {
-		if !bytes.Equal(s.id[:], sealed[:4]) {
+		if !bytes.HasPrefix(sealed, s.id[:]) {
 			continue
 		}
-		plain, err := s.aead.Open(nil, nil, sealed[4:], []byte(belongs))
-		if err != nil {
-			return nil, errSealed
+		if plain, err := s.aead.Open(nil, nil, sealed[secretIDSize:], []byte(belongs)); err == nil {
+			return plain, nil
 		}
-		return plain, nil
 	}
 	return nil, errSealed
 }
+
+// current reports whether it is the current secret that something is sealed under.
+func (v *Vault) current(sealed []byte) bool { return bytes.HasPrefix(sealed, v.sealers[0].id[:]) }
 
 // SealMobile seals a number for its user's row.
 func (v *Vault) SealMobile(mobile model.Mobile, userID int64) []byte {

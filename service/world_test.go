@@ -39,6 +39,7 @@ type world struct {
 	clock *fakeClock
 	phone *phone
 	keys  *service.KeyRing
+	holds []byte // its secrets by their fills, the current one first
 
 	codes    *service.Codes
 	login    *service.Login
@@ -92,7 +93,7 @@ var tables = []string{"users", "slots", "sessions", "codes", "gates", "events"}
 
 func newWorld(t *testing.T, db *repository.DB) *world {
 	t.Helper()
-	w := &world{t: t, db: db, clock: newFakeClock(), phone: &phone{}}
+	w := &world{t: t, db: db, clock: newFakeClock(), phone: &phone{}, holds: []byte{'k'}}
 	for _, table := range tables {
 		w.sql("DELETE FROM " + table)
 	}
@@ -121,10 +122,7 @@ func newWorld(t *testing.T, db *repository.DB) *world {
 // clock. It is a restart.
 func (w *world) start() {
 	w.t.Helper()
-	vault, err := service.OpenVault(w.t.Context(), repository.Vault{DB: w.db}, secretOf('k'))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	vault := w.mustOpenVault(w.holds...)
 	now, numbers := w.clock.Now, service.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}}
 	events, users := repository.Events{DB: w.db}, repository.Users{DB: w.db}
 	w.vault = vault
