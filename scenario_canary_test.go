@@ -123,7 +123,7 @@ func (o *output) search(t *testing.T, secrets *canaries) {
 func searchStorage(t *testing.T, d *deployment) {
 	secret := []string{kindCode, kindToken, kindNumber}
 	rows := 0
-	for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events"} {
+	for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "feed"} {
 		cells := d.cells(t, "SELECT * FROM "+table)
 		rows += len(cells)
 		for _, cell := range cells {

@@ -256,8 +256,8 @@ func list(t *testing.T, a answer) []map[string]any {
 }
 
 // together runs act n times at once and gives the answers.
-func together(n int, act func(i int) answer) []answer {
-	answers, ready := make([]answer, n), make(chan struct{})
+func together[T any](n int, act func(i int) T) []T {
+	answers, ready := make([]T, n), make(chan struct{})
 	done := make(chan int, n)
 	for i := range n {
 		go func() {

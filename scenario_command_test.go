@@ -19,7 +19,7 @@ func TestUsage(t *testing.T) {
 	d := newDeployment(t, repository.SQLite)
 	for _, args := range [][]string{
 		{"serve"}, {"help"}, {"Version"}, {"version", "x"}, {"check-config", "x"}, {"migrate", "x"}, {"keys"}, {"keys", "rotate", "x"}, {"keys", "revoke"},
-		{"keys", "revoke", "x", "y"}, {"keys", "list"}, {"healthcheck", "x"}, {""}, {"-x"}, {"-config"}, {"--port=80"}, {"version", "-config", "x"},
+		{"keys", "revoke", "x", "y"}, {"keys", "list"}, {"healthcheck", "x"}, {"secrets"}, {"secrets", "rotate", "x"}, {"secrets", "status", "x"}, {"secrets", "drop"}, {""}, {"-x"}, {"-config"}, {"--port=80"}, {"version", "-config", "x"},
 		{"user"}, {"user", "list"}, {"users", "find", "1"}, {"user", "find"}, {"user", "find", "1", "2"}, {"user", "find", "-id", "x"}, {"user", "find", "-id", "-1"},
 		{"user", "ban"}, {"user", "ban", "1"}, {"user", "ban", "-reason", "r"}, {"user", "ban", "x", "-reason", "r"}, {"user", "ban", "0", "-reason", "r"},
 		{"user", "ban", "1", "-reason", ""}, {"user", "ban", "1", "-reason"}, {"user", "ban", "1", "-reason", "r", "-until", "tomorrow"}, {"user", "ban", "1", "2", "-reason", "r"},

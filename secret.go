@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"menshen/config"
+	"menshen/model"
 	"menshen/repository"
 	"menshen/service"
 )
@@ -186,6 +187,9 @@ func secretStatus(ctx context.Context, j job) error {
 		return errors.Join(err, errNotMigrated)
 	}
 	counts, unknown, err := service.CountSeals(ctx, repository.Vault{DB: db}, repository.Users{DB: db}, secrets...)
+	if errors.Is(err, model.ErrNotFound) {
+		return errors.New("no instance was ever started on this database")
+	}
 	if err != nil {
 		return err
 	}
