@@ -21,7 +21,8 @@ type NumberChange struct {
 //
 // Errors, in the order in which they are judged: model.ErrMobile, ErrNumberTaken
 // for the own number, ErrTooManyFailures and ErrCode for the old number, then for the new one,
-// ErrNumberTaken; the last leaves both codes unused.
+// ErrNumberTaken; the last leaves both codes unused. A session that was ended
+// meanwhile: ErrDisplaced, ErrSessionEnded.
 func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, error) {
 	number, err := u.Numbers.Parse(r.Mobile)
 	if err != nil {
@@ -42,9 +43,10 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, erro
 	if err != nil {
 		return Profile{}, err
 	}
+	var changed model.User
 	err = u.Tx.Within(ctx, func(ctx context.Context) error {
 		now := model.TimeOf(u.Now())
-		if err := u.lockSame(ctx, user); err != nil {
+		if changed, err = u.lockSame(ctx, user, r.Session); err != nil {
 			return err
 		}
 		for _, code := range []model.Code{oldCode, newCode} {
@@ -52,8 +54,8 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, erro
 				return err
 			}
 		}
-		user.Mobile = u.Vault.SealMobile(number, user.ID)
-		if err := u.Store.Renumber(ctx, user.ID, u.Vault.MobileKey(user.CompanyType, number), user.Mobile); err != nil {
+		changed.Mobile = u.Vault.SealMobile(number, user.ID)
+		if err := u.Store.Renumber(ctx, user.ID, u.Vault.MobileKey(user.CompanyType, number), changed.Mobile); err != nil {
 			return err
 		}
 		line := event(model.EventNumberChanged, r.Session, now, r.Caller)
@@ -63,7 +65,7 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, erro
 	if err != nil {
 		return Profile{}, err
 	}
-	return u.profile(user)
+	return u.profile(changed)
 }
 
 // owner is the account of a live session with its number in clear.
@@ -79,20 +81,27 @@ func (u *Users) owner(ctx context.Context, session model.Session) (model.User, m
 	return user, mobile, err
 }
 
-// lockSame locks the account, unless it is not as it was read any more: its
-// number changed, or it was deleted, and the code that was checked is another's.
-func (u *Users) lockSame(ctx context.Context, seen model.User) error {
+// lockSame locks the account and gives it as it is now, unless the request has
+// been overtaken: the session ended, so that a ban is not shed by what was on its
+// way; or the number changed, so that the code that was checked is another's.
+func (u *Users) lockSame(ctx context.Context, seen model.User, session model.Session) (model.User, error) {
 	user, err := u.Store.Lock(ctx, seen.ID)
 	if err != nil {
-		return err
+		return user, err
 	}
 	if user.DeletedAt != 0 {
-		return errDeleted()
+		return user, errDeleted()
 	}
-	if !bytes.Equal(user.MobileKey, seen.MobileKey) {
-		return model.ErrCode
+	now, err := u.Sessions.Store.ByID(ctx, session.ID)
+	switch {
+	case err != nil:
+		return user, err
+	case now.EndedAt != 0:
+		return user, u.Sessions.endedFailure(ctx, now)
+	case !bytes.Equal(user.MobileKey, seen.MobileKey):
+		return user, model.ErrCode
 	}
-	return nil
+	return user, nil
 }
 
 // errDeleted is for a session that outlived its account by a moment.
@@ -104,7 +113,8 @@ func errDeleted() error {
 // its number, unless it is banned: a ban is not to be shed by a new account. The
 // log keeps the id. It returns how many sessions ended.
 //
-// Errors: model.ErrTooManyFailures, ErrCode.
+// Errors: model.ErrTooManyFailures, ErrCode; for a session that was ended
+// meanwhile ErrDisplaced, ErrSessionEnded.
 func (u *Users) Delete(ctx context.Context, session model.Session, text model.Secret, caller Caller) (int, error) {
 	user, mobile, err := u.owner(ctx, session)
 	if err != nil {
@@ -117,7 +127,8 @@ func (u *Users) Delete(ctx context.Context, session model.Session, text model.Se
 	ended := 0
 	err = u.Sessions.atomically(ctx, func(ctx context.Context) error {
 		now := model.TimeOf(u.Now())
-		if err := u.lockSame(ctx, user); err != nil {
+		locked, err := u.lockSame(ctx, user, session)
+		if err != nil {
 			return err
 		}
 		if err := u.Codes.Store.Use(ctx, code.ID, now); err != nil {
@@ -129,7 +140,7 @@ func (u *Users) Delete(ctx context.Context, session model.Session, text model.Se
 		if err := u.Sessions.Store.Anonymise(ctx, user.ID); err != nil {
 			return err
 		}
-		if err := u.Store.Erase(ctx, user.ID, !user.Banned(now), now); err != nil {
+		if err := u.Store.Erase(ctx, user.ID, !locked.Banned(now), now); err != nil {
 			return err
 		}
 		return u.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID}, now, Caller{RequestID: caller.RequestID}))
