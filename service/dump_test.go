@@ -1,7 +1,12 @@
 package service_test
 
 import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,6 +36,68 @@ func TestCodesInTheDatabase(t *testing.T) {
 			t.Error("the dump is not what it should be: the log has the masked number")
 		}
 	}})
+}
+
+// TestOfflineSearch is R-16: with a copy of the database and without the secret,
+// a search over all codes finds nothing, whatever of the copy is taken for the key.
+// With the pepper the same search finds the code at once, which is the check of
+// the search.
+func TestOfflineSearch(t *testing.T) {
+	play(t, scene{"all of six digits", func(t *testing.T, w *world) {
+		w.phone.made = 483926
+		code := w.code(alice)
+		stored := w.bytes("SELECT code_mac FROM codes")
+		lookup := w.bytes("SELECT value FROM vault")
+		number := w.bytes("SELECT number_key FROM codes")
+		pepper, err := hkdf.Key(sha256.New, secretOf('k'), nil, "menshen code pepper v1", sha256.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes := make([]string, 1_000_000)
+		for i := range codes {
+			codes[i] = fmt.Sprintf("%06d", i)
+		}
+		context := "login|0|+86" + alice + "|"
+		search := func(guess func(code string) []byte) string {
+			for _, code := range codes {
+				if bytes.Equal(guess(code), stored) {
+					return code
+				}
+			}
+			return ""
+		}
+		keyed := func(key []byte) func(code string) []byte {
+			mac := hmac.New(sha256.New, key)
+			return func(code string) []byte {
+				mac.Reset()
+				mac.Write([]byte(context + code))
+				return mac.Sum(nil)
+			}
+		}
+		if found := search(keyed(pepper)); found != string(code) {
+			t.Errorf("with the pepper the search finds %q", found)
+		}
+		for what, guess := range map[string]func(code string) []byte{
+			"a plain hash":            hashed,
+			"a hash with all of it":   func(code string) []byte { return hashed(context + code) },
+			"the look-up key, sealed": keyed(lookup),
+			"the number's key":        keyed(number),
+			"no key":                  keyed(nil),
+		} {
+			if found := search(guess); found != "" {
+				t.Errorf("%s: the search finds %s", what, found)
+			}
+		}
+	}})
+}
+
+// bytes is the one value that a query gives.
+func (w *world) bytes(query string) (value []byte) {
+	w.t.Helper()
+	if err := w.db.Pools()["write"].QueryRowContext(w.t.Context(), query).Scan(&value); err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	return value
 }
 
 // dump is everything in the database as text.
