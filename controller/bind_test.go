@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -307,6 +308,11 @@ func FuzzReadObject(f *testing.F) {
 		var standard map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(body), &standard); err != nil || len(standard) != len(o.members) {
 			t.Fatalf("encoding/json: %d members and not %d, error %v", len(standard), len(o.members), err)
+		}
+		for _, m := range o.members {
+			if value, found := standard[string(m.name)]; !found || !bytes.Equal(value, m.value) {
+				t.Fatalf("%q is %s, encoding/json reads %s", m.name, m.value, value)
+			}
 		}
 		var n *int32
 		wantErr := json.Unmarshal(orNull(standard["n"]), &n)

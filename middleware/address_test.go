@@ -89,5 +89,17 @@ func FuzzAddressesOf(f *testing.F) {
 		if len(got) < 2 || len(got) > 45 || strings.ContainsFunc(got, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef.:", r) }) {
 			t.Errorf("%q: %q", header, got)
 		}
+		at := func(peer string, lines ...string) string {
+			return addresses.Of(&http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": lines}})
+		}
+		if lines := strings.Split(header, ","); at("10.0.0.1:80", lines...) != got {
+			t.Errorf("%q in lines of its own: %q, else %q", header, at("10.0.0.1:80", lines...), got)
+		}
+		if peer := at("203.0.113.9:80", header); peer != "203.0.113.9" {
+			t.Errorf("%q from a peer that is not trusted: %q", header, peer)
+		}
+		if last := at("10.0.0.1:80", header+", 203.0.113.9"); last != "203.0.113.9" {
+			t.Errorf("%q before a hop that is not trusted: %q", header, last)
+		}
 	})
 }

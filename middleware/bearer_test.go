@@ -1,8 +1,10 @@
 package middleware
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -63,6 +65,41 @@ func FuzzBearer(f *testing.F) {
 		}
 		if _, err := BearerToken(http.Header{"Authorization": {value, value}}); !errors.Is(err, model.ErrToken) {
 			t.Fatalf("%q twice: error %v", value, err)
+		}
+	})
+}
+
+// FuzzBasic: only id and secret of one client pass, plain or encoded as OAuth 2
+// asks (RFC 6749 §2.3.1, RFC 7617 §2).
+func FuzzBasic(f *testing.F) {
+	const id, secret = "back end", "0123456789+abcdefghijk lmnopqrstu"
+	clients := Clients{}
+	clients.Add(id, secret)
+	clients.Add("other", "another secret that is long enough")
+	for _, seed := range []string{
+		id + ":" + secret, "back+end:0123456789%2Babcdefghijk+lmnopqrstu", id + ":", ":", "", id, "other:" + secret, id + ":" + secret + ":", id + ":" + secret + "\x00", "%zz:%",
+	} {
+		f.Add("Basic " + base64.StdEncoding.EncodeToString([]byte(seed)))
+	}
+	for _, seed := range []string{"Basic", "basic  YTpi", "Bearer abc", "Basic YTpi, Basic YTpi", "Basic YTpi\n", "Basic YTp="} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		passes := clients.bears(&http.Request{Header: http.Header{"Authorization": {value}}})
+		want := false
+		if len(value) > 6 && strings.EqualFold(value[:6], "Basic ") {
+			if plain, err := base64.StdEncoding.DecodeString(value[6:]); err == nil {
+				given, password, _ := strings.Cut(string(plain), ":")
+				plainID, err1 := url.QueryUnescape(given)
+				plainSecret, err2 := url.QueryUnescape(password)
+				want = given == id && password == secret || err1 == nil && err2 == nil && plainID == id && plainSecret == secret
+			}
+		}
+		if passes != want {
+			t.Errorf("%q passes: %v", value, passes)
+		}
+		if clients.bears(&http.Request{Header: http.Header{"Authorization": {value, value}}}) {
+			t.Errorf("%q twice passes", value)
 		}
 	})
 }
