@@ -14,11 +14,12 @@ export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
 TOOL := go tool -modfile=tools/go.mod
+GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
 REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-write lint lint-go lint-openapi deadcode docs check clean
+.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +83,16 @@ $(REDOCLY): tools/openapi/package-lock.json tools/openapi/package.json
 	npm --prefix tools/openapi ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
+lint-full: ## Check with golangci-lint too, gosec among it (minutes, when it is built first)
+	$(GOLANGCI) run ./...
+
+vuln: ## Look for known vulnerabilities, if their data can be had (VULNDB: a local copy)
+	@scripts/vuln
+
+licenses: ## Generate docs/licenses.md, refusing what may not be linked
+	@go -C tools run ./licenses .. >docs/licenses.md.new || { rm -f docs/licenses.md.new; exit 1; }
+	@mv docs/licenses.md.new docs/licenses.md
+
 deadcode: ## List functions that nothing reaches, tests included
 	$(TOOL) deadcode -test ./...
 
@@ -92,6 +103,9 @@ check: lint build ## All that needs no test run: lint, generated docs, modules, 
 	@test "$$(wc -c <menshen)" -le $(MAX_SIZE) || { echo "menshen is larger than $(MAX_SIZE) bytes"; exit 1; }
 	@before=$$(cksum docs/errors.md) && $(MAKE) --no-print-directory docs && test "$$before" = "$$(cksum docs/errors.md)" || \
 		{ echo "docs/errors.md was not up to date; 'make docs' and commit it"; exit 1; }
+	@go -C tools test ./licenses
+	@before=$$(cksum docs/licenses.md) && $(MAKE) --no-print-directory licenses && test "$$before" = "$$(cksum docs/licenses.md)" || \
+		{ echo "docs/licenses.md was not up to date; 'make licenses' and commit it"; exit 1; }
 	go mod tidy -diff
 	go mod verify
 

@@ -101,7 +101,7 @@ func ignore(err, expected error) error {
 // where it is kept and how many instances share it is the operator's to know.
 func rotateSecret(_ context.Context, j job) error {
 	if j.cfg.Secret.Current() != nil {
-		_, err := fmt.Fprintf(j.out, secretSteps, freshSecret())
+		_, err := fmt.Fprintf(j.out, rotationSteps, freshSecret())
 		return err
 	}
 	path := j.cfg.SecretKeyFile()
@@ -112,7 +112,7 @@ func rotateSecret(_ context.Context, j job) error {
 	return err
 }
 
-const secretSteps = `A new secret, which is kept nowhere yet:
+const rotationSteps = `A new secret, which is kept nowhere yet:
 
     %s
 
@@ -134,7 +134,7 @@ Keep the old one as long as a backup of the database from before step 2.
 // there: whole, with mode 0600, and on the disk before it is in place. Of two at
 // once one is refused.
 func prependSecret(path string) (err error) {
-	draft, err := os.OpenFile(path+".new", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	draft, err := os.OpenFile(path+".new", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // a path of the configuration
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s.new is there: another rotation is under way, or was broken off; then remove it", path)
 	}

@@ -73,11 +73,12 @@ func serve(ctx context.Context, j job) error {
 }
 
 func (s *server) listen(ctx context.Context) error {
-	public, err := net.Listen("tcp", s.job.cfg.Server.Addr)
+	var listeners net.ListenConfig
+	public, err := listeners.Listen(ctx, "tcp", s.job.cfg.Server.Addr)
 	if err != nil {
 		return fmt.Errorf("server.addr: %w", err)
 	}
-	admin, err := net.Listen("tcp", s.job.cfg.Server.AdminAddr)
+	admin, err := listeners.Listen(ctx, "tcp", s.job.cfg.Server.AdminAddr)
 	if err != nil {
 		_ = public.Close()
 		return fmt.Errorf("server.admin_addr: %w", err)

@@ -82,7 +82,7 @@ func (e *Envelope) Render(c *gin.Context) {
 	x.Language = localeOf(c.GetHeader("Accept-Language"), e.Locale)
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			if recovered == http.ErrAbortHandler {
+			if recovered == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 				panic(recovered)
 			}
 			e.Log.Error("panic", zap.String("requestId", x.ID), zap.String("route", c.FullPath()),

@@ -156,7 +156,7 @@ func TestRenderPanic(t *testing.T) {
 	}
 	func() {
 		defer func() {
-			if recovered := recover(); recovered != http.ErrAbortHandler {
+			if recovered := recover(); recovered != http.ErrAbortHandler { //nolint:errorlint // the very value
 				t.Errorf("recovered %v", recovered)
 			}
 		}()

@@ -162,7 +162,7 @@ func TestFailureCopies(t *testing.T) {
 	if first.Data() != nil || second.RetryAfter() != 1 {
 		t.Errorf("a copy was changed: %+v, %+v", first, second)
 	}
-	if third.Unwrap() != cause || third.Data() != "data" || third.RetryAfter() != 90 {
+	if third.Unwrap() != cause || third.Data() != "data" || third.RetryAfter() != 90 { //nolint:errorlint // the very cause
 		t.Errorf("a copy of a copy lost something: %+v", third)
 	}
 }

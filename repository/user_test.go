@@ -81,9 +81,9 @@ func TestUsersRegisterCreatesOne(t *testing.T) {
 		var created atomic.Int32
 		kept := make([]model.User, 48)
 		for _, err := range raceErrors(len(kept), func(i int) error {
-			user, new, err := register(t, db, aUser(int64(i+1), 'a'))
+			user, fresh, err := register(t, db, aUser(int64(i+1), 'a'))
 			kept[i] = user
-			if new {
+			if fresh {
 				created.Add(1)
 			}
 			return err

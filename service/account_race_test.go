@@ -221,6 +221,7 @@ func TestAccountAudit(t *testing.T) {
 				if line.RequestID != "r9" || line.IP != "" || line.Device != "" || line.Detail != "" {
 					t.Errorf("the deletion is noted as %+v", line)
 				}
+			default:
 			}
 		}
 		if got := strings.Join(kinds, " "); got != "user_deleted logout number_changed login register" {

@@ -56,7 +56,7 @@ func TestOpenKeysTakesOperatorsKey(t *testing.T) {
 // unusableKeys are files that no ring may take.
 func unusableKeys(t *testing.T) map[string][]byte {
 	t.Helper()
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too weak, which is the test
 	p384, err2 := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	x25519, err3 := ecdh.X25519().GenerateKey(rand.Reader)
 	good := newP256(t)

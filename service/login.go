@@ -99,7 +99,7 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 				return err
 			}
 			if banned = bannedFailure(user, now); banned != nil {
-				return nil // the code is used up
+				return nil //nolint:nilerr // told afterwards: the code is used up
 			}
 			result, err = l.open(ctx, opening{request: r, product: product, user: user, created: created, now: now})
 			result.User = Profile{User: user, Mobile: l.Numbers.National(mobile)}

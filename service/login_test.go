@@ -258,7 +258,7 @@ func TestLoginRaces(t *testing.T) {
 		if n := w.count("SELECT COUNT(*) FROM sessions WHERE active_slot IS NOT NULL"); n != 1 {
 			t.Errorf("%d active sessions", n)
 		}
-		slot, err := repository.Sessions{DB: w.db}.Slot(t.Context(), int64(w.count("SELECT id FROM users")), "app")
+		slot, err := repository.Sessions{DB: w.db}.Slot(t.Context(), w.count("SELECT id FROM users"), "app")
 		wantFailure(t, err, nil)
 		if winner := w.count("SELECT epoch FROM sessions WHERE active_slot IS NOT NULL"); winner != int64(logins) || slot.Epoch != winner {
 			t.Errorf("the winner has the epoch %d, the slot %d; there were %d logins", winner, slot.Epoch, logins)

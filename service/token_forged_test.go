@@ -37,7 +37,7 @@ func tokenPayloadText(now time.Time, pairs ...string) string {
 		"iat": fmt.Sprint(now.Unix()), "exp": fmt.Sprint(now.Unix() + 900), "company_type": `0`, "product_type": `0`,
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		members[pairs[i]] = pairs[i+1]
+		members[pairs[i]] = pairs[i+1] //nolint:gosec // they come in pairs
 	}
 	var text []string
 	for _, name := range slices.Sorted(maps.Keys(members)) {

@@ -89,7 +89,7 @@ func TestTokensCutTimesToSeconds(t *testing.T) {
 	claims := tokenTestClaims(clock.Now())
 	want := claims
 	claims.IssuedAt += 999
-	claims.ExpiresAt += 1
+	claims.ExpiresAt++
 	got, err := tokens.Verify(mustSign(t, tokens, claims))
 	if err != nil || got != want {
 		t.Errorf("claims %+v, error %v", got, err)

@@ -82,7 +82,7 @@ func (w *Webhook) Send(ctx context.Context, m model.Message) error {
 	if err != nil {
 		return err
 	}
-	response, err := w.roundTrip(request)
+	response, err := w.roundTrip(request) //nolint:bodyclose // drain closes it
 	if err != nil {
 		return err
 	}
