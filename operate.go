@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
@@ -69,12 +68,7 @@ func joinDeployment(ctx context.Context, j job) (*resources, error) {
 			return nil, fmt.Errorf("database: %w", err)
 		}
 	}
-	if cfg.Secret.Current() == nil {
-		if _, err := os.Stat(cfg.SecretKeyFile()); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("secret.key: %w", err)
-		}
-	}
-	secrets, err := masterSecrets(cfg)
+	secrets, err := heldSecrets(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +92,7 @@ func (r *resources) join(ctx context.Context, secrets [][]byte) error {
 	if err != nil {
 		return err
 	}
-	if r.vault, err = service.OpenVault(ctx, repository.Vault{DB: r.db}, secrets...); err != nil {
+	if r.vault, err = service.JoinVault(ctx, repository.Vault{DB: r.db}, secrets...); err != nil {
 		return err
 	}
 	return r.clock.measure(ctx)

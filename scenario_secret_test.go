@@ -46,8 +46,8 @@ func (d *deployment) status(t *testing.T) string {
 	return out
 }
 
-// metric is the value of a metric without labels.
-func (d *deployment) metric(t *testing.T, name string) string {
+// gauge is the value of a metric without labels.
+func (d *deployment) gauge(t *testing.T, name string) string {
 	t.Helper()
 	request := call{path: "/metrics"}.request(t, d.admin)
 	response, err := d.client.Do(request)
@@ -109,7 +109,7 @@ func TestSecretRotation(t *testing.T) {
 			eventually(t, 15*time.Second, "every number is sealed anew", func() bool {
 				return strings.Contains(d.status(t), "not needed once every instance has run")
 			})
-			if text := d.metric(t, "menshen_older_secrets_needed"); text != "1" { // for codes, some minutes more
+			if text := d.gauge(t, "menshen_older_secrets_needed"); text != "1" { // for codes, some minutes more
 				t.Errorf("menshen_older_secrets_needed is %s", text)
 			}
 			d.log.await(t, 0, "secret.previous is needed")
@@ -122,7 +122,7 @@ func TestSecretRotation(t *testing.T) {
 			d.checks(t, next.Value, "device-of-rotation", "active")
 			d.do(t, call{path: "/app/auth/user", as: next.Value, want: `{"mobile":"` + a.UserInfo.Mobile + `"}`})
 			d.login(t, form{Mobile: asked.Mobile})
-			if text := d.metric(t, "menshen_older_secrets_needed"); text != "0" {
+			if text := d.gauge(t, "menshen_older_secrets_needed"); text != "0" {
 				t.Errorf("menshen_older_secrets_needed is %s", text)
 			}
 			d.stop(t)

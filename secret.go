@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"menshen/config"
-	"menshen/model"
 	"menshen/repository"
 	"menshen/service"
 )
@@ -174,22 +173,12 @@ func syncFolder(path string) error {
 // secretStatus tells what is sealed under which secret, and whether the older
 // ones can go. It changes nothing.
 func secretStatus(ctx context.Context, j job) error {
-	secrets, err := heldSecrets(j.cfg)
+	res, err := joinDeployment(ctx, j)
 	if err != nil {
 		return err
 	}
-	db, err := repository.Open(ctx, j.cfg.Database.Driver, j.cfg.DatabasePath())
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	defer func() { _ = db.Close() }()
-	if migrated, err := db.Migrated(ctx); err != nil || !migrated {
-		return errors.Join(err, errNotMigrated)
-	}
-	counts, unknown, err := service.CountSeals(ctx, repository.Vault{DB: db}, repository.Users{DB: db}, secrets...)
-	if errors.Is(err, model.ErrNotFound) {
-		return errors.New("no instance was ever started on this database")
-	}
+	defer func() { _ = res.db.Close() }()
+	counts, unknown, err := res.vault.Seals(ctx, repository.Vault{DB: res.db}, repository.Users{DB: res.db})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -160,21 +161,12 @@ type SealCount struct {
 	Lookup  bool // the look-up key is sealed under it
 }
 
-// CountSeals counts what is sealed under each secret, in their order, and the
-// numbers under none of them. It changes nothing. Secrets that do not open the
-// database: ErrSecretMismatch; a database that was never started on:
-// model.ErrNotFound.
-func CountSeals(ctx context.Context, kept VaultStore, users SealStore, secrets ...[]byte) (counts []SealCount, unknown int64, err error) {
-	v, err := newVault(secrets)
-	if err != nil {
-		return nil, 0, fmt.Errorf("count seals: %w", err)
-	}
+// Seals counts what is sealed under each secret, in their order, and the numbers
+// under none of them.
+func (v *Vault) Seals(ctx context.Context, kept VaultStore, users SealStore) (counts []SealCount, unknown int64, err error) {
 	lookup, err := kept.Value(ctx, lookupName)
 	if err != nil {
 		return nil, 0, err
-	}
-	if _, err := v.unseal(lookup, lookupName); err != nil {
-		return nil, 0, ErrSecretMismatch
 	}
 	if unknown, err = users.CountSealed(ctx, nil); err != nil {
 		return nil, 0, err
@@ -184,7 +176,7 @@ func CountSeals(ctx context.Context, kept VaultStore, users SealStore, secrets .
 		if err != nil {
 			return nil, 0, err
 		}
-		counts = append(counts, SealCount{Secret: fmt.Sprintf("%x", s.id), Numbers: n, Lookup: string(lookup[:secretIDSize]) == string(s.id[:])})
+		counts = append(counts, SealCount{Secret: fmt.Sprintf("%x", s.id), Numbers: n, Lookup: bytes.HasPrefix(lookup, s.id[:])})
 		unknown -= n
 	}
 	return counts, max(unknown, 0), nil

@@ -72,11 +72,24 @@ VALUES (?, 0, ?, ?, '', '', '', '', '', '', 0)`, id, w.vault.MobileKey(0, number
 // under counts the numbers that are sealed under the first secret of a vault.
 func (w *world) under(fill byte) (n int64) {
 	w.t.Helper()
-	counts, _, err := service.CountSeals(w.t.Context(), repository.Vault{DB: w.db}, repository.Users{DB: w.db}, secretOf(fill), secretOf('k'), secretOf('n'))
+	counts, _, err := w.seals(fill, 'k', 'n')
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return counts[0].Numbers
+}
+
+// seals is what a guest with these secrets counts.
+func (w *world) seals(fills ...byte) ([]service.SealCount, int64, error) {
+	var secrets [][]byte
+	for _, fill := range fills {
+		secrets = append(secrets, secretOf(fill))
+	}
+	vault, err := service.JoinVault(w.t.Context(), repository.Vault{DB: w.db}, secrets...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return vault.Seals(w.t.Context(), repository.Vault{DB: w.db}, repository.Users{DB: w.db})
 }
 
 // wantOpen checks that every account's number opens with a vault.
@@ -276,17 +289,11 @@ func TestReseal(t *testing.T) {
 	)
 }
 
-func TestCountSeals(t *testing.T) {
+func TestVaultJoined(t *testing.T) {
 	play(t, scene{"status", func(t *testing.T, w *world) {
 		w.t.Cleanup(w.emptyVaultAfter)
 		w.people(3)
-		count := func(fills ...byte) ([]service.SealCount, int64, error) {
-			var secrets [][]byte
-			for _, fill := range fills {
-				secrets = append(secrets, secretOf(fill))
-			}
-			return service.CountSeals(t.Context(), repository.Vault{DB: w.db}, repository.Users{DB: w.db}, secrets...)
-		}
+		count := w.seals
 		before := w.dumpVault()
 		for fills, want := range map[string]struct {
 			numbers []int64

@@ -54,8 +54,8 @@ func OpenVault(ctx context.Context, store VaultStore, secrets ...[]byte) (*Vault
 	if err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
-	if v.lookup, err = v.unseal(kept, lookupName); err != nil {
-		return nil, ErrSecretMismatch
+	if err := v.unlock(kept); err != nil {
+		return nil, err
 	}
 	if !v.current(kept) {
 		err = store.Replace(ctx, lookupName, kept, v.seal(v.lookup, lookupName))
@@ -64,6 +64,32 @@ func OpenVault(ctx context.Context, store VaultStore, secrets ...[]byte) (*Vault
 		}
 	}
 	return v, nil
+}
+
+// JoinVault is OpenVault for a guest, such as a command: it stores no look-up key
+// and does not change the secret under which the deployment seals. A database on
+// which nobody has started yet: model.ErrNotFound.
+func JoinVault(ctx context.Context, store VaultStore, secrets ...[]byte) (*Vault, error) {
+	v, err := newVault(secrets)
+	if err != nil {
+		return nil, fmt.Errorf("join vault: %w", err)
+	}
+	kept, err := store.Value(ctx, lookupName)
+	if errors.Is(err, model.ErrNotFound) {
+		return nil, fmt.Errorf("join vault: no instance was started on this database yet: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("join vault: %w", err)
+	}
+	return v, v.unlock(kept)
+}
+
+// unlock takes the look-up key.
+func (v *Vault) unlock(kept []byte) (err error) {
+	if v.lookup, err = v.unseal(kept, lookupName); err != nil {
+		return ErrSecretMismatch
+	}
+	return nil
 }
 
 // newVault derives all keys but the one that the database keeps.
