@@ -208,7 +208,7 @@ func (p *process) stop(b *testing.B) time.Duration {
 	case <-time.After(2 * stopTime):
 		b.Error("the program does not stop")
 		_ = handle.Kill()
-		<-p.exited
+		_ = <-p.exited
 	}
 	return time.Since(began)
 }
