@@ -18,8 +18,9 @@ import (
 )
 
 func (w *world) janitor() *service.Janitor {
+	feed := &service.Feed{Tx: w.db, Store: repository.Feed{DB: w.db}, Gates: repository.Codes{DB: w.db}, Now: w.clock.Now}
 	return &service.Janitor{
-		Store: repository.Janitor{DB: w.db}, Feed: repository.Feed{DB: w.db}, Sessions: w.sessions, Now: w.clock.Now,
+		Store: repository.Janitor{DB: w.db}, Feed: feed, Sessions: w.sessions, Now: w.clock.Now,
 		Seals: &service.Resealer{Vault: w.vault}, Report: func(err error) { w.t.Error(err) },
 	}
 }
@@ -196,6 +197,7 @@ func TestJanitorChangesNoAnswer(t *testing.T) {
 
 // emptyStore is storage in which there is nothing to do.
 type emptyStore struct {
+	service.FeedStore
 	err    error
 	sweeps int
 }
@@ -209,6 +211,13 @@ func (s *emptyStore) Sessions(context.Context, model.Time, int) (int, error) { r
 func (s *emptyStore) Events(context.Context, model.Time, int) (int, error)   { return 0, nil }
 func (s *emptyStore) Gates(context.Context, model.Time, int) (int, error)    { return 0, nil }
 func (s *emptyStore) Purge(context.Context, model.Time, int) (int, error)    { return 0, nil }
+func (s *emptyStore) Newest(context.Context) (model.Revocation, error) {
+	return model.Revocation{}, model.ErrNotFound
+}
+
+func (s *emptyStore) Untold(context.Context, model.Time, model.Time, int) ([]model.Session, error) {
+	return nil, nil
+}
 
 // TestJanitorRuns until it is told to stop, and complains once of a fault.
 func TestJanitorRuns(t *testing.T) {
@@ -216,7 +225,8 @@ func TestJanitorRuns(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store, reports := &emptyStore{}, 0
 			j := w.janitor()
-			j.Store, j.Feed, j.Report = store, store, func(error) { reports++ }
+			j.Store, j.Report = store, func(error) { reports++ }
+			j.Feed = &service.Feed{Store: store, Now: w.clock.Now}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() { defer close(done); j.Run(ctx, service.JanitorEvery) }()
