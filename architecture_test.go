@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"repository/dbtest": {"repository", "model", "config"},
 	"service":           {"model"},
 	"service/sms":       {"model", "config"},
+	"service/challenge": {"model"},
 	"controller":        {"model", "service"},
 	"middleware":        {"model"},
 	"router":            {"controller", "middleware", "model", "config"},

@@ -90,9 +90,12 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 	users, store := repository.Users{DB: db}, repository.Sessions{DB: db}
 	s.codes = &service.Codes{
 		Tx: log, Store: repository.Codes{DB: db}, Events: log, Vault: res.vault, Numbers: numbers, Catalog: catalog,
-		Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
+		Guard: guardOf(cfg, res), Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
 		Count:  func(provider string, outcome service.Outcome) { res.metrics.Message(provider, string(outcome)) },
 		Report: func(err error) { w.log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
+	}
+	if s.codes.Challenge, err = challengeOf(cfg.Challenge, res.lookout.challenge); err != nil {
+		return s, err
 	}
 	if s.codes.Providers, err = providersOf(cfg, w.out, now); err != nil {
 		return s, err
@@ -146,7 +149,8 @@ func rehearse(cfg *config.Config) error {
 	_, providersErr := providersOf(cfg, io.Discard, time.Now)
 	_, numbersErr := testNumbers(cfg, service.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions})
 	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
-	return errors.Join(providersErr, numbersErr, addressesErr)
+	_, challengeErr := challengeOf(cfg.Challenge, nil)
+	return errors.Join(providersErr, numbersErr, addressesErr, challengeErr)
 }
 
 func catalogOf(cfg *config.Config) service.Catalog {

@@ -34,6 +34,8 @@ type resources struct {
 	metrics  *middleware.Metrics
 	log      service.Observed // of events; whoever writes it shows in the metrics
 	seals    atomic.Pointer[service.SealState]
+	lookout  *lookout
+	budget   *service.Budget
 }
 
 func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resources, error) {
@@ -73,6 +75,8 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 		},
 		Report: func(err error) { log().Warn("sweep", zap.Error(err)) },
 	}
+	res.lookout = newLookout(res.metrics, log)
+	res.watchBudget(log)
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

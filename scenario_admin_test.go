@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -493,20 +492,11 @@ func playKickWar(t *testing.T, d *deployment) {
 // metric is the counter of a kind of events.
 func (d *deployment) metric(t *testing.T, kind string) string {
 	t.Helper()
-	response, err := d.client.Get(d.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`(?m)^menshen_events_total\{kind="` + kind + `"\} (\d+)$`).FindSubmatch(text)
+	found := regexp.MustCompile(`(?m)^menshen_events_total\{kind="` + kind + `"\} (\d+)$`).FindStringSubmatch(d.metrics(t))
 	if found == nil {
 		t.Fatalf("there is no counter of %s", kind)
 	}
-	return string(found[1])
+	return found[1]
 }
 
 // TestOperatorLimits: wrong keys use up the share of their address; a right one

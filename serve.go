@@ -101,6 +101,7 @@ func (s *server) listen(ctx context.Context) error {
 	owned.Go(func() { s.res.clock.run(background) })
 	owned.Go(func() { s.res.follower.Run(background, service.FollowEvery) })
 	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
+	owned.Go(func() { s.res.budget.Run(background, service.BudgetEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, func() { s.reload(s.source.watcher.Settled()) }) })
 	owned.Go(func() { s.reloadOnHangUp(background) })
 	s.log.Load().Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
@@ -170,6 +171,7 @@ func (s *server) apply(cfg *config.Config) error {
 		return err
 	}
 	s.res.keys.SetActivation(cfg.Token.KeyActivation)
+	s.res.budget.SetMost(cfg.Code.DailyBudget)
 	s.cfg.Store(cfg)
 	s.log.Store(log)
 	s.public.handler.Store(&public)

@@ -41,6 +41,16 @@ const (
 	DriverMySQL  = "mysql"
 )
 
+// Values of guard.action.
+const (
+	GuardRecord    = "record"
+	GuardDeny      = "deny"
+	GuardChallenge = "challenge"
+)
+
+// ChallengeTurnstile is the value of challenge.provider for Cloudflare Turnstile.
+const ChallengeTurnstile = "turnstile"
+
 // Values of companies[].registration.
 const (
 	RegistrationOpen   = "open"
@@ -61,6 +71,8 @@ type Config struct {
 	Database  Database   `mapstructure:"database"`
 	SMS       SMS        `mapstructure:"sms"`
 	Code      Code       `mapstructure:"code"`
+	Guard     Guard      `mapstructure:"guard"`
+	Challenge Challenge  `mapstructure:"challenge"`
 	Limits    Limits     `mapstructure:"limits"`
 	Token     Token      `mapstructure:"token"`
 	Secret    SecretKeys `mapstructure:"secret"`
@@ -111,6 +123,25 @@ type TestNumber struct {
 	Mobile Secret    `mapstructure:"mobile" member:"required,digits"` // as the end user would type it
 	Code   Secret    `mapstructure:"code" member:"required,digits"`   // code.length digits
 	Until  time.Time `mapstructure:"until" member:"required"`         // the code is refused from then on
+}
+
+// Guard says when the codes for numbers that begin alike, or asked for from
+// neighbouring addresses, look like SMS pumping, and what follows.
+type Guard struct {
+	Action  string        `mapstructure:"action"`  // record, deny or challenge
+	Window  time.Duration `mapstructure:"window"`  // rolling; longer than code.ttl
+	Least   int           `mapstructure:"least"`   // ended codes of a group before it is judged
+	Percent int           `mapstructure:"percent"` // redeemed of sent below which there is an alarm; 0 is off
+}
+
+// Challenge is the CAPTCHA that must be passed before a code is sent, when the
+// guard or a limit that is near demands it.
+type Challenge struct {
+	Provider string        `mapstructure:"provider"`  // empty for none, or turnstile
+	Secret   Secret        `mapstructure:"secret"`    // the widget's secret key
+	URL      string        `mapstructure:"url"`       // where answers are verified; https in production
+	Timeout  time.Duration `mapstructure:"timeout"`   // for the provider's answer
+	FailOpen bool          `mapstructure:"fail_open"` // send when the provider cannot tell
 }
 
 // Limits are the cheap request limits kept in the process, in requests per

@@ -34,7 +34,9 @@ func contract() *config.Config {
 			PerMobileHour: 5, PerMobileDay: 10, PerIPHour: 100, PerIPDay: 500,
 			DailyBudget: 10000, FailsPerMobileDay: 20, TestNumbers: []config.TestNumber{},
 		},
-		Limits: config.Limits{Enabled: true, Login: 120, Refresh: 120, Check: 120, Other: 1200},
+		Guard:     config.Guard{Action: config.GuardRecord, Window: time.Hour, Least: 50, Percent: 20},
+		Challenge: config.Challenge{URL: "https://challenges.cloudflare.com/turnstile/v0/siteverify", Timeout: 2 * time.Second},
+		Limits:    config.Limits{Enabled: true, Login: 120, Refresh: 120, Check: 120, Other: 1200},
 		Token: config.Token{
 			Issuer: "menshen", Audience: []string{"menshen"}, Algorithm: "ES256",
 			KeyActivation: 15 * time.Minute, AccessTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour,

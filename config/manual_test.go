@@ -80,19 +80,23 @@ var others = map[string]string{
 	"sms.twilio.auth_token":        "hush",
 	"sms.twilio.from":              "+14155550123",
 
-	"code.test_numbers": `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
-	"token.issuer":      "other",
-	"token.audience":    "a,b",
-	"token.algorithm":   "EdDSA",
-	"token.key_dir":     "keys",
-	"secret.key":        key(6, 32),
-	"secret.previous":   key(7, 32) + "," + key(8, 32),
-	"companies":         `[{"type":9}]`,
-	"products":          `[{"type":9,"group":"g"}]`,
-	"clients":           `[{"id":"c","secret":"0123456789abcdef0123456789abcdef"}]`,
-	"admin.keys":        `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
-	"log.level":         "debug",
-	"log.format":        "json",
+	"code.test_numbers":  `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
+	"guard.action":       "deny",
+	"challenge.provider": "turnstile",
+	"challenge.secret":   key(9, 26),
+	"challenge.url":      "https://captcha.example.com",
+	"token.issuer":       "other",
+	"token.audience":     "a,b",
+	"token.algorithm":    "EdDSA",
+	"token.key_dir":      "keys",
+	"secret.key":         key(6, 32),
+	"secret.previous":    key(7, 32) + "," + key(8, 32),
+	"companies":          `[{"type":9}]`,
+	"products":           `[{"type":9,"group":"g"}]`,
+	"clients":            `[{"id":"c","secret":"0123456789abcdef0123456789abcdef"}]`,
+	"admin.keys":         `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
+	"log.level":          "debug",
+	"log.format":         "json",
 }
 
 // companions are what a key's other value needs beside it.
@@ -102,6 +106,7 @@ var companions = map[string][]string{
 	"sms.provider":       {"sms.webhook.url", "sms.webhook.secret"},
 	"sms.fallback":       {"sms.webhook.url", "sms.webhook.secret"},
 	"sms.default_region": {"sms.regions"},
+	"challenge.provider": {"challenge.secret"},
 }
 
 func other(t *testing.T, key string, node *yaml.Node) string {

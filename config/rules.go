@@ -29,6 +29,8 @@ func (r *rules) check() {
 	r.database()
 	r.sms()
 	r.codes()
+	r.guard()
+	r.challenge()
 	r.limits()
 	r.tokens()
 	r.secrets()

@@ -73,21 +73,22 @@ func (r *rules) given(key, value, provider string) bool {
 func (r *rules) webhook() {
 	w := r.SMS.Webhook
 	if r.given("sms.webhook.url", w.URL, ProviderWebhook) {
-		r.providerURL("sms.webhook.url", w.URL)
+		r.target("sms.webhook.url", w.URL, "requests are signed with sms.webhook.secret")
 	}
 	if r.given("sms.webhook.secret", string(w.Secret), ProviderWebhook) {
 		r.webhookSecret(string(w.Secret))
 	}
 }
 
-// providerURL answers the URL, nil after a problem.
-func (r *rules) providerURL(key, text string) *url.URL {
+// target answers where requests are posted to, nil after a problem; proof says
+// what stands in for a password.
+func (r *rules) target(key, text, proof string) *url.URL {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.Port() != "" && !port(u.Port()):
 		r.breaks(key, "must be an absolute URL such as https://sms.example.com/send")
 	case u.User != nil || u.Fragment != "":
-		r.breaks(key, "must not hold user, password or fragment: requests are signed with the provider's secret")
+		r.breaks(key, "must not hold user, password or fragment: %s", proof)
 	case r.Production() && u.Scheme != "https":
 		r.breaks(key, "must be https in production")
 	case r.Production() && local(u.Hostname()):
@@ -103,7 +104,7 @@ func (r *rules) endpoint(key, text, provider string) {
 	if !r.given(key, text, provider) {
 		return
 	}
-	if u := r.providerURL(key, text); u != nil && (u.Path != "" || u.RawQuery != "" || u.ForceQuery) {
+	if u := r.target(key, text, "requests are signed with the provider's secret"); u != nil && (u.Path != "" || u.RawQuery != "" || u.ForceQuery) {
 		r.breaks(key, "must end with the host or its port: the paths are the provider's")
 	}
 }

@@ -24,6 +24,7 @@ func full(t *testing.T) *config.Config {
 	t.Helper()
 	cfg := mustLoad(t, "")
 	secret := config.Secret(canary)
+	cfg.Challenge.Secret = secret
 	cfg.Database = config.Database{Driver: "mysql", DSN: "root:" + canary + "@tcp(db:3306)/menshen?timeout=1s"}
 	cfg.SMS.Webhook.Secret, cfg.SMS.Aliyun.AccessKeySecret = secret, secret
 	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken = secret, secret

@@ -19,6 +19,9 @@ type codeView struct {
 // judged like any other wrong value, but is not carried further.
 const maxText = 8192
 
+// maxChallenge bounds the answer to a challenge, as its vendors do.
+const maxChallenge = 2048
+
 // Send is POST /auth/mobile/code.
 func (h Code) Send(c *gin.Context) (any, error) {
 	body, err := readObject(c)
@@ -40,6 +43,9 @@ func (h Code) Send(c *gin.Context) (any, error) {
 		default:
 			body.Reject("purpose", model.ReasonUnknown)
 		}
+	}
+	if answer, given := body.OptionalString("challenge", maxChallenge); given {
+		request.Challenge = model.Secret(answer)
 	}
 	if err := body.Err(); err != nil {
 		return nil, err

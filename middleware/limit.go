@@ -46,12 +46,13 @@ func (l *Limiter) Take(key string) error {
 		bucket, _ = l.buckets.SetIfAbsent(key, fresh)
 	}
 	now := l.now()
-	reservation := bucket.ReserveN(now, 1)
-	if wait := reservation.DelayFrom(now); wait > 0 {
-		reservation.CancelAt(now)
-		return model.ErrTooMany.After(wait)
+	if bucket.AllowN(now, 1) {
+		return nil
 	}
-	return nil
+	// Asked, not reserved: a reservation that is taken back while others wait
+	// behind it takes its token along.
+	missing := max(0, 1-bucket.TokensAt(now))
+	return model.ErrTooMany.After(time.Duration(missing / float64(bucket.Limit()) * float64(time.Second)))
 }
 
 // ByAddress limits requests by the client's address.

@@ -31,6 +31,8 @@ type Code struct {
 	Seq         int64  // order of the codes of one number, decided under its gate
 	CodeMAC     []byte
 	IPKey       string // address, IPv6 by /64
+	PrefixKey   string // keyed hash of the number's prefix; "": the guard does not count this code
+	BlockKey    string // address block, IPv4 by /24 and IPv6 by /48; "" likewise
 	SentAt      Time
 	ExpiresAt   Time
 	Attempts    int32
@@ -48,4 +50,10 @@ type Settlement struct {
 	Delivery Delivery
 	Provider string // the provider that took the message, or the last one asked
 	At       Time
+}
+
+// Yield is what came of the codes of a group whose time is over.
+type Yield struct {
+	Sent     int
+	Redeemed int
 }

@@ -33,3 +33,7 @@ func (m Message) Minutes() int { return max(1, int(m.Life/time.Minute)) }
 // A refusal because the provider's own limit of messages is reached wraps the
 // failure of the table that says so, with the time after which to try again.
 var ErrSendRefused = errors.New("message refused")
+
+// ErrChallengeFailed marks the definite no of a challenge's provider: the answer
+// is wrong, too old or was used before. Every other error leaves it open.
+var ErrChallengeFailed = errors.New("challenge failed")

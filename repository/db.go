@@ -43,6 +43,7 @@ type words struct {
 	upsertUser string
 	upsertSlot string
 	upsertGate string
+	touchAlarm string
 	keepVault  string
 	clock      string
 }

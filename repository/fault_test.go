@@ -25,6 +25,10 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Gate":         func(ctx context.Context) error { return codes.Gate(ctx, key('g'), t0) },
 		"Recent":       func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0, 1000)) },
 		"NthSent":      func(ctx context.Context) error { return drop(codes.NthSent(ctx, "", 0, 1)) },
+		"Yield":        func(ctx context.Context) error { return drop(codes.PrefixYield(ctx, "p", 0, t0, 1)) },
+		"CountSent":    func(ctx context.Context) error { return drop(codes.CountSent(ctx, 0)) },
+		"Raised":       func(ctx context.Context) error { return drop(codes.Raised(ctx, []string{"a"}, 0)) },
+		"Raise":        func(ctx context.Context) error { return drop(codes.Raise(ctx, "a", 0, t0)) },
 		"Codes.Insert": func(ctx context.Context) error { return codes.Insert(ctx, aCode(1, 'a', 1, t0)) },
 		"Settle": func(ctx context.Context) error {
 			return codes.Settle(ctx, 1, model.Settlement{Delivery: model.DeliveryAccepted, At: t0})

@@ -24,8 +24,9 @@ ON DUPLICATE KEY UPDATE last_source = VALUES(last_source)`,
 ON DUPLICATE KEY UPDATE epoch = epoch + 1, login_at = GREATEST(login_at, VALUES(login_at)), session_id = VALUES(session_id)`,
 	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)
 ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = VALUES(touched_at)`,
-	keepVault: `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
-	clock:     `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
+	touchAlarm: `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON DUPLICATE KEY UPDATE passes = passes + 1`,
+	keepVault:  `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
+	clock:      `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
 }
 
 // The pool: enough to keep a server busy, young enough to follow a failover

@@ -41,11 +41,12 @@ var slotShape = shape[model.Slot]{
 }
 
 var codeShape = shape[model.Code]{
-	"codes", `id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, attempts, used_at, dead_at, delivery, provider`,
+	"codes", `id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, attempts, used_at, dead_at, delivery, provider, ` +
+		`prefix_key, block_key`,
 	func(c *model.Code) []any {
 		return []any{
 			&c.ID, &c.CompanyType, &c.Purpose, &c.NumberKey, &c.Seq, &c.CodeMAC, &c.IPKey, &c.SentAt, &c.ExpiresAt, &c.Attempts, &c.UsedAt,
-			&c.DeadAt, &c.Delivery, &c.Provider,
+			&c.DeadAt, &c.Delivery, &c.Provider, &c.PrefixKey, &c.BlockKey,
 		}
 	},
 }

@@ -21,8 +21,9 @@ ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = excluded.last
 ON CONFLICT (user_id, product_group) DO UPDATE SET epoch = epoch + 1, login_at = MAX(login_at, excluded.login_at), session_id = excluded.session_id`,
 	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)
 ON CONFLICT (name) DO UPDATE SET passes = passes + 1, touched_at = excluded.touched_at`,
-	keepVault: `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
-	clock:     `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+	touchAlarm: `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON CONFLICT (name) DO UPDATE SET passes = passes + 1`,
+	keepVault:  `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
+	clock:      `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 }
 
 // minSQLite is the oldest SQLite whose WAL is known to be sound for us.

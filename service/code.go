@@ -38,6 +38,8 @@ type Codes struct {
 	Vault       *Vault
 	Numbers     Numbers
 	Catalog     Catalog
+	Guard       *Guard     // nil: none
+	Challenge   *Challenge // nil: none is ever demanded
 	Rules       CodeRules
 	TestNumbers []TestNumber
 	Now         func() time.Time
@@ -60,7 +62,8 @@ type SendRequest struct {
 	ProductType int32
 	Mobile      string
 	Purpose     model.Purpose
-	Language    string // of the message, model.LanguageZhCN or LanguageEn
+	Language    string       // of the message, model.LanguageZhCN or LanguageEn
+	Challenge   model.Secret // answer to a challenge; "" when none was given
 	Caller      Caller
 }
 
@@ -76,9 +79,10 @@ type SendResult struct {
 // number the limits let through as many as they say.
 //
 // Errors: model.ErrMalformed, ErrMobile, ErrCooldown, ErrDailyLimit,
-// ErrTooManyFailures, ErrTooMany, ErrProvider. After a definite refusal of all
-// providers the code is dead, its predecessor valid and the number not charged;
-// after a time-out the code stays valid and is charged. See deliver.
+// ErrTooManyFailures, ErrTooMany (with ChallengeDemand when a challenge is to be
+// passed first), ErrProvider. After a definite refusal of all providers the code
+// is dead, its predecessor valid and the number not charged; after a time-out
+// the code stays valid and is charged. See deliver.
 func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	if _, _, err := c.Catalog.find(r.CompanyType, r.ProductType); err != nil {
 		return SendResult{}, err
@@ -91,24 +95,22 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	expires := now.Add(c.Rules.TTL)
 	test := c.testNumber(mobile, now)
 	text := model.Secret(c.NewCode(c.Rules.Length))
+	var prefix, block string // a message that is not sent belongs to no group
 	if test != nil {
 		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
+	} else {
+		prefix, block = c.Vault.PrefixKey(c.Numbers.Prefix(mobile)), model.AddressBlock(r.Caller.IP)
 	}
 	code := model.Code{
 		ID: newID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
-		IPKey: model.AddressKey(r.Caller.IP), SentAt: now, ExpiresAt: expires,
+		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefix, BlockKey: block, SentAt: now, ExpiresAt: expires,
 	}
-	result := SendResult{Expire: code.ExpiresAt}
-	storing, cancel := context.WithTimeout(ctx, storageTime)
-	defer cancel()
-	err = c.Tx.Within(storing, func(ctx context.Context) error {
-		result.ResendAfter, err = c.grant(ctx, code, r, mobile)
-		return err
-	})
+	resendAfter, err := c.admit(ctx, code, r, mobile)
 	if err != nil {
 		return SendResult{}, err
 	}
+	result := SendResult{Expire: code.ExpiresAt, ResendAfter: resendAfter}
 	if test != nil {
 		c.count(model.ProviderTest, OutcomeSent)
 		return result, c.Store.Settle(ctx, code.ID, model.Settlement{Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: now})
@@ -117,6 +119,39 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		ID: "msg_" + newName(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
 		Purpose: r.Purpose, Language: r.Language, Expire: code.ExpiresAt, Life: c.Rules.TTL,
 	})
+}
+
+// admit stores the code unless the guard or a limit refuses it, and returns after
+// how many seconds the next one would be granted. A challenge that was answered
+// is verified first, between transactions; one that was not is demanded last, so
+// that nobody passes it for a request that a limit refuses anyway.
+func (c *Codes) admit(ctx context.Context, code model.Code, r SendRequest, mobile model.Mobile) (resendAfter int64, err error) {
+	storing, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
+	demanded, err := c.guarded(storing, code, r, mobile)
+	if err != nil {
+		return 0, err
+	}
+	if demanded && r.Challenge != "" {
+		if err := c.Challenge.verify(ctx, r.Challenge, r.Caller.IP); err != nil {
+			return 0, err
+		}
+		demanded = false
+		storing, cancel = context.WithTimeout(ctx, storageTime)
+		defer cancel()
+	}
+	var asked bool
+	err = c.Tx.Within(storing, func(ctx context.Context) error {
+		resendAfter, err = c.grant(ctx, code, r, mobile)
+		if asked = err == nil && demanded; asked {
+			err = c.Challenge.demand()
+		}
+		return err
+	})
+	if asked {
+		c.Challenge.Told(ChallengeDemanded, nil)
+	}
+	return resendAfter, err
 }
 
 // grant decides within the transaction whether the code may be sent, and if so
@@ -158,89 +193,6 @@ func (c *Codes) grant(ctx context.Context, code model.Code, r SendRequest, mobil
 		At: code.SentAt, Kind: model.EventCodeSent, Actor: "user", IP: r.Caller.IP, RequestID: r.Caller.RequestID,
 		Detail: detail("mobile", mobile.String(), "purpose", string(r.Purpose)),
 	})
-}
-
-// farFrom is how many messages below a limit need no gate: more than all
-// instances have in flight at once, so that what they overshoot is nothing.
-const farFrom = 1000
-
-// tally is something that messages are counted for, with its limits.
-type tally struct {
-	ipKey  string // an address; "" is the whole deployment
-	limits []limit
-}
-
-func (c *Codes) tallies(code model.Code) []tally {
-	return []tally{
-		{"", []limit{{day, c.Rules.DailyBudget}}},
-		{code.IPKey, []limit{{time.Hour, c.Rules.PerIPHour}, {day, c.Rules.PerIPDay}}},
-	}
-}
-
-// grantAddress takes the limits that are not the number's: of the deployment
-// and of the address. Near a limit the gate is passed, so that parallel requests
-// count each other; far from it they need not wait. It returns those that are
-// near.
-func (c *Codes) grantAddress(ctx context.Context, code model.Code) (near []tally, err error) {
-	for _, t := range c.tallies(code) {
-		wait, err := c.longestWait(ctx, t, code.SentAt, farFrom)
-		if err != nil {
-			return nil, err
-		}
-		if wait == 0 {
-			continue
-		}
-		if err := c.Store.Gate(ctx, []byte("address|"+t.ipKey), code.SentAt); err != nil {
-			return nil, err
-		}
-		near = append(near, t)
-	}
-	wait, err := c.addressWait(ctx, code, near)
-	if err == nil && wait > 0 {
-		err = model.ErrTooMany.After(wait)
-	}
-	return near, err
-}
-
-// addressWait is how long until all limits of the tallies hold again.
-func (c *Codes) addressWait(ctx context.Context, code model.Code, tallies []tally) (time.Duration, error) {
-	var longest time.Duration
-	for _, t := range tallies {
-		wait, err := c.longestWait(ctx, t, code.SentAt, 0)
-		if err != nil {
-			return 0, err
-		}
-		longest = max(longest, wait)
-	}
-	return longest, nil
-}
-
-// limit is at most so many messages in a rolling window; 0 is off.
-type limit struct {
-	window time.Duration
-	most   int
-}
-
-// longestWait is how long until all limits of the tally, each lowered by margin,
-// hold again.
-func (c *Codes) longestWait(ctx context.Context, t tally, now model.Time, margin int) (time.Duration, error) {
-	var wait time.Duration
-	for _, l := range t.limits {
-		if l.most == 0 {
-			continue
-		}
-		if l.most <= margin {
-			return l.window, nil
-		}
-		sent, err := c.Store.NthSent(ctx, t.ipKey, now.Add(-l.window), l.most-margin)
-		if err != nil {
-			return 0, err
-		}
-		if sent != 0 {
-			wait = max(wait, sent.Add(l.window).Sub(now))
-		}
-	}
-	return wait, nil
 }
 
 // history is how many of a number's codes the limits need to see.

@@ -258,10 +258,11 @@ func TestAddressLimits(t *testing.T) {
 			w.refused(numbered(1), model.ErrTooMany, 3600)
 			w.granted(numbered(1), fromIP("192.0.2.2")) // the refusal was not charged to the number either
 		}},
-		scene{"the address is judged before the number", func(t *testing.T, w *world) {
+		scene{"the address is judged before the number, the longest wait is told", func(t *testing.T, w *world) {
 			w.codes.Rules.PerIPHour, w.codes.Rules.Cooldown = 1, 2*time.Hour
 			w.granted(alice)
-			w.refused(alice, model.ErrTooMany, 3600)
+			w.refused(alice, model.ErrTooMany, 2*3600)
+			w.refused(bob, model.ErrTooMany, 3600)
 		}},
 		scene{"off", func(t *testing.T, w *world) {
 			for i := range 30 {

@@ -70,6 +70,21 @@ func (n Numbers) National(m model.Mobile) string {
 	return digits
 }
 
+// Prefix is the part of a number that many share who have it of one place: in
+// China +86 and seven digits, which an operator gives out in one city; elsewhere
+// the region, because messages to a region cost what its operators agree on.
+func (n Numbers) Prefix(m model.Mobile) string {
+	e164 := m.E164()
+	if _, ok := chinese(e164); ok {
+		return e164[:len("+861380013")]
+	}
+	number, err := phonenumbers.Parse(e164, phonenumbers.UNKNOWN_REGION)
+	if err != nil {
+		return ""
+	}
+	return phonenumbers.GetRegionCodeForNumber(number)
+}
+
 // international reads digits that begin with a country code. Nothing but the
 // number's own E.164 is taken: a trunk zero after the country code is not.
 func (n Numbers) international(digits []byte) (model.Mobile, error) {

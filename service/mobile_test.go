@@ -201,3 +201,16 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func TestNumbersPrefix(t *testing.T) {
+	for e164, want := range map[string]string{
+		"+8613800138000": "+861380013", "+8613800139999": "+861380013", "+8613800148000": "+861380014",
+		"+14155550123": "US", "+447400123456": "GB", "+85291234567": "HK", "+1": "",
+	} {
+		for _, n := range []Numbers{chinaOnly, world, nowhere} {
+			if got := n.Prefix(model.NewMobile(e164)); got != want {
+				t.Errorf("the prefix of %s is %q, want %q", e164, got, want)
+			}
+		}
+	}
+}

@@ -40,6 +40,24 @@ type CodeStore interface {
 	Use(ctx context.Context, id int64, now model.Time) error
 }
 
+// GuardStore tells what came of the codes that were sent, and keeps alarms.
+// A code that a provider refused was never sent.
+type GuardStore interface {
+	// PrefixYield counts the codes of numbers with the prefix that were sent
+	// after since and whose end has come by now, at most so many, newest first.
+	PrefixYield(ctx context.Context, prefixKey string, since, now model.Time, most int) (model.Yield, error)
+	// BlockYield is PrefixYield for the codes asked for from a block of addresses.
+	BlockYield(ctx context.Context, blockKey string, since, now model.Time, most int) (model.Yield, error)
+	// CountSent counts the messages of the deployment after since.
+	CountSent(ctx context.Context, since model.Time) (int, error)
+	// Raised gives, of the named alarms, those raised after since with the time
+	// of it.
+	Raised(ctx context.Context, names []string, since model.Time) (map[string]model.Time, error)
+	// Raise raises an alarm that was not raised after since, and reports whether
+	// this call did: of concurrent ones one does. It belongs into a transaction.
+	Raise(ctx context.Context, name string, since, now model.Time) (bool, error)
+}
+
 // UserStore keeps the accounts.
 type UserStore interface {
 	// Register returns the account of user's company and number, made from user
@@ -196,6 +214,12 @@ type ActiveCounter interface {
 // answer with as well, such as model.ErrCooldown.
 type Sender interface {
 	Send(ctx context.Context, message model.Message) error
+}
+
+// Challenger verifies that a challenge, such as a CAPTCHA, was answered. An error
+// that is model.ErrChallengeFailed is a definite no; any other leaves it open.
+type Challenger interface {
+	Verify(ctx context.Context, answer model.Secret, ip string) error
 }
 
 // Caller is what is known of whoever sends a request, for the log of events.

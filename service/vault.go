@@ -8,6 +8,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -182,6 +183,13 @@ func (v *Vault) MobileKey(company int32, mobile model.Mobile) []byte {
 // NumberKey is the key under which a number's quotas count, over all companies.
 func (v *Vault) NumberKey(mobile model.Mobile) []byte {
 	return mac(v.lookup, "number|"+mobile.E164())
+}
+
+// PrefixKey is the key under which the codes for numbers with a prefix count. In
+// clear the prefix would, beside the masked number in the log of events, be the
+// whole number.
+func (v *Vault) PrefixKey(prefix string) string {
+	return base64.RawURLEncoding.EncodeToString(mac(v.lookup, "prefix|"+prefix)[:16])
 }
 
 // CodeMAC is the stored form of a code: useless without the pepper, which is
