@@ -266,7 +266,7 @@ func eachVendor(t *testing.T, test func(t *testing.T, v vendor)) {
 func TestVendorFaults(t *testing.T) {
 	eachVendor(t, func(t *testing.T, v vendor) {
 		for status, want := range map[int]outcome{
-			301: refused, 302: refused, 304: refused, 307: refused, 308: refused, 400: refused, 418: refused,
+			300: refused, 301: refused, 302: refused, 304: refused, 307: refused, 308: refused, 399: refused, 400: refused, 418: refused,
 			408: unknown, 500: unknown, 502: unknown, 504: unknown, 200: unknown, 204: unknown,
 		} {
 			s, came := v.play(t, func(rw http.ResponseWriter, _ *http.Request) {
