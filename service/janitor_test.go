@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,13 +199,16 @@ func TestJanitorChangesNoAnswer(t *testing.T) {
 // emptyStore is storage in which there is nothing to do.
 type emptyStore struct {
 	service.FeedStore
-	err    error
-	sweeps int
+	away   atomic.Bool
+	sweeps atomic.Int32
 }
 
 func (s *emptyStore) Overdue(context.Context, string, model.Time, int) ([]model.Session, string, error) {
-	s.sweeps++
-	return nil, "", s.err
+	s.sweeps.Add(1)
+	if s.away.Load() {
+		return nil, "", model.ErrUnavailable
+	}
+	return nil, "", nil
 }
 func (s *emptyStore) Codes(context.Context, model.Time, int) (int, error)    { return 0, nil }
 func (s *emptyStore) Sessions(context.Context, model.Time, int) (int, error) { return 0, nil }
@@ -223,27 +227,27 @@ func (s *emptyStore) Untold(context.Context, model.Time, model.Time, int) ([]mod
 func TestJanitorRuns(t *testing.T) {
 	play(t, scene{"by the clock", func(t *testing.T, w *world) {
 		synctest.Test(t, func(t *testing.T) {
-			store, reports := &emptyStore{}, 0
+			store, reports := &emptyStore{}, atomic.Int32{}
 			j := w.janitor()
-			j.Store, j.Report = store, func(error) { reports++ }
+			j.Store, j.Report = store, func(error) { reports.Add(1) }
 			j.Feed = &service.Feed{Store: store, Now: w.clock.Now}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
 			go func() { defer close(done); j.Run(ctx, service.JanitorEvery) }()
-			pass := func(wantSweeps, wantReports int) {
+			pass := func(wantSweeps, wantReports int32) {
 				t.Helper()
 				time.Sleep(2 * service.JanitorEvery)
 				synctest.Wait()
-				if store.sweeps != wantSweeps || reports != wantReports {
-					t.Errorf("%d sweeps, %d reports; want %d and %d", store.sweeps, reports, wantSweeps, wantReports)
+				if store.sweeps.Load() != wantSweeps || reports.Load() != wantReports {
+					t.Errorf("%d sweeps, %d reports; want %d and %d", store.sweeps.Load(), reports.Load(), wantSweeps, wantReports)
 				}
 			}
 			pass(2, 0)
-			store.err = errors.New("away")
+			store.away.Store(true)
 			pass(4, 1)
-			store.err = nil
+			store.away.Store(false)
 			pass(6, 1)
-			store.err = errors.New("away again")
+			store.away.Store(true)
 			pass(8, 2)
 			cancel()
 			<-done
