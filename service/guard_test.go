@@ -299,6 +299,18 @@ func TestGuardActs(t *testing.T) {
 			w.refused(pumped(50), model.ErrTooMany, 3600, fromIP("203.0.113.1"))
 			w.refused(pumped(50), model.ErrTooMany, 3600-35*60, fromIP(elsewhere(50)))
 		}},
+		scene{"the longest alarm is told, whichever it is", func(t *testing.T, w *world) {
+			w.guarded(service.GuardDeny)
+			for i := range 10 {
+				w.granted(foreign(i), fromIP("203.0.113.1"))
+			}
+			w.clock.advance(5 * time.Minute)
+			w.refused(foreign(11), model.ErrTooMany, 3600, fromIP("203.0.113.1"))
+			w.pump(10, 0)
+			w.clock.advance(5 * time.Minute)
+			w.refused(pumped(50), model.ErrTooMany, 3600, fromIP("203.0.113.1"))
+			w.refused(foreign(11), model.ErrTooMany, 3300, fromIP("203.0.113.1"))
+		}},
 		scene{"an alarm that cannot be logged is not raised", func(t *testing.T, w *world) {
 			suspicious(w, service.GuardDeny)
 			restore := w.failEvents(model.EventPumping)
