@@ -56,6 +56,10 @@ var mayNotImport = map[string][]string{
 	"router":     {"database/sql", "gorm.io/", "github.com/spf13/viper"},
 }
 
+// foretold are packages of numbers that can be foretold. Only the storage draws
+// from them, for the length of its pauses (R-01).
+var foretold = []string{"math/rand", "math/rand/v2"}
+
 // onlyMain are calls that belong to package main: time and the root context are
 // handed down from there. There are no exceptions.
 var onlyMain = map[string][]string{
@@ -102,6 +106,8 @@ func TestArchitectureRules(t *testing.T) {
 		{"new package", "broker", ``, "package broker has no row"},
 		{"rules know no HTTP", "service", `import _ "net/http"`, "service must not know net/http"},
 		{"rules know no GORM", "service", `import _ "gorm.io/gorm"`, "service must not know gorm.io/gorm"},
+		{"numbers that can be foretold", "service", `import _ "math/rand/v2"`, "service must not draw from math/rand/v2"},
+		{"pauses by chance", "repository", `import _ "math/rand/v2"`, ""},
 		{"dot import", "model", `import . "strings"`, "dot import"},
 		{"clock", "model", `import "time"; var x = time.Now()`, "time.Now below main"},
 		{"clock as a value", "model", `import "time"; var x = time.Now`, "time.Now below main"},
@@ -246,6 +252,9 @@ func (s source) importFindings() []string {
 			if imported == tool || strings.HasSuffix(tool, "/") && strings.HasPrefix(imported, tool) {
 				found = append(found, s.at(spec, "%s must not know %s", s.folder(), imported))
 			}
+		}
+		if slices.Contains(foretold, imported) && s.folder() != "repository" {
+			found = append(found, s.at(spec, "%s must not draw from %s", s.folder(), imported))
 		}
 		if spec.Name != nil && spec.Name.Name == "." {
 			found = append(found, s.at(spec, "dot import of %s", imported))

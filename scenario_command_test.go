@@ -206,6 +206,34 @@ func TestKeyCommands(t *testing.T) {
 	})
 }
 
+// TestKeysOfOldPairs: a pair whose access token was signed before two rotations
+// is exchanged as ever: keys verify for as long as refresh tokens live.
+func TestKeysOfOldPairs(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, "CODE_COOLDOWN=0s", "CODE_PER_IP_HOUR=0", "CODE_PER_IP_DAY=0", "TOKEN_KEY_ACTIVATION=0s")
+	d.start(t)
+	a := d.login(t, form{Mobile: d.number()})
+	old, _ := parts(t, a.AccessToken.Value)
+	for range 2 {
+		exit, out, complaint := d.command(t, "keys", "rotate")
+		added := strings.TrimSpace(strings.TrimPrefix(out, "added "))
+		if exit != exitOK {
+			t.Fatalf("exit %d: %s", exit, complaint)
+		}
+		eventually(t, 10*time.Second, "the new key signs", func() bool {
+			header, _ := parts(t, d.login(t, form{Mobile: d.number()}).AccessToken.Value)
+			return header["kid"] == added
+		})
+	}
+	if files := d.keyFiles(t); len(files) != 3 {
+		t.Fatalf("the keys are %v", files)
+	}
+	next := d.refresh(t, d.expire(t, a.AccessToken.Value), a.RefreshToken.Value)
+	if header, _ := parts(t, next.Value); header["kid"] == old["kid"] {
+		t.Error("the first key signs still")
+	}
+}
+
 // forgeBy is the token signed by another key of the folder.
 func (d *deployment) forgeBy(t *testing.T, raw, kid string) string {
 	t.Helper()
