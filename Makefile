@@ -45,7 +45,7 @@ test-cluster: ## Test an instance on each node of a throw-away Galera cluster of
 verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf have them
 	scripts/verify
 
-deploy-check: ## Let systemd judge the unit in deploy/
+deploy-check: ## Let systemd judge the unit and promtool the alarms in deploy/
 	scripts/deploy-check
 
 model: ## Run 10,000 sequences of the model test of sessions against both databases

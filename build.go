@@ -91,8 +91,9 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 	s.codes = &service.Codes{
 		Tx: log, Store: repository.Codes{DB: db}, Events: log, Vault: res.vault, Numbers: numbers, Catalog: catalog,
 		Guard: guardOf(cfg, res), Rules: codeRules(cfg.Code), Now: now, NewCode: service.RandomCode,
-		Count:  func(provider string, outcome service.Outcome) { res.metrics.Message(provider, string(outcome)) },
-		Report: func(err error) { w.log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
+		Count:    func(provider string, outcome service.Outcome) { res.metrics.Message(provider, string(outcome)) },
+		Report:   func(err error) { w.log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
+		Compared: res.metrics.compared,
 	}
 	if s.codes.Challenge, err = challengeOf(cfg.Challenge, res.lookout.challenge); err != nil {
 		return s, err
@@ -100,16 +101,21 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 	if s.codes.Providers, err = providersOf(cfg, w.out, now); err != nil {
 		return s, err
 	}
+	for i, provider := range s.codes.Providers {
+		s.codes.Providers[i].Sender = res.tracing.sender(provider.Name, provider.Sender)
+	}
 	if s.codes.TestNumbers, err = testNumbers(cfg, numbers); err != nil {
 		return s, err
 	}
+	seen := service.NewTokenCache()
+	seen.Looks = res.metrics.tokens
 	s.sessions = &service.Sessions{
 		Tx: log, Store: store, Events: log, Catalog: catalog, Live: res.live, Hub: res.hub, Now: now,
 		Tokens: &service.Tokens{
-			Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: service.NewTokenCache(),
+			Keys: res.keys, Issuer: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Seen: seen,
 		},
 		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL, ReuseGrace: cfg.Token.ReuseGrace,
-		RefreshShield: limits.refresh.Take, AddressShield: limits.other.Take,
+		RefreshShield: limits.refresh.Take, AddressShield: limits.other.Take, Refreshed: res.metrics.refreshed,
 	}
 	s.login = &service.Login{
 		Codes: s.codes, Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog,
@@ -132,7 +138,7 @@ func edgeOf(cfg *config.Config, res *resources, log *zap.Logger) (router.Edge, e
 	}
 	return router.Edge{
 		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: log},
-		Addresses: addresses, Metrics: res.metrics, Log: log, Now: time.Now,
+		Addresses: addresses, Metrics: res.metrics.Metrics, Log: log, Now: time.Now, Tracer: res.tracing.requests(),
 	}, nil
 }
 

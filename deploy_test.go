@@ -129,3 +129,31 @@ func readText(t *testing.T, name string) []byte {
 	}
 	return text
 }
+
+// TestAlarms: each alarm is explained in docs/operations.md and played, and asks
+// for metrics that there are.
+func TestAlarms(t *testing.T) {
+	rules, played := string(readText(t, "deploy/prometheus/alerts.yaml")), string(readText(t, "deploy/prometheus/alerts_test.yaml"))
+	_, told, _ := strings.Cut(string(readText(t, "docs/operations.md")), "## What each alarm means")
+	var alarms, explained []string
+	for _, found := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(rules, -1) {
+		alarms = append(alarms, found[1])
+		for _, how := range []string{" rings\n", " is quiet\n"} {
+			if !strings.Contains(played, "- name: "+found[1]+how) {
+				t.Errorf("alerts_test.yaml has no %s%s", found[1], how)
+			}
+		}
+	}
+	for _, found := range regexp.MustCompile("(?m)^\\| `(Menshen\\w+)`").FindAllStringSubmatch(told, -1) {
+		explained = append(explained, found[1])
+	}
+	if len(alarms) == 0 || !slices.Equal(alarms, explained) {
+		t.Errorf("the alarms are %q, explained are %q", alarms, explained)
+	}
+	metrics := documented(t)
+	for _, name := range regexp.MustCompile(`menshen_[a-z_]+`).FindAllString(rules, -1) {
+		if !metrics[family(name)] {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+}

@@ -30,6 +30,9 @@ func newLookout(m *middleware.Metrics, log func() *zap.Logger) *lookout {
 			Name: "menshen_challenges_total", Help: "Challenges before sending, by outcome: demanded, passed, failed or fault.",
 		}, []string{"outcome"}),
 	}
+	for _, what := range []string{service.AlarmPrefix, service.AlarmBlock, service.AlarmBudget} {
+		l.raised.WithLabelValues(what) // from 0, so that the first one is an increase
+	}
 	m.Register(l.raised)
 	m.Register(l.challenges)
 	return l

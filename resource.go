@@ -9,29 +9,30 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"menshen/config"
-	"menshen/middleware"
 	"menshen/repository"
 	"menshen/service"
 )
 
 // resources outlive every reload: they follow the cold keys of the configuration.
 type resources struct {
-	db    *repository.DB
-	vault *service.Vault
-	keys  *service.KeyRing
-	clock *clock
+	db      *repository.DB
+	dataDir string
+	vault   *service.Vault
+	keys    *service.KeyRing
+	clock   *clock
 
 	live     *service.Live
 	hub      *service.Hub
 	feed     *service.Feed
 	follower *service.Follower
 	janitor  *service.Janitor
-	metrics  *middleware.Metrics
+	census   *service.Census
+	metrics  *metrics
+	tracing  *tracing         // nil: off
 	log      service.Observed // of events; whoever writes it shows in the metrics
 	seals    atomic.Pointer[service.SealState]
 	lookout  *lookout
@@ -58,9 +59,12 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	res := &resources{db: db, keys: keys, clock: &clock{db: db, own: j.now}, live: service.NewLive(j.now), hub: service.NewHub()}
+	res := &resources{db: db, dataDir: cfg.DataDir, keys: keys, clock: &clock{db: db, own: j.now}, live: service.NewLive(j.now), hub: service.NewHub()}
 	res.metrics = metricsOf(res)
-	res.log = service.Observed{Tx: db, Log: repository.Events{DB: db}, See: res.metrics.Event}
+	if res.tracing, err = openTracing(ctx, cfg.Tracing, log); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	res.log = service.Observed{Tx: res.tracing.tx(db), Log: repository.Events{DB: db}, See: res.metrics.Event}
 	res.follower = &service.Follower{
 		Log: repository.Events{DB: db}, Live: res.live, Hub: res.hub, Now: res.clock.Now, Process: j.now,
 		Report: func(err error) { log().Warn("follow the log", zap.Error(err)) },
@@ -73,10 +77,11 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 		Sessions: &service.Sessions{
 			Tx: res.log, Store: repository.Sessions{DB: db}, Events: res.log, Live: res.live, Hub: res.hub, Now: res.clock.Now,
 		},
-		Report: func(err error) { log().Warn("sweep", zap.Error(err)) },
+		Report: func(err error) { log().Warn("sweep", zap.Error(err)) }, Swept: res.metrics.swept,
 	}
-	res.lookout = newLookout(res.metrics, log)
+	res.lookout = newLookout(res.metrics.Metrics, log)
 	res.watchBudget(log)
+	res.census = &service.Census{Active: repository.Sessions{DB: db}, Now: res.clock.Now, See: res.metrics.count}
 	if err := res.prepare(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -88,31 +93,6 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 		},
 	}
 	return res, nil
-}
-
-// metricsOf shows the resources; what requests do counts itself.
-func metricsOf(r *resources) *middleware.Metrics {
-	m := middleware.NewMetrics()
-	for name, pool := range r.db.Pools() {
-		m.Register(collectors.NewDBStatsCollector(pool, name))
-	}
-	m.Gauge("menshen_streams", "Open event streams.", func() float64 { return float64(r.hub.Streams()) })
-	m.Gauge("menshen_writers_waiting", "Writers that wait for their turn on SQLite.", func() float64 { return float64(r.db.Waiting()) })
-	m.Gauge("menshen_live_sessions", "Sessions in the cache.", func() float64 { return float64(r.live.Size()) })
-	m.Gauge("menshen_follower_lag_seconds", "Age of the last complete read of the log.", func() float64 { return r.live.Lag().Seconds() })
-	m.Gauge("menshen_older_secrets_needed", "1 while something is sealed under secret.previous, or may be.", func() float64 {
-		if state := r.seals.Load(); state != nil && state.Needed {
-			return 1
-		}
-		return 0
-	})
-	m.Gauge("menshen_broken_seals", "Numbers under secret.previous that do not open.", func() float64 {
-		if state := r.seals.Load(); state != nil {
-			return float64(state.Broken)
-		}
-		return 0
-	})
-	return m
 }
 
 func (r *resources) prepare(ctx context.Context, secrets [][]byte) (err error) {

@@ -65,7 +65,7 @@ func serve(ctx context.Context, j job) error {
 	if s.res, err = openResources(ctx, j, s.log.Load); err != nil {
 		return err
 	}
-	defer func() { _ = s.res.db.Close() }()
+	defer s.closeResources(ctx)
 	if err := s.apply(j.cfg); err != nil {
 		return err
 	}
@@ -100,6 +100,7 @@ func (s *server) listen(ctx context.Context) error {
 	owned.Go(func() { s.res.keys.Run(background, service.KeyReloadEvery) })
 	owned.Go(func() { s.res.clock.run(background) })
 	owned.Go(func() { s.res.follower.Run(background, service.FollowEvery) })
+	owned.Go(func() { s.res.census.Run(background, service.CensusEvery) })
 	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
 	owned.Go(func() { s.res.budget.Run(background, service.BudgetEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, func() { s.reload(s.source.watcher.Settled()) }) })
@@ -145,6 +146,12 @@ func (s *server) drain(ctx context.Context, servers map[*http.Server]net.Listene
 	}
 }
 
+// closeResources comes last, for the work in the background uses them.
+func (s *server) closeResources(ctx context.Context) {
+	s.res.tracing.close(context.WithoutCancel(ctx))
+	_ = s.res.db.Close()
+}
+
 func newHTTPServer(handler http.Handler, log func() *zap.Logger) *http.Server {
 	return &http.Server{
 		Handler: handler, ErrorLog: stdlog.New(complaints{log}, "", 0),
@@ -172,6 +179,7 @@ func (s *server) apply(cfg *config.Config) error {
 	}
 	s.res.keys.SetActivation(cfg.Token.KeyActivation)
 	s.res.budget.SetMost(cfg.Code.DailyBudget)
+	s.res.metrics.inForce(s.now())
 	s.cfg.Store(cfg)
 	s.log.Store(log)
 	s.public.handler.Store(&public)
@@ -185,13 +193,18 @@ func (s *server) apply(cfg *config.Config) error {
 func (s *server) reload(text []byte) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	s.res.metrics.reloaded(s.tryReload(text))
+}
+
+// tryReload reports whether the configuration that was read is in force.
+func (s *server) tryReload(text []byte) bool {
 	log := s.log.Load()
 	options := s.source.options
 	options.FileText = text
 	cfg, warnings, err := config.Load(options)
 	if err != nil {
 		log.Error("configuration refused, the old one stays", zap.Error(err))
-		return
+		return false
 	}
 	for _, warning := range warnings {
 		log.Warn(warning)
@@ -199,15 +212,16 @@ func (s *server) reload(text []byte) {
 	old := s.cfg.Load()
 	if cold := config.ColdChanges(old, cfg); len(cold) > 0 {
 		log.Error("configuration refused, the old one stays: these keys need a restart", zap.Strings("keys", cold))
-		return
+		return false
 	}
 	if err := s.apply(cfg); err != nil {
 		log.Error("configuration refused, the old one stays", zap.Error(err))
-		return
+		return false
 	}
 	changed := config.Changes(old, cfg)
 	s.log.Load().Info("configuration applied", zap.Strings("keys", changed))
 	s.noteReload(changed)
+	return true
 }
 
 // noteReload writes the change into the audit; that it could not be written

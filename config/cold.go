@@ -10,7 +10,7 @@ import (
 // what every token and every stored hash depends on. A section ends with a dot.
 var coldKeys = []string{
 	"env", "data_dir", "server.addr", "server.admin_addr", "database.", "secret.",
-	"token.key_dir", "token.issuer", "token.algorithm",
+	"token.key_dir", "token.issuer", "token.algorithm", "tracing.",
 }
 
 // ColdChanges lists the dotted keys that differ between two configurations and

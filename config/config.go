@@ -81,6 +81,7 @@ type Config struct {
 	Clients   []Client   `mapstructure:"clients"`
 	Admin     Admin      `mapstructure:"admin"`
 	Log       Log        `mapstructure:"log"`
+	Tracing   Tracing    `mapstructure:"tracing"`
 }
 
 // Server is the HTTP side: the two listeners and what concerns every answer.
@@ -219,6 +220,12 @@ type AdminKey struct {
 type Log struct {
 	Level  string `mapstructure:"level"`  // debug, info, warn or error
 	Format string `mapstructure:"format"` // console or json
+}
+
+// Tracing says where spans go.
+type Tracing struct {
+	Endpoint string  `mapstructure:"endpoint"` // URL that takes OTLP/HTTP; empty: no traces
+	Ratio    float64 `mapstructure:"ratio"`    // of requests that are traced, 0 to 1
 }
 
 // Production tells whether nothing may be generated, faked or switched off.

@@ -51,6 +51,7 @@ func contract() *config.Config {
 		Clients:  []config.Client{},
 		Admin:    config.Admin{Keys: []config.AdminKey{}},
 		Log:      config.Log{Level: "info", Format: "console"},
+		Tracing:  config.Tracing{Ratio: 1},
 	}
 }
 

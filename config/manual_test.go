@@ -97,6 +97,8 @@ var others = map[string]string{
 	"admin.keys":         `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
 	"log.level":          "debug",
 	"log.format":         "json",
+	"tracing.endpoint":   "http://localhost:4318",
+	"tracing.ratio":      "0.25",
 }
 
 // companions are what a key's other value needs beside it.

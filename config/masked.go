@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -49,6 +50,12 @@ func render(v reflect.Value) *yaml.Node {
 		return scalarNode("!!str", fmt.Sprint(v.Interface()))
 	case v.Kind() == reflect.Bool:
 		return scalarNode("!!bool", fmt.Sprint(v.Bool()))
+	case v.Kind() == reflect.Float64:
+		text := strconv.FormatFloat(v.Float(), 'f', -1, 64)
+		if wholeNumber.MatchString(text) {
+			return scalarNode("!!int", text) // as YAML sees it
+		}
+		return scalarNode("!!float", text)
 	}
 	return scalarNode("!!int", fmt.Sprint(v.Int()))
 }

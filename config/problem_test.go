@@ -199,6 +199,17 @@ var ranges = []bad{
 	file("key_activation", "token: {key_activation: -1ns}", "token.key_activation"),
 	file("level", "log: {level: "+canary+"}", "log.level"),
 	file("format", "log: {format: text}", "log.format"),
+	file("collector without a scheme", "tracing: {endpoint: 'localhost:4318'}", "tracing.endpoint"),
+	file("collector by another scheme", "tracing: {endpoint: 'grpc://localhost:4317'}", "tracing.endpoint"),
+	file("collector with a password", "tracing: {endpoint: 'http://u:"+canary+"@localhost:4318'}", "tracing.endpoint"),
+	file("collector's query", "tracing: {endpoint: 'http://localhost:4318/?key="+canary+"'}", "tracing.endpoint"),
+	file("collector's port", "tracing: {endpoint: 'http://localhost:70000'}", "tracing.endpoint"),
+	file("more than all", "tracing: {ratio: 1.01}", "tracing.ratio"),
+	file("less than none", "tracing: {ratio: -0.1}", "tracing.ratio"),
+	file("ratio that is no number", "tracing: {ratio: .nan}", "tracing.ratio"),
+	file("ratio with an exponent", "tracing: {ratio: 1e-1}", "tracing.ratio"),
+	file("ratio in words", "tracing: {ratio: half}", "tracing.ratio"),
+	env("empty ratio", "MENSHEN_TRACING_RATIO=", "tracing.ratio"),
 }
 
 var objects = []bad{

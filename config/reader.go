@@ -191,6 +191,8 @@ func fits(n *yaml.Node, m member) bool {
 		return tag == "!!str" || m.digits && number && digitsOnly.MatchString(n.Value)
 	case m.typ.Kind() == reflect.Bool:
 		return tag == "!!bool"
+	case m.typ.Kind() == reflect.Float64:
+		return number
 	}
 	return tag == "!!int"
 }

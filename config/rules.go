@@ -40,6 +40,7 @@ func (r *rules) check() {
 	r.admins()
 	r.oneOf("log.level", r.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", r.Log.Format, "console", "json")
+	r.tracing()
 }
 
 // span is what a number or a duration may be, both ends included. Production

@@ -80,6 +80,21 @@ func origin(text string) bool {
 // notInOrigin finds patterns, and letters that a browser sends as xn--….
 func notInOrigin(c rune) bool { return c == '*' || c <= ' ' || c > '~' }
 
+// tracing asks for no https: spans hold no secret, and collectors stand near.
+func (r *rules) tracing() {
+	u, err := url.Parse(r.Tracing.Endpoint)
+	switch {
+	case r.Tracing.Endpoint == "":
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.Port() != "" && !port(u.Port()):
+		r.breaks("tracing.endpoint", "must be an absolute URL such as http://localhost:4318")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		r.breaks("tracing.endpoint", "must not hold user, password, query or fragment")
+	}
+	if !(0 <= r.Tracing.Ratio && r.Tracing.Ratio <= 1) {
+		r.breaks("tracing.ratio", "%g is out of range 0…1", r.Tracing.Ratio)
+	}
+}
+
 func (r *rules) database() {
 	d := r.Database
 	r.oneOf("database.driver", d.Driver, DriverSQLite, DriverMySQL)

@@ -15,6 +15,9 @@ import (
 // (010 is eight to YAML), no underscore, no hexadecimal.
 var wholeNumber = regexp.MustCompile(`\A-?(0|[1-9][0-9]*)\z`)
 
+// decimalNumber is a short number as people write it: no exponent, no infinity.
+var decimalNumber = regexp.MustCompile(`\A-?[0-9]{1,9}(\.[0-9]{1,9})?\z`)
+
 // errUnit is apart from other faults because this one is made so often.
 var errUnit = errors.New("needs a unit, such as 30s, 5m or 12h")
 
@@ -42,6 +45,13 @@ func parse(t reflect.Type, text string) (reflect.Value, error) {
 	case t.Kind() == reflect.Bool:
 		yes, err := parseBool(text)
 		value.SetBool(yes)
+		return value, err
+	case t.Kind() == reflect.Float64:
+		if !decimalNumber.MatchString(text) {
+			return value, errors.New("must be " + noun(t))
+		}
+		number, err := strconv.ParseFloat(text, 64)
+		value.SetFloat(number)
 		return value, err
 	default:
 		n, err := parseInt(text, t.Bits())
@@ -98,6 +108,8 @@ func noun(t reflect.Type) string {
 		return "a string"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
+	case t.Kind() == reflect.Float64:
+		return "a number such as 0.25"
 	}
 	return "a whole number in decimal digits"
 }

@@ -33,6 +33,9 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 			zap.Int("status", c.Writer.Status()), zap.Int32("code", x.code),
 			zap.Float64("durationMs", float64(now().Sub(x.start).Microseconds())/1000), zap.String("ip", x.IP),
 		}
+		if x.trace != "" {
+			fields = append(fields, zap.String("traceId", x.trace))
+		}
 		if x.err == nil && len(c.Errors) > 0 { // of a handler that wrote by itself
 			x.err = c.Errors.Last()
 		}

@@ -27,8 +27,9 @@ type exchange struct {
 	start time.Time
 	data  any
 	err   error
-	set   bool  // there is an outcome to render; otherwise the handler wrote by itself
-	code  int32 // of the envelope that was written
+	set   bool   // there is an outcome to render; otherwise the handler wrote by itself
+	code  int32  // of the envelope that was written
+	trace string // id of the trace that is kept; "": none
 }
 
 const exchangeKey = "menshen.exchange"

@@ -59,6 +59,19 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
+// Counter adds counters by labels; each is there once it was asked for by With….
+func (m *Metrics) Counter(name, help string, labels ...string) *prometheus.CounterVec {
+	counter := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(counter)
+	return counter
+}
+
+// Total adds a counter whose value is read when it is asked for.
+func (m *Metrics) Total(name, help string, labels prometheus.Labels, value func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(value()) }))
+}
+
 // Event counts a committed line of the log of events.
 func (m *Metrics) Event(line model.Event) { m.events.WithLabelValues(string(line.Kind)).Inc() }
 

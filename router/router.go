@@ -9,6 +9,7 @@ import (
 	"github.com/gin-contrib/pprof"
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"menshen/controller"
@@ -45,10 +46,15 @@ type Edge struct {
 	Metrics   *middleware.Metrics
 	Log       *zap.Logger
 	Now       func() time.Time
+	Tracer    trace.Tracer // nil: no traces
 }
 
 func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
-	chain := []gin.HandlerFunc{middleware.Begin(e.Now, e.Addresses), middleware.AccessLog(e.Log, e.Now), e.Metrics.Count(e.Now)}
+	chain := []gin.HandlerFunc{middleware.Begin(e.Now, e.Addresses)}
+	if e.Tracer != nil {
+		chain = append(chain, middleware.Trace(e.Tracer))
+	}
+	chain = append(chain, middleware.AccessLog(e.Log, e.Now), e.Metrics.Count(e.Now))
 	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.ShortURL)...)
 }
 

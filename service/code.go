@@ -48,6 +48,9 @@ type Codes struct {
 	Count func(provider string, outcome Outcome)
 	// Report, if set, is told why a provider refused what the next one took.
 	Report func(err error)
+	// Compared, if set, is told of each attempt that was counted: who had sent the
+	// live code, "" when there was none, and whether it was the right one.
+	Compared func(provider string, right bool)
 }
 
 const day = 24 * time.Hour
@@ -290,6 +293,9 @@ func (c *Codes) attempt(ctx context.Context, company int32, purpose model.Purpos
 			Detail: detail("mobile", mobile.String(), "purpose", string(purpose)),
 		})
 	})
+	if err == nil && c.Compared != nil {
+		c.Compared(live.Provider, right)
+	}
 	if err == nil && !right {
 		err = model.ErrCode
 	}

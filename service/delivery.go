@@ -70,7 +70,7 @@ func (c *Codes) handOver(ctx context.Context, message model.Message) (settlement
 			break
 		}
 		err := provider.Sender.Send(ctx, message)
-		outcome := outcomeOf(err)
+		outcome := OutcomeOf(err)
 		c.count(provider.Name, outcome)
 		settlement.Provider = provider.Name
 		if outcome == OutcomeSent {
@@ -90,7 +90,8 @@ func (c *Codes) handOver(ctx context.Context, message model.Message) (settlement
 	return settlement, failed
 }
 
-func outcomeOf(err error) Outcome {
+// OutcomeOf is the outcome that an answer of [Sender.Send] stands for.
+func OutcomeOf(err error) Outcome {
 	var limit *model.Failure
 	switch {
 	case err == nil:

@@ -213,6 +213,13 @@ func (h *Hub) Wait(ctx context.Context) error {
 	return nil
 }
 
+// Held is the number of checks that are held, for metrics.
+func (h *Hub) Held() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held
+}
+
 // Streams is the number of open streams, for metrics.
 func (h *Hub) Streams() int {
 	h.mu.Lock()

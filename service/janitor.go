@@ -18,6 +18,7 @@ type Janitor struct {
 	Seals    *Resealer
 	Now      func() time.Time
 	Report   func(err error)
+	Swept    func(err error) // optional: told of each sweep, with nil when it did all; is not to wait
 
 	next string // where the sweep over the sessions goes on
 }
@@ -47,6 +48,9 @@ func (j *Janitor) Run(ctx context.Context, every time.Duration) {
 		case <-ticker.C:
 		}
 		err := j.Sweep(ctx)
+		if j.Swept != nil && ctx.Err() == nil {
+			j.Swept(err)
+		}
 		if err != nil && !failing && ctx.Err() == nil {
 			j.Report(err)
 		}

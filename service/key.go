@@ -129,6 +129,17 @@ func (r *KeyRing) Generation() uint64 { return r.set.Load().generation }
 // a ready JWK Set (RFC 7517 §5). The bytes must not be changed.
 func (r *KeyRing) JWKS() []byte { return r.set.Load().jwks }
 
+// Age is how old the key is that signs now, for metrics.
+func (r *KeyRing) Age() time.Duration {
+	if key := r.signer(); key != nil {
+		return r.opts.Now().Sub(key.created)
+	}
+	return 0
+}
+
+// Size is the number of keys, for metrics.
+func (r *KeyRing) Size() int { return len(r.set.Load().keys) }
+
 // Run re-reads the folder at each interval until ctx ends.
 func (r *KeyRing) Run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)

@@ -19,6 +19,7 @@ type Live struct {
 	entries *otter.Cache[string, liveEntry]
 
 	followed atomic.Int64 // when the log was last read, in Unix nanoseconds
+	looks    Looks
 
 	mu     sync.Mutex
 	recent map[string]time.Time // sessions that ended a moment ago: a read from before must not revive them
@@ -102,6 +103,14 @@ func within(now, at int64, d time.Duration) bool {
 // session is the session of verified claims if it certainly lives, the token is
 // not newer than the entry, and nothing is left to confirm.
 func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool) {
+	session, ok := l.recall(claims, now)
+	if l != nil {
+		l.looks.note(ok)
+	}
+	return session, ok
+}
+
+func (l *Live) recall(claims model.Claims, now model.Time) (model.Session, bool) {
 	entry, ok := l.find(claims.SessionID)
 	if !ok || entry.userID != claims.UserID || claims.Expired(now) || now >= entry.idleUntil || now >= entry.endsAt ||
 		claims.Gen > entry.gen || claims.Gen == entry.gen && !entry.confirmed {
@@ -157,6 +166,9 @@ func (l *Live) end(id string) {
 
 // Size is the number of sessions in the cache, for metrics.
 func (l *Live) Size() int { return l.entries.EstimatedSize() }
+
+// Looks are the look-ups by checks and calls, for metrics.
+func (l *Live) Looks() *Looks { return &l.looks }
 
 // Lag is the age of the last complete read of the log, for metrics.
 func (l *Live) Lag() time.Duration { return time.Duration(l.now().UnixNano() - l.followed.Load()) }

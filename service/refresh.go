@@ -21,6 +21,12 @@ const (
 	actReplay              // an old pair outside the grace: the session ends
 )
 
+// refreshOutcomes are the names of the acts in metrics.
+var refreshOutcomes = [...]string{"rotate", "converge", "recover", "adopt", "stale", "replay"}
+
+// RefreshOutcomes lists what [Sessions.Refreshed] may be told.
+func RefreshOutcomes() []string { return refreshOutcomes[:] }
+
 // decide is the table of refresh. The access token is the rotating half of the
 // pair, because the refresh token has no place in the answer: gen is the
 // generation of the token presented, session the row as it was read. A
@@ -113,6 +119,7 @@ func (s *Sessions) renew(ctx context.Context, claims model.Claims, refresh model
 		return IssuedToken{}, err
 	}
 	s.Live.drop(id)
+	s.refreshed(actRotate)
 	return token, nil
 }
 
@@ -130,24 +137,38 @@ var errRowMoved = errors.New("session changed meanwhile")
 
 func (s *Sessions) refreshOnce(ctx context.Context, session model.Session, claims model.Claims, caller Caller) (IssuedToken, error) {
 	now := model.TimeOf(s.Now())
-	switch decide(session, claims.Gen, now, s.ReuseGrace) {
+	what := decide(session, claims.Gen, now, s.ReuseGrace)
+	counted := func(token IssuedToken, err error) (IssuedToken, error) {
+		if err == nil {
+			s.refreshed(what)
+		}
+		return token, err
+	}
+	switch what {
 	case actConverge:
-		return s.signCurrent(session)
+		return counted(s.signCurrent(session))
 	case actRotate:
-		return s.replace(ctx, session, session.Gen, session.Gen+1, now)
+		return counted(s.replace(ctx, session, session.Gen, session.Gen+1, now))
 	case actRecover:
-		return s.replaceLoudly(ctx, session, session.PrevGen, session.Gen+1, event(model.EventRecover, session, now, caller))
+		return counted(s.replaceLoudly(ctx, session, session.PrevGen, session.Gen+1, event(model.EventRecover, session, now, caller)))
 	case actAdopt:
-		return s.replaceLoudly(ctx, session, claims.Gen, claims.Gen+1, event(model.EventAdopt, session, now, caller))
+		return counted(s.replaceLoudly(ctx, session, claims.Gen, claims.Gen+1, event(model.EventAdopt, session, now, caller)))
 	case actStale:
 		line := event(model.EventRecover, session, now, caller)
 		line.Detail = detail("outcome", "stale pair")
 		if err := s.Events.Append(ctx, line); err != nil {
 			return IssuedToken{}, err
 		}
+		s.refreshed(what)
 		return IssuedToken{}, model.ErrStalePair
 	default:
 		return IssuedToken{}, s.replay(ctx, session, claims, event(model.EventReuse, session, now, caller))
+	}
+}
+
+func (s *Sessions) refreshed(what act) {
+	if s.Refreshed != nil {
+		s.Refreshed(refreshOutcomes[what])
 	}
 }
 
@@ -201,6 +222,7 @@ func (s *Sessions) replay(ctx context.Context, seen model.Session, claims model.
 	if err != nil {
 		return err
 	}
+	s.refreshed(actReplay)
 	_, err = s.alive(ctx, claims)
 	return err
 }

@@ -30,6 +30,8 @@ type Sessions struct {
 	ReuseGrace time.Duration // how long a replaced access token still converges
 
 	Now func() time.Time
+
+	Refreshed func(outcome string) // optional: told what came of each refresh, one of RefreshOutcomes; is not to wait
 }
 
 // IssuedToken is a token with its absolute end.

@@ -14,6 +14,8 @@ import (
 // bytes, never a claim, lest a forged token pass under a known jti. The nil
 // TokenCache remembers nothing.
 type TokenCache struct {
+	Looks *Looks // optional
+
 	tokens *otter.Cache[[sha256.Size]byte, seenToken]
 }
 
@@ -37,6 +39,12 @@ func (c *TokenCache) find(raw string, generation uint64, now model.Time) (model.
 	if c == nil || len(raw) > tokenMax {
 		return model.Claims{}, false
 	}
+	claims, ok := c.recall(raw, generation, now)
+	c.Looks.note(ok)
+	return claims, ok
+}
+
+func (c *TokenCache) recall(raw string, generation uint64, now model.Time) (model.Claims, bool) {
 	key := sha256.Sum256([]byte(raw))
 	seen, ok := c.tokens.GetIfPresent(key)
 	if !ok || seen.generation != generation {

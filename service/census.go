@@ -1,0 +1,43 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"menshen/model"
+)
+
+// Census counts the live sessions of the deployment now and then, for metrics:
+// however often these are asked for, the database is asked by one.
+type Census struct {
+	Active ActiveCounter
+	Now    func() time.Time
+	See    func(byProduct map[int32]int64) // nil when nobody could count; is not to wait
+}
+
+// CensusEvery is the time between two counts.
+const CensusEvery = 30 * time.Second
+
+// Run counts at once and then at each interval, until ctx ends.
+func (c *Census) Run(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		c.count(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *Census) count(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	defer cancel()
+	active, err := c.Active.CountActive(ctx, model.TimeOf(c.Now()))
+	if err != nil {
+		active = nil
+	}
+	c.See(active)
+}

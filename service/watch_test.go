@@ -1,0 +1,58 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"menshen/model"
+	"menshen/service"
+)
+
+type census func() (map[int32]int64, error)
+
+func (c census) CountActive(context.Context, model.Time) (map[int32]int64, error) { return c() }
+
+// TestCensus: sessions are counted at once and at each interval, and a count that
+// fails is told as nobody's knowledge.
+func TestCensus(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	asked := 0
+	var told []map[int32]int64
+	c := service.Census{Now: newFakeClock().Now, Active: census(func() (map[int32]int64, error) {
+		if asked++; asked == 2 {
+			return map[int32]int64{7: 7}, errors.New("away")
+		}
+		return map[int32]int64{0: int64(asked)}, nil
+	}), See: func(active map[int32]int64) {
+		if told = append(told, active); len(told) == 3 {
+			stop()
+		}
+	}}
+	c.Run(ctx, time.Millisecond)
+	if len(told) != 3 || told[0][0] != 1 || told[1] != nil || told[2][0] != 3 {
+		t.Errorf("it told %v", told)
+	}
+}
+
+// TestRefreshIsTold: an act that the storage did not take is none.
+func TestRefreshIsTold(t *testing.T) {
+	play(t, scene{"recover that cannot be noted", func(t *testing.T, w *world) {
+		var told []string
+		w.sessions.Refreshed = func(outcome string) { told = append(told, outcome) }
+		c := w.logIn(alice)
+		w.mustRefresh(c)
+		w.clock.advance(time.Hour)
+		restore := w.failEvents(model.EventRecover)
+		if _, err := w.refresh(c.access, c.Refresh.Value); !errors.Is(err, model.ErrUnavailable) {
+			t.Fatalf("refresh: %v", err)
+		}
+		restore()
+		w.mustRefresh(c)
+		if len(told) != 2 || told[0] != "rotate" || told[1] != "recover" {
+			t.Errorf("it told %q", told)
+		}
+	}})
+}
