@@ -83,6 +83,7 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 	res.watchBudget(log)
 	res.census = &service.Census{Active: repository.Sessions{DB: db}, Now: res.clock.Now, See: res.metrics.count}
 	if err := res.prepare(ctx, secrets); err != nil {
+		res.tracing.close(ctx)
 		return nil, errors.Join(err, db.Close())
 	}
 	res.janitor.Seals = &service.Resealer{

@@ -96,8 +96,8 @@ func TestTraces(t *testing.T) {
 		t.Fatalf("the spans are %v", got.all)
 	}
 	request := sent[0]
-	if links := request.GetLinks(); len(request.GetParentSpanId()) > 0 || hex(request.GetTraceId()) == theirs || len(links) != 1 ||
-		hex(links[0].GetTraceId()) != theirs || links[0].GetTraceState() != "" {
+	if links := request.GetLinks(); len(request.GetParentSpanId()) > 0 || hexOf(request.GetTraceId()) == theirs || len(links) != 1 ||
+		hexOf(links[0].GetTraceId()) != theirs || links[0].GetTraceState() != "" {
 		t.Errorf("the client's trace is not just linked: %v", request)
 	}
 	if told := said(request); told["http.route"] != "/auth/mobile/code" || told["http.response.status_code"] != "200" || told["menshen.code"] != "0" || len(told) != 4 {
@@ -106,7 +106,7 @@ func TestTraces(t *testing.T) {
 	inner := map[string]map[string]string{}
 	for _, name := range []string{"transaction", "send sms"} {
 		for _, span := range got.named(name) {
-			if hex(span.GetTraceId()) == hex(request.GetTraceId()) && hex(span.GetParentSpanId()) == hex(request.GetSpanId()) {
+			if hexOf(span.GetTraceId()) == hexOf(request.GetTraceId()) && hexOf(span.GetParentSpanId()) == hexOf(request.GetSpanId()) {
 				inner[name] = said(span)
 			}
 		}
@@ -122,12 +122,12 @@ func TestTraces(t *testing.T) {
 			t.Error("work in the background is traced")
 		}
 	}
-	if line := `"route":"/auth/mobile/code","status":200`; !regexp.MustCompile(line + `.*"traceId":"` + hex(request.GetTraceId()) + `"`).MatchString(d.log.text()) {
+	if line := `"route":"/auth/mobile/code","status":200`; !regexp.MustCompile(line + `.*"traceId":"` + hexOf(request.GetTraceId()) + `"`).MatchString(d.log.text()) {
 		t.Error("the access log does not name the trace")
 	}
 }
 
-func hex(id []byte) string {
+func hexOf(id []byte) string {
 	const digits = "0123456789abcdef"
 	text := ""
 	for _, b := range id {

@@ -144,11 +144,12 @@ func (s *server) drain(ctx context.Context, servers map[*http.Server]net.Listene
 	if err := s.res.hub.Wait(ctx); err != nil {
 		s.log.Load().Warn("streams cut off", zap.Error(err))
 	}
+	s.res.tracing.close(ctx)
 }
 
 // closeResources comes last, for the work in the background uses them.
 func (s *server) closeResources(ctx context.Context) {
-	s.res.tracing.close(context.WithoutCancel(ctx))
+	s.res.tracing.close(ctx) // when it never came to serve
 	_ = s.res.db.Close()
 }
 

@@ -76,7 +76,7 @@ func openTracing(ctx context.Context, cfg config.Tracing, log func() *zap.Logger
 	return &tracing{provider: provider, tracer: provider.Tracer("menshen"), client: client}, nil
 }
 
-// close delivers what is left, within exportTime.
+// close delivers what is left, within exportTime and before ctx ends, once.
 func (t *tracing) close(ctx context.Context) {
 	if t == nil {
 		return
