@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"regexp"
 	"runtime"
 	"slices"
@@ -79,8 +80,8 @@ func TestMetrics(t *testing.T) {
 	mobile := d.number()
 	code := d.sendCode(t, mobile, 0)
 	wrong := string('0'+('9'-code[0])) + code[1:]
-	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: mobile, ValidateNo: wrong}), code: 40001})
-	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: d.number(), ValidateNo: wrong}), code: 40001})
+	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: mobile, ValidateNo: wrong}), code: 40002})
+	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: d.number(), ValidateNo: wrong}), code: 40002})
 	a := d.login(t, form{Mobile: mobile, ValidateNo: code}, "X-Device-Number", "device-of-metrics-1")
 	for range 3 {
 		d.checks(t, a.AccessToken.Value, "device-of-metrics-1", "active")
@@ -118,7 +119,7 @@ func wantRisen(t *testing.T, before, after series) {
 	t.Helper()
 	const route = `{method="POST",route="/auth/mobile/login"}`
 	for name, want := range map[string]float64{
-		`menshen_requests_total{code="40001",method="POST",route="/auth/mobile/login",status="400"}`: 2,
+		`menshen_requests_total{code="40002",method="POST",route="/auth/mobile/login",status="400"}`: 2,
 		`menshen_request_duration_seconds_count` + route:                                             5,
 		`menshen_events_total{kind="code_sent"}`:                                                     3,
 		`menshen_events_total{kind="login"}`:                                                         3,
@@ -274,5 +275,23 @@ func TestCensusIsShown(t *testing.T) {
 		if got := shown(); got != step.want {
 			t.Errorf("after %v it shows %q, want %q", step.active, got, step.want)
 		}
+	}
+}
+
+// TestProfilesInDevOnly: profiles show the program's inside.
+func TestProfilesInDevOnly(t *testing.T) {
+	t.Parallel()
+	for env, want := range map[string]int{"dev": http.StatusOK, "test": http.StatusNotFound} {
+		d := newDeployment(t, repository.SQLite, "ENV="+env)
+		d.start(t)
+		response, err := d.client.Get(d.admin + "/debug/pprof/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("in %s profiles answer %d", env, response.StatusCode)
+		}
+		d.stop(t)
 	}
 }

@@ -75,7 +75,7 @@ func TestTraces(t *testing.T) {
 	d.secrets.add(kindQuery, query)
 	state := "canary=" + query
 	d.do(t, call{path: "/auth/mobile/code?q=" + query, body: codeBody(mobile), headers: headersOf(
-		"traceparent", "00-"+theirs+"-b7ad6b7169203331-01", "tracestate", state, "baggage", state, "X-Request-Id", query, "User-Agent", query,
+		"traceparent", "00-"+theirs+"-b7ad6b7169203331-01", "tracestate", state, "baggage", state, "X-Request-Id", "canary-of-a-request", "User-Agent", query,
 	)})
 	code := d.messages.take(t, "+86"+mobile).Code
 	a := d.login(t, form{Mobile: mobile, ValidateNo: code}, "X-Device-Number", "device-of-traces-1", "X-Device-Name", "name-of-device-0123456789")
@@ -90,6 +90,9 @@ func TestTraces(t *testing.T) {
 	}
 	if found := d.secrets.find(got.raw, kindCode, kindToken, kindNumber, kindDevice, kindQuery); found != "" {
 		t.Errorf("the spans show a %s", found)
+	}
+	if strings.Contains(string(got.raw), "canary") {
+		t.Error("the spans show what a client has made up")
 	}
 	sent := got.named("POST /auth/mobile/code")
 	if len(sent) != 1 || len(got.named("POST /auth/mobile/login")) != 1 || len(got.named("GET none")) != 1 {
