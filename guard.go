@@ -33,6 +33,9 @@ func newLookout(m *middleware.Metrics, log func() *zap.Logger) *lookout {
 	for _, what := range []string{service.AlarmPrefix, service.AlarmBlock, service.AlarmBudget} {
 		l.raised.WithLabelValues(what) // from 0, so that the first one is an increase
 	}
+	for _, outcome := range []service.ChallengeOutcome{service.ChallengeDemanded, service.ChallengePassed, service.ChallengeFailed, service.ChallengeFault} {
+		l.challenges.WithLabelValues(string(outcome))
+	}
 	m.Register(l.raised)
 	m.Register(l.challenges)
 	return l
