@@ -30,7 +30,8 @@ func (w *world) wantTruth(t *testing.T, what string, refusal error, again func()
 	}
 }
 
-// TestRetryAfterOfEachLimit spends each limit and takes the refusal at its word.
+// TestRetryAfterOfEachLimit spends each limit and takes the refusal at its word,
+// after a restart and on another instance as well.
 func TestRetryAfterOfEachLimit(t *testing.T) {
 	for _, row := range []struct {
 		name  string
@@ -67,7 +68,16 @@ func TestRetryAfterOfEachLimit(t *testing.T) {
 				}
 			}
 			wantFailure(t, refusal, row.want)
-			w.wantTruth(t, row.name, refusal, ask)
+			rules, other := w.codes.Rules, w.another()
+			w.start()
+			w.codes.Rules, other.codes.Rules = rules, rules
+			w.wantTruth(t, row.name, refusal, func() error {
+				if err := ask(); err == nil {
+					return nil
+				}
+				_, err := other.ask(alice)
+				return err
+			})
 		}})
 	}
 }
