@@ -245,6 +245,9 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 			t.Errorf("%d of %d were answered at once, want all but %d", n, crowd, heldPerSession)
 		}
 		w.store.end()
+		if got, held, err := w.check(t.Context(), 25*time.Second); got != waitNo || held != 0 || err != nil {
+			t.Errorf("one for which there is no room: %+v after %v, error %v", got, held, err)
+		}
 		w.sessions.Hub.tell("S")
 		time.Sleep(time.Second)
 		synctest.Wait()
