@@ -77,7 +77,9 @@ func joinDeployment(ctx context.Context, j job) (*resources, error) {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	res := &resources{db: db, clock: &clock{db: db, own: j.now}}
-	res.log = service.Observed{Tx: db, Log: repository.Events{DB: db}, See: func(model.Event) {}}
+	res.metrics = metricsOf(res) // nobody reads them, but the rules count
+	res.lookout = newLookout(res.metrics.Metrics, zap.NewNop)
+	res.log = service.Observed{Tx: db, Log: repository.Events{DB: db}, See: res.metrics.Event}
 	if err := res.join(ctx, secrets); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
