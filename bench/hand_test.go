@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"crypto/rand"
 	"database/sql"
 	"fmt"
@@ -112,7 +113,7 @@ func (c *handConn) transact(ctx context.Context, steps []step, reads ...int) err
 		}
 		for rows.Next() {
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return err
 		}
 	}

@@ -208,7 +208,7 @@ func (p *process) stop(b *testing.B) time.Duration {
 	case <-time.After(2 * stopTime):
 		b.Error("the program does not stop")
 		_ = handle.Kill()
-		_ = <-p.exited
+		<-p.exited //nolint:errcheck // it was killed
 	}
 	return time.Since(began)
 }

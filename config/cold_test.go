@@ -42,7 +42,7 @@ func TestColdChanges(t *testing.T) {
 // TestChanges: names alone, in the order of the manual, hot and cold.
 func TestChanges(t *testing.T) {
 	operator := func(key string) string { return "admin: {keys: [{name: a, key: '" + key + "'}]}\n" }
-	clear := strings.Repeat(canary, 4)
+	plain := strings.Repeat(canary, 4)
 	for name, tt := range map[string]struct {
 		old, updated string
 		want         []string
@@ -53,9 +53,9 @@ func TestChanges(t *testing.T) {
 		"lists":          {"", "companies: [{type: 7}]\ntoken: {audience: [x]}\n", []string{"token.audience", "companies"}},
 		"order matters":  {"token: {audience: [x, y]}", "token: {audience: [y, x]}", []string{"token.audience"}},
 		"products too":   {"", "token: {access_ttl: 1m}\n", []string{"token.access_ttl", "products"}},
-		"a secret":       {"", operator(clear), []string{"admin.keys"}},
-		"the same key":   {operator(clear), operator("sha256:" + hashOf(clear)), nil},
-		"another secret": {operator(clear), operator(clear + "x"), []string{"admin.keys"}},
+		"a secret":       {"", operator(plain), []string{"admin.keys"}},
+		"the same key":   {operator(plain), operator("sha256:" + hashOf(plain)), nil},
+		"another secret": {operator(plain), operator(plain + "x"), []string{"admin.keys"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, config.Changes(mustLoad(t, tt.old), mustLoad(t, tt.updated))); diff != "" {

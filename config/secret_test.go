@@ -80,7 +80,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 func TestFullHasEverySecret(t *testing.T) {
 	var visit func(at string, v reflect.Value)
 	visit = func(at string, v reflect.Value) {
-		switch v.Kind() {
+		switch v.Kind() { //nolint:exhaustive // what a configuration is made of
 		case reflect.Struct:
 			for i := range v.NumField() {
 				if name := v.Type().Field(i).Tag.Get("mapstructure"); name != "" {
@@ -108,22 +108,22 @@ func TestFullHasEverySecret(t *testing.T) {
 // TestOperatorKeysAreHashed: a configuration keeps no operator's key, however it
 // was given.
 func TestOperatorKeysAreHashed(t *testing.T) {
-	clear := strings.Repeat(canary, 4)
+	plain := strings.Repeat(canary, 4)
 	for name, given := range map[string]string{
-		"clear": clear, "hashed": "sha256:" + hashOf(clear), "hashed, capitals": "sha256:" + strings.ToUpper(hashOf(clear)),
+		"clear": plain, "hashed": "sha256:" + hashOf(plain), "hashed, capitals": "sha256:" + strings.ToUpper(hashOf(plain)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for source, cfg := range map[string]*config.Config{
 				"file":        mustLoad(t, "admin: {keys: [{name: a, key: '"+given+"'}]}\n"),
 				"environment": mustLoad(t, "", `MENSHEN_ADMIN_KEYS=[{"name":"a","key":"`+given+`"}]`),
 			} {
-				if kept := string(cfg.Admin.Keys[0].Key); kept != "sha256:"+hashOf(clear) {
+				if kept := string(cfg.Admin.Keys[0].Key); kept != "sha256:"+hashOf(plain) {
 					t.Errorf("%s: %q is kept", source, kept)
 				}
-				if cfg.Admin.Keys[0].Hash() != sha256.Sum256([]byte(clear)) {
+				if cfg.Admin.Keys[0].Hash() != sha256.Sum256([]byte(plain)) {
 					t.Errorf("%s: another hash", source)
 				}
-				if shown := cfg.Masked(); strings.Contains(shown, hashOf(clear)) {
+				if shown := cfg.Masked(); strings.Contains(shown, hashOf(plain)) {
 					t.Errorf("%s: Masked shows the hash", source)
 				}
 			}

@@ -182,7 +182,7 @@ func (m *member) act(tx *gorm.DB, act func(tx *gorm.DB) error) {
 		m.acted <- err
 		if errors.Is(err, errPanicked) {
 			select {
-			case <-m.outcome:
+			case <-m.outcome: //nolint:errcheck // nobody is left to be told
 			case <-m.ctx.Done():
 			}
 		}

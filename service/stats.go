@@ -82,7 +82,7 @@ func gather(counts []model.EventCount) []Stats {
 		stats := &all[len(all)-1]
 		stats.Events[c.Kind] += c.Count
 		stats.Redeemed += redeems(c.Kind) * c.Count
-		switch c.Kind {
+		switch c.Kind { //nolint:exhaustive // the others have no parts
 		case model.EventLogin:
 			stats.Logins = withPart(stats.Logins, c)
 		case model.EventRegister:

@@ -113,7 +113,7 @@ func (w wire) ask(ctx context.Context, build func(ctx context.Context) (*http.Re
 	if err != nil { // may quote the URL, and with it the code
 		return answer{}, w.refused("the request cannot be made")
 	}
-	response, err := w.roundTrip(request)
+	response, err := w.roundTrip(request) //nolint:bodyclose // drain closes it
 	if err != nil {
 		return answer{}, err
 	}
