@@ -76,7 +76,7 @@ func joinDeployment(ctx context.Context, j job) (*resources, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	res := &resources{db: db, clock: &clock{db: db, own: j.now}}
+	res := &resources{db: db, clock: &clock{db: db, own: j.now}, live: service.NewLive(j.now), hub: service.NewHub()}
 	res.metrics = metricsOf(res) // nobody reads them, but the rules count
 	res.lookout = newLookout(res.metrics.Metrics, zap.NewNop)
 	res.log = service.Observed{Tx: db, Log: repository.Events{DB: db}, See: res.metrics.Event}
