@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite "github.com/glebarez/go-sqlite"
 	"gorm.io/gorm"
@@ -28,15 +29,20 @@ type turns struct {
 	closed chan struct{}
 	stop   context.CancelFunc
 	owned  sync.WaitGroup
-	most   atomic.Int32 // members of a group
+	most   atomic.Int32  // members of a group
+	open   time.Duration // after which a group admits nobody more
 }
 
 // longestLine is how many wait in order; whoever comes then waits before it.
 const longestLine = 1024
 
-// mostTogether bounds a group, and with it how long its first member waits for
-// its last.
-const mostTogether = 64
+// mostTogether and longestOpen bound a group, and with it how long its first
+// member waits for its last: on a slow machine all of a large group would miss
+// their deadlines together, and nobody would get through.
+const (
+	mostTogether = 64
+	longestOpen  = 100 * time.Millisecond
+)
 
 // errPanicked marks a member whose act did not return; errUnknown a COMMIT that
 // was not answered by SQLite, whose own answers are certain: nobody acts again.
@@ -46,7 +52,7 @@ var (
 )
 
 func newTurns(ctx context.Context, pool *gorm.DB) *turns {
-	t := &turns{pool: pool, line: make(chan *member, longestLine), closed: make(chan struct{})}
+	t := &turns{pool: pool, line: make(chan *member, longestLine), closed: make(chan struct{}), open: longestOpen}
 	t.most.Store(mostTogether)
 	ctx, t.stop = context.WithCancel(context.WithoutCancel(ctx))
 	t.owned.Go(func() { t.serve(ctx) })
@@ -113,7 +119,9 @@ func (t *turns) together(ctx context.Context, first *member, most int) {
 	}
 	var group []*member
 	worth := false // to be committed
-	for m := first; m != nil; m = t.next(len(group), most) {
+	patience := time.NewTimer(t.open)
+	defer patience.Stop()
+	for m := first; m != nil; m = t.next(len(group) < most, patience.C) {
 		group = append(group, m)
 		if err = tx.admit(m); err != nil {
 			break
@@ -133,9 +141,14 @@ func (t *turns) together(ctx context.Context, first *member, most int) {
 	}
 }
 
-// next is who waits, nil for nobody.
-func (t *turns) next(n, most int) *member {
-	if n >= most {
+// next is who waits, nil for nobody and once there is no room or patience left.
+func (t *turns) next(room bool, over <-chan time.Time) *member {
+	select {
+	case <-over:
+		return nil
+	default:
+	}
+	if !room {
 		return nil
 	}
 	select {

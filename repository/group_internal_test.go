@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"io"
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
@@ -73,5 +75,30 @@ func TestGroupCommitUnknown(t *testing.T) {
 	var n int
 	if err := pool.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM acts").Scan(&n); err != nil || n != 2 || runs.Load() != 2 {
 		t.Errorf("%d rows of %d runs, want 2 of 2; %v", n, runs.Load(), err)
+	}
+}
+
+// TestGroupPatience: a group that has been open for long admits nobody more, so
+// that who came first is answered although others still wait.
+func TestGroupPatience(t *testing.T) {
+	db, err := Open(t.Context(), SQLite, t.TempDir()+"/patience.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	db.turns.open = time.Nanosecond
+	answered, later := make(chan struct{}), make(chan error, 1)
+	err = db.turns.take(t.Context(), func(*gorm.DB) error {
+		go func() {
+			later <- db.turns.take(t.Context(), func(*gorm.DB) error { <-answered; return nil })
+		}()
+		for len(db.turns.line) == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	close(answered)
+	if err := errors.Join(err, <-later); err != nil {
+		t.Error(err)
 	}
 }
