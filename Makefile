@@ -19,7 +19,7 @@ REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
+.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-check bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,8 +57,14 @@ mutants: ## Make each mistake of scripts/mutants in turn and print which test no
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	scripts/fuzz
 
-bench: ## Run the benchmarks against SQLite and a throw-away MariaDB
-	scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...
+bench: ## Load the whole binary beside a bare Gin server and a durable MariaDB; write docs/performance.md
+	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -write docs/performance.md -ratios bench/ratios.json
+
+bench-check: ## Compare ratios of a shorter run with bench/ratios.json: fails beyond 15 %
+	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -quick -ratios bench/ratios.json -check
+
+bench-micro: ## Run the benchmarks of packages against SQLite and a durable, throw-away MariaDB
+	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...
 
 bench-write: ## Compare what writes with one commit each and with SQL by hand, ROUNDS (5) rounds
 	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench 'Group|Hand|Statements' -benchtime $(ROUNDS)x -timeout 30m ./bench

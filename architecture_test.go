@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"router":            {"controller", "middleware", "model", "config"},
 	"e2e":               {},
 	"bench":             {},
+	"bench/load":        {"model", "service"},
 }
 
 // forTests are packages that only tests import; they count as test code.
