@@ -32,8 +32,8 @@ type CheckResult struct {
 // Errors: model.ErrTokenExpired when the session is alive and the token's own
 // end has come; a displaced or ended session is told before that.
 func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
-	if session, ok := s.Live.session(claims, model.TimeOf(s.Now())); ok && session.DeviceNumber == deviceNumber {
-		return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, nil
+	if result, ok := s.remembered(claims, deviceNumber); ok {
+		return result, nil
 	}
 	session, err := s.current(ctx, claims)
 	if err != nil {
@@ -66,6 +66,15 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 		return s.notLoggedIn(ctx, session, StateDeviceMismatch)
 	}
 	return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, nil
+}
+
+// remembered is the answer of yes that needs no storage.
+func (s *Sessions) remembered(claims model.Claims, deviceNumber string) (CheckResult, bool) {
+	session, ok := s.Live.session(claims, model.TimeOf(s.Now()))
+	if !ok || session.DeviceNumber != deviceNumber {
+		return CheckResult{}, false
+	}
+	return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, true
 }
 
 // turns is when the token or the session comes to an end by itself.

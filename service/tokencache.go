@@ -2,6 +2,7 @@ package service
 
 import (
 	"crypto/sha256"
+	"sync"
 
 	"github.com/maypok86/otter/v2"
 
@@ -16,7 +17,8 @@ import (
 type TokenCache struct {
 	Looks *Looks // optional
 
-	tokens *otter.Cache[[sha256.Size]byte, seenToken]
+	tokens  *otter.Cache[[sha256.Size]byte, seenToken]
+	buffers sync.Pool // of *[tokenMax]byte, for hash
 }
 
 type seenToken struct {
@@ -30,7 +32,21 @@ const seenTokens = 200_000
 // NewTokenCache is an empty cache. It belongs to one Tokens: another issuer or
 // audience judges anew.
 func NewTokenCache() *TokenCache {
-	return &TokenCache{tokens: otter.Must(&otter.Options[[sha256.Size]byte, seenToken]{MaximumSize: seenTokens})}
+	return &TokenCache{
+		tokens:  otter.Must(&otter.Options[[sha256.Size]byte, seenToken]{MaximumSize: seenTokens}),
+		buffers: sync.Pool{New: func() any { return new([tokenMax]byte) }},
+	}
+}
+
+// hash is the key of a token of at most tokenMax bytes. SHA-256 takes bytes that
+// it may keep, so a string would be copied onto the heap each time.
+func (c *TokenCache) hash(raw string) [sha256.Size]byte {
+	buffer := c.buffers.Get().(*[tokenMax]byte)
+	n := copy(buffer[:], raw)
+	sum := sha256.Sum256(buffer[:n])
+	clear(buffer[:n])
+	c.buffers.Put(buffer)
+	return sum
 }
 
 // find is the claims of a token that the key set of this generation verified
@@ -45,7 +61,7 @@ func (c *TokenCache) find(raw string, generation uint64, now model.Time) (model.
 }
 
 func (c *TokenCache) recall(raw string, generation uint64, now model.Time) (model.Claims, bool) {
-	key := sha256.Sum256([]byte(raw))
+	key := c.hash(raw)
 	seen, ok := c.tokens.GetIfPresent(key)
 	if !ok || seen.generation != generation {
 		return model.Claims{}, false
@@ -58,7 +74,7 @@ func (c *TokenCache) recall(raw string, generation uint64, now model.Time) (mode
 }
 
 func (c *TokenCache) keep(raw string, generation uint64, claims model.Claims, now model.Time) {
-	if c != nil && !claims.Expired(now) {
-		c.tokens.Set(sha256.Sum256([]byte(raw)), seenToken{claims: claims, generation: generation})
+	if c != nil && len(raw) <= tokenMax && !claims.Expired(now) {
+		c.tokens.Set(c.hash(raw), seenToken{claims: claims, generation: generation})
 	}
 }
