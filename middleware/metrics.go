@@ -1,8 +1,10 @@
 package middleware
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -20,6 +22,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	known    atomic.Pointer[map[labels]series]
 	events   *prometheus.CounterVec
 	messages *prometheus.CounterVec
 }
@@ -85,10 +88,46 @@ func (m *Metrics) Count(now func() time.Time) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Next()
 		x := exchangeOf(c)
-		method, route := knownMethod(c.Request.Method), routeOf(c)
-		m.requests.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status()), strconv.Itoa(int(x.code))).Inc()
-		m.duration.WithLabelValues(method, route).Observe(now().Sub(x.start).Seconds())
+		s := m.seriesOf(labels{knownMethod(c.Request.Method), routeOf(c), c.Writer.Status(), x.code})
+		s.requests.Inc()
+		s.duration.Observe(now().Sub(x.start).Seconds())
 	}
+}
+
+// labels are what requests are counted by. Methods, routes, and codes with their
+// status are few and ours, so what is remembered by them is bounded.
+type labels struct {
+	method, route string
+	status        int
+	code          int32
+}
+
+// series is what a request of its labels is counted in.
+type series struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+// seriesOf finds the series without making the labels' texts each time. The map
+// is read by every request and hardly ever written: a writer makes a new one, and
+// of two that race one is forgotten until its labels come again.
+func (m *Metrics) seriesOf(l labels) series {
+	known := m.known.Load()
+	if known != nil {
+		if s, ok := (*known)[l]; ok {
+			return s
+		}
+	}
+	s := series{
+		requests: m.requests.WithLabelValues(l.method, l.route, strconv.Itoa(l.status), strconv.Itoa(int(l.code))),
+		duration: m.duration.WithLabelValues(l.method, l.route),
+	}
+	more := map[labels]series{l: s}
+	if known != nil {
+		maps.Copy(more, *known)
+	}
+	m.known.Store(&more)
+	return s
 }
 
 // Handler is GET /metrics.
