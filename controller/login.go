@@ -23,9 +23,22 @@ type loginView struct {
 
 // Mobile is POST /auth/mobile/login.
 func (h Login) Mobile(c *gin.Context) (any, error) {
-	body, err := readObject(c)
+	request, err := readLogin(c)
 	if err != nil {
 		return nil, err
+	}
+	result, err := h.Login.Do(c.Request.Context(), request)
+	if err != nil {
+		return nil, err
+	}
+	c.Header("X-Displaced", strconv.Itoa(result.Displaced))
+	return viewLogin(result), nil
+}
+
+func readLogin(c *gin.Context) (service.LoginRequest, error) {
+	body, err := readObject(c)
+	if err != nil {
+		return service.LoginRequest{}, err
 	}
 	request := service.LoginRequest{
 		CompanyType: body.Int32("companyType"),
@@ -37,15 +50,11 @@ func (h Login) Mobile(c *gin.Context) (any, error) {
 	}
 	request.DeviceNumber = deviceFromLogin(c, body)
 	request.ReplaceSession, _ = body.OptionalString("replaceSession", maxText)
-	if err := body.Err(); err != nil {
-		return nil, err
-	}
-	result, err := h.Login.Do(c.Request.Context(), request)
-	if err != nil {
-		return nil, err
-	}
-	c.Header("X-Displaced", strconv.Itoa(result.Displaced))
+	return request, body.Err()
+}
+
+func viewLogin(result service.LoginResult) loginView {
 	return loginView{
 		AccessToken: viewToken(result.Access), RefreshToken: viewToken(result.Refresh), UserInfo: viewUser(result.User),
-	}, nil
+	}
 }

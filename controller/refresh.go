@@ -18,13 +18,8 @@ type Session struct {
 
 // Refresh is POST /app/auth/token/refresh.
 func (h Session) Refresh(c *gin.Context) (any, error) {
-	body, err := readObject(c)
+	access, refresh, err := readPair(c)
 	if err != nil {
-		return nil, err
-	}
-	access := model.Secret(body.Verbatim("accessToken", maxBody))
-	refresh := model.Secret(body.Verbatim("refreshToken", maxBody))
-	if err := body.Err(); err != nil {
 		return nil, err
 	}
 	token, err := h.Sessions.Refresh(c.Request.Context(), access, refresh, callerOf(c))
@@ -32,4 +27,14 @@ func (h Session) Refresh(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	return viewToken(token), nil
+}
+
+func readPair(c *gin.Context) (access, refresh model.Secret, err error) {
+	body, err := readObject(c)
+	if err != nil {
+		return "", "", err
+	}
+	access = model.Secret(body.Verbatim("accessToken", maxBody))
+	refresh = model.Secret(body.Verbatim("refreshToken", maxBody))
+	return access, refresh, body.Err()
 }
