@@ -85,6 +85,9 @@ func run(ctx context.Context, args []string) error {
 	if *check && *ratios == "" {
 		return errors.New("-check needs -ratios")
 	}
+	if _, err := os.Stat(*ratios); *check && err != nil {
+		return fmt.Errorf("nothing to compare with, `make bench` writes it: %w", err)
+	}
 	found, err := measure(ctx, p)
 	if err != nil {
 		return err
