@@ -2,9 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
