@@ -41,12 +41,13 @@ func serveBare(text string) error {
 		c.Writer.WriteHeader(http.StatusOK)
 		_, _ = c.Writer.Write(same.Body)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
 	server := &http.Server{Handler: r} //nolint:gosec // bare: no time-outs either
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	fmt.Println(listener.Addr())

@@ -56,7 +56,7 @@ func checkScenario(ctx context.Context, s *stage, r *report) error {
 	if err != nil {
 		return err
 	}
-	bare, err := s.startBare(same)
+	bare, err := s.startBare(ctx, same)
 	if err != nil {
 		return err
 	}

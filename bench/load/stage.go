@@ -204,7 +204,7 @@ func (d *deployment) start(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(d.stage.binary)
+	cmd := exec.CommandContext(ctx, d.stage.binary) //nolint:gosec // that we built
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = d.folder, d.environment(), log, log
 	p, err := d.stage.launch(cmd)
 	if err != nil {
@@ -227,7 +227,7 @@ func (d *deployment) start(ctx context.Context) (*process, error) {
 }
 
 // startBare runs this program as the bare Gin server.
-func (s *stage) startBare(same recorded) (*process, error) {
+func (s *stage) startBare(ctx context.Context, same recorded) (*process, error) {
 	text, err := json.Marshal(same)
 	if err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (s *stage) startBare(same recorded) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, bareCommand, string(text)) //nolint:gosec // ourselves
+	cmd := exec.CommandContext(ctx, self, bareCommand, string(text)) //nolint:gosec // ourselves
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -19,10 +19,6 @@ type acts struct {
 	connections          int64 // that the provider accepted while codes were sent
 }
 
-// writeTime is how long codes are sent, and sessions refreshed, in a round. All
-// codes of the round are logged in with, however long that takes.
-const writeTime = 2 * time.Second
-
 // writeScenario interleaves the databases: codes, logins with all of them,
 // refreshes of what they opened.
 func writeScenario(ctx context.Context, s *stage, r *report) error {
