@@ -29,8 +29,8 @@ type turns struct {
 	closed chan struct{}
 	stop   context.CancelFunc
 	owned  sync.WaitGroup
-	most   atomic.Int32  // members of a group
-	open   time.Duration // after which a group admits nobody more
+	most   atomic.Int32 // members of a group
+	open   atomic.Int64 // how long a group admits others, as a time.Duration
 }
 
 // longestLine is how many wait in order; whoever comes then waits before it.
@@ -52,8 +52,9 @@ var (
 )
 
 func newTurns(ctx context.Context, pool *gorm.DB) *turns {
-	t := &turns{pool: pool, line: make(chan *member, longestLine), closed: make(chan struct{}), open: longestOpen}
+	t := &turns{pool: pool, line: make(chan *member, longestLine), closed: make(chan struct{})}
 	t.most.Store(mostTogether)
+	t.open.Store(int64(longestOpen))
 	ctx, t.stop = context.WithCancel(context.WithoutCancel(ctx))
 	t.owned.Go(func() { t.serve(ctx) })
 	return t
@@ -119,7 +120,7 @@ func (t *turns) together(ctx context.Context, first *member, most int) {
 	}
 	var group []*member
 	worth := false // to be committed
-	patience := time.NewTimer(t.open)
+	patience := time.NewTimer(time.Duration(t.open.Load()))
 	defer patience.Stop()
 	for m := first; m != nil; m = t.next(len(group) < most, patience.C) {
 		group = append(group, m)

@@ -86,7 +86,7 @@ func TestGroupPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	db.turns.open = time.Nanosecond
+	db.KeepOpen(time.Nanosecond)
 	answered, later := make(chan struct{}), make(chan error, 1)
 	err = db.turns.take(t.Context(), func(*gorm.DB) error {
 		go func() {

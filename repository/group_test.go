@@ -35,6 +35,7 @@ func until(t *testing.T, what string, reached func() bool) {
 // answered: they come one by one while a first member holds the turn.
 func crowd(t *testing.T, db *repository.DB, calls ...func() error) []error {
 	t.Helper()
+	db.KeepOpen(patience)
 	held, release := make(chan struct{}), make(chan struct{})
 	errs := make([]error, len(calls))
 	var all sync.WaitGroup
