@@ -35,6 +35,11 @@ func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber 
 	if result, ok := s.remembered(claims, deviceNumber); ok {
 		return result, nil
 	}
+	return s.checkStored(ctx, claims, deviceNumber, caller)
+}
+
+// checkStored is Check by what the storage has.
+func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
 	session, err := s.current(ctx, claims)
 	if err != nil {
 		return CheckResult{}, err

@@ -59,7 +59,7 @@ func (s *Sessions) checkInTime(ctx context.Context, claims model.Claims, deviceN
 	}
 	ctx, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
-	return s.Check(ctx, claims, deviceNumber, caller)
+	return s.checkStored(ctx, claims, deviceNumber, caller)
 }
 
 // until is how long until the instant has certainly passed.

@@ -89,6 +89,22 @@ var (
 	waitNo  = CheckResult{State: LoginState(model.ReasonDisplaced), LastLoginTime: 77}
 )
 
+// TestCheckLooksOnce: a check is one look at the sessions in memory, found or not,
+// for the metrics of the cache.
+func TestCheckLooksOnce(t *testing.T) {
+	w := newWaiting()
+	w.sessions.Live = NewLive(time.Now)
+	w.sessions.Live.Followed(time.Now())
+	for i, want := range []struct{ hits, misses uint64 }{{0, 1}, {1, 1}, {2, 1}} {
+		if result, _, err := w.check(t.Context(), 0); result != waitYes || err != nil {
+			t.Fatal(result, err)
+		}
+		if looks := w.sessions.Live.Looks(); looks.Hits() != want.hits || looks.Misses() != want.misses {
+			t.Errorf("check %d: %d hits and %d misses, want %v", i+1, looks.Hits(), looks.Misses(), want)
+		}
+	}
+}
+
 // TestCheckAndWait: each row is a reason for an answer, with its time.
 func TestCheckAndWait(t *testing.T) {
 	for name, tt := range map[string]struct {
