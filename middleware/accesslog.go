@@ -28,11 +28,11 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 		if entry == nil {
 			return
 		}
-		fields := []zap.Field{
+		fields := append(x.logRoom(),
 			zap.String("requestId", x.ID), zap.String("method", knownMethod(c.Request.Method)), zap.String("route", routeOf(c)),
 			zap.Int("status", c.Writer.Status()), zap.Int32("code", x.code),
 			zap.Float64("durationMs", float64(now().Sub(x.start).Microseconds())/1000), zap.String("ip", x.IP),
-		}
+		)
 		if x.trace != "" {
 			fields = append(fields, zap.String("traceId", x.trace))
 		}
@@ -44,6 +44,14 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 		}
 		entry.Write(fields...)
 	}
+}
+
+// logRoom is where the fields of the exchange's line are put together.
+func (x *exchange) logRoom() []zap.Field {
+	if x.room == nil { // nobody began it
+		return nil
+	}
+	return x.room.fields[:0]
 }
 
 // causeOf is what stands behind a failure, nil when the failure says all.

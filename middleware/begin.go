@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"crypto/rand"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,20 +13,32 @@ import (
 // Begin starts the exchange: it names the request, finds the client's address
 // and sets the headers that every answer carries. It comes first.
 func Begin(now func() time.Time, addresses Addresses) gin.HandlerFunc {
+	rooms := sync.Pool{New: func() any { return newRoom() }}
 	return func(c *gin.Context) {
-		x := &exchange{start: now()}
+		room := rooms.Get().(*exchangeRoom)
+		x := &room.exchange
+		*x = exchange{start: now(), room: room}
 		x.ID = requestID(c.Request.Header["X-Request-Id"])
 		x.IP = addresses.Of(c.Request)
-		c.Set(exchangeKey, x)
-		c.Set(model.RequestKey, &x.Request)
+		c.Keys = room.keys
 		header := c.Writer.Header()
-		header.Set("X-Request-Id", x.ID)
+		header["X-Request-Id"] = []string{x.ID} // not of the room: it is read after the handlers
 		header["X-Content-Type-Options"] = nosniff
 		c.Next()
+		c.Keys = nil
+		*x = exchange{}
+		clear(room.fields[:])
+		rooms.Put(room) // one that a panic passed by is left to the collector
 	}
 }
 
 var nosniff = []string{"nosniff"}
+
+func newRoom() *exchangeRoom {
+	room := &exchangeRoom{}
+	room.keys = map[any]any{exchangeKey: &room.exchange, model.RequestKey: &room.exchange.Request}
+	return room
+}
 
 // requestID keeps the client's id when it is short and plain.
 func requestID(given []string) string {

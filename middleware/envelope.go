@@ -21,7 +21,8 @@ import (
 // Handler answers a request with data or an error and never writes itself.
 type Handler func(c *gin.Context) (data any, err error)
 
-// exchange is a request with its outcome.
+// exchange is a request with its outcome. It is used again by later requests:
+// nothing may hold it when the answer has been written.
 type exchange struct {
 	model.Request
 	start time.Time
@@ -30,6 +31,14 @@ type exchange struct {
 	set   bool   // there is an outcome to render; otherwise the handler wrote by itself
 	code  int32  // of the envelope that was written
 	trace string // id of the trace that is kept; "": none
+	room  *exchangeRoom
+}
+
+// exchangeRoom is the memory of an exchange, and of what goes with each.
+type exchangeRoom struct {
+	exchange
+	keys   map[any]any  // what gin's context finds it by
+	fields [9]zap.Field // of its line in the access log
 }
 
 const exchangeKey = "menshen.exchange"

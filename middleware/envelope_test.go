@@ -192,9 +192,9 @@ func TestFailEndsTheRequest(t *testing.T) {
 
 func TestBegin(t *testing.T) {
 	h := newHouse(t, Envelope{})
-	var seen *model.Request
+	var seen model.Request // a copy: the exchange is another request's after this one
 	h.GET("/", Handle(func(c *gin.Context) (any, error) {
-		seen = c.MustGet(model.RequestKey).(*model.Request)
+		seen = *c.MustGet(model.RequestKey).(*model.Request)
 		return nil, nil
 	}))
 	for _, given := range []string{"a", "A.b_c-9", "7", strings.Repeat("x", 64)} {
@@ -216,6 +216,31 @@ func TestBegin(t *testing.T) {
 	}
 	if seen.IP != "192.0.2.1" { // httptest's peer
 		t.Errorf("the address is %s", seen.IP)
+	}
+}
+
+// TestBeginLeavesNothing: what a request found out is not there for the next
+// one, which uses the same memory.
+func TestBeginLeavesNothing(t *testing.T) {
+	h := newHouse(t, Envelope{})
+	h.GET("/fill", Handle(func(c *gin.Context) (any, error) {
+		r := c.MustGet(model.RequestKey).(*model.Request)
+		r.Token, r.Actor, r.Claims.SessionID, r.Session.ID = "t", "a", "s", "s"
+		return "data", nil
+	}))
+	h.GET("/look", func(c *gin.Context) {
+		x := exchangeOf(c)
+		if x.Token != "" || x.Actor != "" || x.Claims != (model.Claims{}) || x.Session.ID != "" || x.data != nil || x.err != nil || x.set || x.code != 0 {
+			t.Errorf("left: %+v", x.Request)
+		}
+		if len(c.Keys) != 2 {
+			t.Errorf("keys %v", c.Keys)
+		}
+	})
+	for range 100 { // a pool may forget, not every time
+		h.ask(http.MethodGet, "/fill")
+		h.ask(http.MethodGet, "/nowhere")
+		h.ask(http.MethodGet, "/look")
 	}
 }
 
