@@ -25,6 +25,7 @@ import (
 // wiring is what the handlers need of the running program.
 type wiring struct {
 	log   *zap.Logger
+	later *zap.Logger // for lines that may wait a moment
 	out   io.Writer
 	ready func(ctx context.Context) error
 }
@@ -46,7 +47,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 			return nil, nil, err
 		}
 	}
-	edge, err := edgeOf(cfg, res, w.log)
+	edge, err := edgeOf(cfg, res, w)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,14 +132,14 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 	return s, nil
 }
 
-func edgeOf(cfg *config.Config, res *resources, log *zap.Logger) (router.Edge, error) {
+func edgeOf(cfg *config.Config, res *resources, w wiring) (router.Edge, error) {
 	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
 	if err != nil {
 		return router.Edge{}, fmt.Errorf("server.trusted_proxies: %w", err)
 	}
 	return router.Edge{
-		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: log},
-		Addresses: addresses, Metrics: res.metrics.Metrics, Log: log, Now: time.Now, Tracer: res.tracing.requests(),
+		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: w.log},
+		Addresses: addresses, Metrics: res.metrics.Metrics, Log: w.log, Later: w.later, Now: time.Now, Tracer: res.tracing.requests(),
 	}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	stdlog "log"
 	"net"
 	"net/http"
@@ -36,7 +35,7 @@ const (
 // server is the running program: two listeners over a handler that a reload swaps.
 type server struct {
 	job
-	out      io.Writer // shared by the log and the log provider
+	out      *lineOutput // shared by the log and the log provider
 	res      *resources
 	cfg      atomic.Pointer[config.Config]
 	log      atomic.Pointer[zap.Logger]
@@ -56,7 +55,8 @@ func (s *swap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve runs until ctx ends, then answers what it has accepted and stops.
 func serve(ctx context.Context, j job) error {
-	s := &server{job: j, out: &lockedWriter{w: j.out}}
+	s := &server{job: j, out: &lineOutput{w: j.out}}
+	defer s.out.flush()
 	s.log.Store(newLogger(j.cfg.Log, s.out))
 	for _, warning := range j.warnings {
 		s.log.Load().Warn(warning)
@@ -174,7 +174,7 @@ func (c complaints) Write(line []byte) (int, error) {
 // them in: requests under way end with what they began with.
 func (s *server) apply(cfg *config.Config) error {
 	log := newLogger(cfg.Log, s.out)
-	public, admin, err := build(cfg, s.res, wiring{log: log, out: s.out, ready: s.ready})
+	public, admin, err := build(cfg, s.res, wiring{log: log, later: newLogger(cfg.Log, s.out.later()), out: s.out, ready: s.ready})
 	if err != nil {
 		return err
 	}
@@ -269,16 +269,4 @@ func (s *server) ready(ctx context.Context) error {
 	}
 	s.migrated.Store(err == nil)
 	return err
-}
-
-// lockedWriter lets several loggers share one output, line by line.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(line)
 }

@@ -14,8 +14,9 @@ import (
 
 // AccessLog writes one line a request. It names the route, never the path or
 // the query, for those hold what clients send; the cause of a failure is here
-// and nowhere else.
-func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
+// and nowhere else. The line of a success goes to later, which may write it a
+// moment later and lose it with the process; no line of a failure does.
+func AccessLog(log, later *zap.Logger, now func() time.Time) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Next()
 		x := exchangeOf(c)
@@ -24,7 +25,11 @@ func AccessLog(log *zap.Logger, now func() time.Time) gin.HandlerFunc {
 		if !gone && (c.Writer.Status() >= 500 || x.code >= 50000) {
 			level = zapcore.ErrorLevel
 		}
-		entry := log.Check(level, "request")
+		to := log
+		if x.code == 0 && c.Writer.Status() < 400 && x.err == nil && len(c.Errors) == 0 {
+			to = later
+		}
+		entry := to.Check(level, "request")
 		if entry == nil {
 			return
 		}

@@ -38,7 +38,7 @@ func newHouse(t *testing.T, e Envelope) house {
 	now := func() time.Time { at = at.Add(1500 * time.Microsecond); return at }
 	h := house{Engine: gin.New(), logs: logs}
 	h.HandleMethodNotAllowed = true
-	h.Use(Begin(now, Addresses{}), AccessLog(e.Log, now), e.Render)
+	h.Use(Begin(now, Addresses{}), AccessLog(e.Log, e.Log, now), e.Render)
 	h.NoRoute(func(c *gin.Context) { Fail(c, model.ErrNotFound) })
 	h.NoMethod(func(c *gin.Context) { Fail(c, model.ErrMethod) })
 	return h
@@ -284,10 +284,27 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("the line is %v %v", entry.Level, entry.ContextMap())
 		}
 	})
+	t.Run("only a success may wait", func(t *testing.T) {
+		atOnce, now := observer.New(zapcore.DebugLevel)
+		waiting, late := observer.New(zapcore.DebugLevel)
+		engine := gin.New()
+		envelope := Envelope{Locale: en, Always200: true, Log: zap.NewNop()}
+		engine.Use(Begin(time.Now, Addresses{}), AccessLog(zap.New(atOnce), zap.New(waiting), time.Now), envelope.Render)
+		engine.GET("/yes", Handle(func(*gin.Context) (any, error) { return nil, nil }))
+		engine.GET("/no", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
+		engine.GET("/status", func(c *gin.Context) { c.Status(http.StatusServiceUnavailable) })
+		engine.GET("/error", func(c *gin.Context) { _ = c.Error(cause) })
+		for _, path := range []string{"/yes", "/no", "/status", "/error"} {
+			engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+		}
+		if late.Len() != 1 || late.FilterField(zap.String("route", "/yes")).Len() != 1 || now.Len() != 3 {
+			t.Errorf("waiting: %v, at once: %v", late.All(), now.All())
+		}
+	})
 	t.Run("a level that is off costs nothing", func(t *testing.T) {
 		core, logs := observer.New(zapcore.ErrorLevel)
 		engine := gin.New()
-		engine.Use(AccessLog(zap.New(core), time.Now))
+		engine.Use(AccessLog(zap.New(core), zap.New(core), time.Now))
 		engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		if logs.Len() != 0 {
 			t.Errorf("the log has %v", logs.All())

@@ -45,6 +45,7 @@ type Edge struct {
 	Addresses middleware.Addresses
 	Metrics   *middleware.Metrics
 	Log       *zap.Logger
+	Later     *zap.Logger // for lines of the access log that may wait; nil: Log
 	Now       func() time.Time
 	Tracer    trace.Tracer // nil: no traces
 }
@@ -54,7 +55,11 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 	if e.Tracer != nil {
 		chain = append(chain, middleware.Trace(e.Tracer))
 	}
-	chain = append(chain, middleware.AccessLog(e.Log, e.Now), e.Metrics.Count(e.Now))
+	later := e.Later
+	if later == nil {
+		later = e.Log
+	}
+	chain = append(chain, middleware.AccessLog(e.Log, later, e.Now), e.Metrics.Count(e.Now))
 	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.ShortURL)...)
 }
 

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLineOutput writes lines that wait and lines that do not: the order stays, and
+// nothing waits for longer than it may.
+func TestLineOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		o := &lineOutput{w: &text}
+		later := o.later()
+		say := func(w interface{ Write([]byte) (int, error) }, line string) {
+			if n, err := w.Write([]byte(line)); n != len(line) || err != nil {
+				t.Errorf("%q: %d, %v", line, n, err)
+			}
+		}
+		want := func(what string) {
+			t.Helper()
+			if text.String() != what {
+				t.Errorf("%q is out, want %q", text.String(), what)
+			}
+		}
+		say(o, "1")
+		want("1")
+		say(later, "2")
+		say(later, "3")
+		want("1")
+		say(o, "4")
+		want("1234")
+		say(later, "5")
+		time.Sleep(outputWait - 1)
+		want("1234")
+		say(later, "6")
+		time.Sleep(2)
+		want("123456")
+		say(later, "7")
+		o.flush()
+		want("1234567")
+		time.Sleep(2 * outputWait)
+		want("1234567")
+		say(later, strings.Repeat("x", outputRoom-1))
+		want("1234567")
+		say(later, "y")
+		if got := text.Len(); got != 7+outputRoom {
+			t.Errorf("%d bytes are out", got)
+		}
+	})
+}
+
+// TestLineOutputKeepsLinesWhole: loggers on both ends at once mix no lines and lose none.
+func TestLineOutputKeepsLinesWhole(t *testing.T) {
+	var text strings.Builder
+	o := &lineOutput{w: &text}
+	const writers, lines = 8, 500
+	done := make(chan struct{})
+	for i := range writers {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for n := range lines {
+				w := o.later()
+				if n%7 == 0 {
+					w = o
+				}
+				_, _ = fmt.Fprintf(w, "%d-%d-whole\n", i, n)
+			}
+		}()
+	}
+	for range writers {
+		<-done
+	}
+	o.flush()
+	seen := map[string]bool{}
+	for line := range strings.Lines(text.String()) {
+		seen[line] = strings.HasSuffix(line, "-whole\n")
+	}
+	if len(seen) != writers*lines {
+		t.Errorf("%d lines, want %d", len(seen), writers*lines)
+	}
+	for line, whole := range seen {
+		if !whole {
+			t.Errorf("mixed: %q", line)
+		}
+	}
+}
