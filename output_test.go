@@ -22,6 +22,7 @@ func TestLineOutput(t *testing.T) {
 		}
 		want := func(what string) {
 			t.Helper()
+			synctest.Wait() // for the timer's goroutine, if it is due
 			if text.String() != what {
 				t.Errorf("%q is out, want %q", text.String(), what)
 			}
