@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	sqlite "github.com/glebarez/go-sqlite"
 	"gorm.io/gorm"
+	"modernc.org/sqlite"
 )
 
 // turns gives SQLite's one writing connection to one writer after the other, in

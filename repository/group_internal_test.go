@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
+	gosqlite "modernc.org/sqlite"
 )
 
 // lossy commits and loses the answer.

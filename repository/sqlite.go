@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	_ "github.com/glebarez/go-sqlite" // the driver, newer than the dialect would bring
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
 )

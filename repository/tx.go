@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	sqlite "github.com/glebarez/go-sqlite"
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+	"modernc.org/sqlite"
 
 	"menshen/model"
 )

@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	_ "github.com/glebarez/go-sqlite"
 	"github.com/go-sql-driver/mysql"
+	_ "modernc.org/sqlite"
 )
 
 // stage is what a run is made on: a temporary folder, the binary, the database,

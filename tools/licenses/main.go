@@ -93,12 +93,14 @@ func linked(folder string) ([]module, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		if m := p.Module; m != nil && !m.Main {
-			if m.Replace != nil {
-				m = m.Replace
-			}
-			found[m.Path] = *m
+		m := p.Module
+		if m != nil && m.Replace != nil {
+			m = m.Replace
 		}
+		if m == nil || m.Main || strings.HasPrefix(m.Path, "./") { // the last: a part of this tree
+			continue
+		}
+		found[m.Path] = *m
 	}
 	modules := make([]module, 0, len(found))
 	for _, m := range found {
