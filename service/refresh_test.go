@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -165,6 +166,15 @@ func TestRefreshConverges(t *testing.T) {
 				t.Errorf("another token: %+v", again)
 			}
 		}},
+		scene{"near the session's end", func(t *testing.T, w *world) {
+			w.sessions.RefreshTTL = time.Hour
+			c := w.logIn(alice)
+			w.clock.advance(50 * time.Minute)
+			next := w.renewed(c)
+			if again := w.claims(w.mustRefresh(c).Value); again != next.claims || again.ExpiresAt != c.Refresh.Expire {
+				t.Errorf("another token: %+v", again)
+			}
+		}},
 		scene{"signed with the key of the moment", func(t *testing.T, w *world) {
 			c := w.logIn(alice)
 			first := w.mustRefresh(c)
@@ -207,6 +217,16 @@ func TestRefreshRecovers(t *testing.T) {
 			}
 			w.wantEvents(model.EventRecover)
 		}},
+		scene{"under a shorter life of tokens, whose feed still tells of the longer one", func(t *testing.T, w *world) {
+			c := w.logIn(alice)
+			lost := w.mustRefresh(c)
+			w.sessions.AccessTTL = time.Minute
+			w.clock.advance(30*time.Second + ms)
+			c = w.renewed(c)
+			if s := w.row(c); s.MaxExp != lost.Expire || s.CurExp >= lost.Expire {
+				t.Errorf("the latest end is %v, want %v", s.MaxExp, lost.Expire)
+			}
+		}},
 		scene{"many lost answers", func(t *testing.T, w *world) {
 			c := w.logIn(alice)
 			for range 5 {
@@ -222,6 +242,20 @@ func TestRefreshRecovers(t *testing.T) {
 			w.use(w.renewed(c))
 		}},
 	)
+}
+
+// lateStore ends no session as seen the first times: the row has moved.
+type lateStore struct {
+	service.SessionStore
+	late int
+}
+
+func (s *lateStore) EndSeen(ctx context.Context, seen model.Session, reason model.Reason, now model.Time) (bool, error) {
+	if s.late > 0 {
+		s.late--
+		return false, nil
+	}
+	return s.SessionStore.EndSeen(ctx, seen, reason, now)
 }
 
 func TestRefreshReplay(t *testing.T) {
@@ -268,6 +302,14 @@ func TestRefreshReplay(t *testing.T) {
 			w.clock.advance(20 * time.Minute)
 			owner = w.renewed(owner)
 			w.clock.advance(time.Minute)
+			wantReuse(t, w, thief, owner)
+		}},
+		scene{"judged anew when the row has moved", func(t *testing.T, w *world) {
+			thief := w.logIn(alice)
+			owner := w.renewed(thief)
+			w.use(owner)
+			w.clock.advance(time.Minute)
+			w.sessions.Store = &lateStore{SessionStore: w.sessions.Store, late: 1}
 			wantReuse(t, w, thief, owner)
 		}},
 		scene{"after a restart, on another instance", func(t *testing.T, w *world) {
