@@ -19,7 +19,7 @@ var mysqlWords = words{
 	bySeal:    ` FORCE INDEX (users_seal)`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
-ON DUPLICATE KEY UPDATE last_source = VALUES(last_source)`,
+ON DUPLICATE KEY UPDATE last_source = VALUES(last_source), logins = logins + 1`,
 	upsertSlot: `INSERT INTO slots (user_id, product_group, epoch, login_at, session_id) VALUES (?, ?, 1, ?, ?)
 ON DUPLICATE KEY UPDATE epoch = epoch + 1, login_at = GREATEST(login_at, VALUES(login_at)), session_id = VALUES(session_id)`,
 	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)

@@ -284,3 +284,25 @@ func TestSessionsByIDIsBytes(t *testing.T) {
 		}
 	})
 }
+
+// TestClusterWrites: what keeps writers on two nodes of a cluster apart is not a
+// lock but a row that both change. A login changes its account's, even when it
+// has nothing to say, and the lock of a slot the slot's.
+func TestClusterWrites(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		mustRegister(t, db, aUser(1, 'a'))
+		_, err := repository.Sessions{DB: db}.Advance(t.Context(), model.Slot{UserID: 1, ProductGroup: "app", LoginAt: 1, SessionID: "s"})
+		must(t, err)
+		for range 2 {
+			mustRegister(t, db, aUser(1, 'a'))
+			must(t, repository.Sessions{DB: db}.LockSlot(t.Context(), 1, "app"))
+		}
+		for _, column := range []string{"logins FROM users", "locks FROM slots"} {
+			var n int
+			must(t, pool(db).QueryRowContext(t.Context(), "SELECT "+column).Scan(&n))
+			if n != 2 {
+				t.Errorf("%s is %d, want 2", column, n)
+			}
+		}
+	})
+}

@@ -15,7 +15,7 @@ var sqliteWords = words{
 	bySeal: ` INDEXED BY users_seal`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
-ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = excluded.last_source`,
+ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = excluded.last_source, logins = logins + 1`,
 	upsertSlot: `INSERT INTO slots (user_id, product_group, epoch, login_at, session_id) VALUES (?, ?, 1, ?, ?)
 ON CONFLICT (user_id, product_group) DO UPDATE SET epoch = epoch + 1, login_at = MAX(login_at, excluded.login_at), session_id = excluded.session_id`,
 	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)

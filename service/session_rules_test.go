@@ -127,11 +127,17 @@ func (r *rules) login(a asked) (*ruledSession, int, *model.Failure) {
 	}
 	slices.SortFunc(staying, func(a, b *ruledSession) int { return int(a.epoch - b.epoch) })
 	if over := len(staying) + 1 - r.places[group]; over > 0 {
-		if a.product.Reject {
-			return nil, 0, model.ErrDeviceLimit
+		replaced := false
+		for _, reason := range leaving {
+			replaced = replaced || reason != model.ReasonExpired
 		}
-		for _, s := range staying[:over] {
-			leaving[s] = model.ReasonDisplaced
+		switch {
+		case a.product.Reject && !replaced:
+			return nil, 0, model.ErrDeviceLimit
+		case !a.product.Reject:
+			for _, s := range staying[:over] {
+				leaving[s] = model.ReasonDisplaced
+			}
 		}
 	}
 	displaced := 0
