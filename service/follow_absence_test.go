@@ -73,3 +73,30 @@ func TestFollowerAbsence(t *testing.T) {
 		})
 	}
 }
+
+// TestFollowerClockLeaps: when the database's clock leaps, what was logged before
+// lies outside of every window. Nothing that was remembered is believed any more.
+func TestFollowerClockLeaps(t *testing.T) {
+	for _, leap := range []time.Duration{longestGap + time.Second, -longestGap - time.Second} {
+		t.Run(leap.String(), func(t *testing.T) {
+			at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			process := func() time.Time { return at }
+			ahead := time.Duration(0)
+			log, live, hub := &ends{}, NewLive(process), NewHub()
+			f := &Follower{
+				Log: log, Live: live, Hub: hub, Now: func() time.Time { return at.Add(ahead) }, Process: process, Report: func(error) {},
+			}
+			if err := f.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			live.keep(model.Session{ID: "S", Confirmed: true})
+			at, ahead = at.Add(FollowEvery), leap
+			if err := f.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, believed := live.find("S"); believed {
+				t.Error("the session is still believed to live")
+			}
+		})
+	}
+}

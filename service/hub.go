@@ -167,6 +167,19 @@ func (h *Hub) enter(userID int64) (leave func(), err error) {
 	if h.streams[userID] >= streamsPerUser || h.total >= streamsInAll {
 		return nil, model.ErrTooMany
 	}
+	return h.count(userID), nil
+}
+
+// pass is enter without the limits, for a stream that is told at once that its
+// session has ended: refused, it would never hear.
+func (h *Hub) pass(userID int64) (leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count(userID)
+}
+
+// count is called with mu held.
+func (h *Hub) count(userID int64) (leave func()) {
 	h.streams[userID]++
 	h.total++
 	return func() {
@@ -180,7 +193,7 @@ func (h *Hub) enter(userID int64) (leave func(), err error) {
 		case h.left <- struct{}{}:
 		default: // Wait has not taken the last news yet, and counts then
 		}
-	}, nil
+	}
 }
 
 // Stop tells everybody who waits that this process ends.

@@ -254,7 +254,9 @@ func (l *Login) insert(ctx context.Context, session model.Session, o opening) (r
 // giveWay chooses which active sessions end for the new one, each with its
 // reason set: those past their end, then the one on the same device, then the
 // lowest epochs beyond the limit. Under the policy "reject" the limit refuses
-// the new one instead, save when the request names a session that gives way.
+// the new one instead, unless one on the same device or one that the request
+// names gives way: then the new one takes its place, even where the limit has
+// been lowered below what there is.
 func giveWay(active []model.Session, session model.Session, o opening) ([]model.Session, error) {
 	var leaving, staying []model.Session
 	for _, old := range active {
@@ -272,7 +274,7 @@ func giveWay(active []model.Session, session model.Session, o opening) ([]model.
 		leaving = append(leaving, old)
 	}
 	excess := len(staying) - (o.product.MaxSessions - 1)
-	if excess <= 0 {
+	if excess <= 0 || o.product.Reject && slices.ContainsFunc(leaving, makesRoom) {
 		return leaving, nil
 	}
 	if o.product.Reject {
@@ -284,6 +286,9 @@ func giveWay(active []model.Session, session model.Session, o opening) ([]model.
 	}
 	return leaving, nil
 }
+
+// makesRoom reports whether the session would have stayed but for the new one.
+func makesRoom(leaving model.Session) bool { return leaving.EndReason != model.ReasonExpired }
 
 func devicesInUse(sessions []model.Session) DevicesInUse {
 	devices := make([]DeviceInUse, 0, len(sessions))

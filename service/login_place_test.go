@@ -216,12 +216,28 @@ func TestLoginRejects(t *testing.T) {
 			c := w.logIn(alice, on(pos), replacing("none"))
 			w.wantAlive(a, c)
 		}},
-		scene{"more to give way than one", func(t *testing.T, w *world) {
+		scene{"below a limit that was lowered one may take another's place, and no more", func(t *testing.T, w *world) {
 			a, b := two(w)
 			w.serve(func(c *service.Catalog) { c.Products[pos].MaxSessions = 1 })
-			_, err := w.try(alice, w.code(alice), on(pos), replacing(a.claims.SessionID))
+			code := w.code(alice)
+			_, err := w.try(alice, code, on(pos), withDevice("C", ""))
 			wantFailure(t, err, model.ErrDeviceLimit)
 			w.wantAlive(a, b)
+			c, err := w.try(alice, code, on(pos), withDevice("C", ""), replacing(a.claims.SessionID))
+			wantFailure(t, err, nil)
+			w.wantEnded(a, model.ReasonDisplaced, "")
+			again := w.logIn(alice, on(pos), withDevice("B", ""))
+			w.wantEnded(b, model.ReasonRelogin, "")
+			w.wantAlive(again)
+			_, err = w.sessions.Authenticate(t.Context(), c.Access.Value)
+			wantFailure(t, err, nil)
+		}},
+		scene{"what is past its end makes no room below a limit that was lowered", func(t *testing.T, w *world) {
+			a, _ := two(w)
+			w.serve(func(c *service.Catalog) { c.Products[pos].MaxSessions = 1 })
+			w.sql("UPDATE sessions SET idle_until = ? WHERE id = ?", w.clock.time()-1, a.claims.SessionID)
+			_, err := w.try(alice, w.code(alice), on(pos))
+			wantFailure(t, err, model.ErrDeviceLimit)
 		}},
 		scene{"replaceSession means nothing where logins displace", func(t *testing.T, w *world) {
 			a, b := w.logIn(alice, on(tv)), w.logIn(alice, on(tv))

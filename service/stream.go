@@ -93,7 +93,11 @@ func (s *Sessions) Follow(ctx context.Context, claims model.Claims) (Stream, err
 		err = model.ErrTokenExpired
 	}
 	var out func()
-	if err == nil {
+	switch {
+	case err != nil:
+	case was != nil:
+		out = s.Hub.pass(claims.UserID)
+	default:
 		out, err = s.Hub.enter(claims.UserID)
 	}
 	if err != nil {

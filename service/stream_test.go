@@ -449,8 +449,14 @@ func TestFollowLimits(t *testing.T) {
 	if _, err := w.sessions.Follow(t.Context(), w.claims); err != nil {
 		t.Error(err)
 	}
+	w.store.end()
+	late, err := w.sessions.Follow(t.Context(), w.claims) // is told at once: refused, it would never hear
+	if err != nil || late.Was == nil || w.sessions.Hub.Streams() != streamsPerUser+1 {
+		t.Errorf("%+v, error %v, %d streams", late.Was, err, w.sessions.Hub.Streams())
+	}
+	late.Leave()
 	w.store.err = model.ErrUnavailable
-	_, err := w.sessions.Follow(t.Context(), model.Claims{SessionID: "T", UserID: 8})
+	_, err = w.sessions.Follow(t.Context(), model.Claims{SessionID: "T", UserID: 8})
 	wantFailure(t, err, model.ErrUnavailable)
 	if w.sessions.Hub.Streams() != streamsPerUser || len(w.sessions.Hub.listeners) != 1 {
 		t.Errorf("%d streams, %d sessions", w.sessions.Hub.Streams(), len(w.sessions.Hub.listeners))
