@@ -80,6 +80,10 @@ func startCluster(t *testing.T, settings ...string) *cluster {
 	}
 	c.d = newDeployment(t, clustered, settings...)
 	c.d.database = c.dsn(0) + "?wsrep_sync_wait=1"
+	products := "products: [{type: 0, group: app}, {type: 2, group: home, max_sessions: 2}]\n"
+	if err := os.WriteFile(filepath.Join(c.d.folder, "config.yaml"), []byte(products), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for n := range c.nodes { // all at once: one migrates
 		c.instances = append(c.instances, c.d.spawn(t, fmt.Sprintf("on-%d", n+1), "DATABASE_DRIVER="+repository.MySQL, "DATABASE_DSN="+c.dsn(n)))
 	}
