@@ -91,7 +91,7 @@ func (m *metrics) show(r *resources) {
 	}
 	m.Gauge("menshen_streams", "Open event streams.", func() float64 { return float64(r.hub.Streams()) })
 	m.Gauge("menshen_held_checks", "Checks that wait for an end.", func() float64 { return float64(r.hub.Held()) })
-	m.Gauge("menshen_writers_waiting", "Writers that wait for their turn on SQLite.", func() float64 { return float64(r.db.Waiting()) })
+	m.Gauge("menshen_writers_waiting", "Writers that wait for their turn.", func() float64 { return float64(r.db.Waiting()) })
 	m.Gauge("menshen_live_sessions", "Sessions in the cache.", func() float64 { return float64(r.live.Size()) })
 	m.Gauge("menshen_follower_lag_seconds", "Age of the last complete read of the log.", func() float64 { return r.live.Lag().Seconds() })
 	m.Gauge("menshen_older_secrets_needed", "1 while something is sealed under secret.previous, or may be.", func() float64 {

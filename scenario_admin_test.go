@@ -513,6 +513,7 @@ func TestOperatorLimits(t *testing.T) {
 	}
 	d.operate(t, call{path: "/admin/users?id=1", as: strings.Repeat("x", 40), code: 42900})
 	d.operate(t, call{path: "/admin/users?id=1", headers: headersOf("Authorization", "Basic x"), code: 42900})
+	d.operate(t, call{path: "/internal/revocations", headers: basic(clientID, "wrong"), code: 42900})
 	d.operate(t, call{path: "/admin/users?id=1"})
 	d.do(t, call{path: "/none", code: 40400}) // the public listener has a share of its own
 }

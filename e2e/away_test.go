@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -133,6 +134,9 @@ func (i *instance) callAway(t *testing.T, s, gone *session, login request, times
 		for name, r := range operations {
 			all.Go(func() { judge(name, i.operate(r)) })
 		}
+		all.Go(func() {
+			judge("feed", i.d.exchange(context.Background(), i.admin, request{path: "/internal/revocations?since=0", client: clientID + ":" + clientSecret}))
+		})
 	}
 	all.Go(func() {
 		if a := i.call(request{path: "/readyz"}); a.status != http.StatusServiceUnavailable || a.took > awayAnswer {

@@ -51,6 +51,7 @@ type request struct {
 	method string // GET, or POST with a body
 	path   string
 	token  string // of a user, or the admin key
+	client string // id and secret of a back end
 	body   any    // becomes JSON
 }
 
@@ -116,6 +117,9 @@ func (r request) http(ctx context.Context, base string) (*http.Request, error) {
 	}
 	if r.token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if r.client != "" {
+		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(r.client)))
 	}
 	return request, nil
 }

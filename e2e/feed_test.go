@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,11 +30,10 @@ type follower struct {
 func (f *follower) follow(t *testing.T, i *instance, wait int) {
 	t.Helper()
 	query := url.Values{"since": {f.cursor}, "wait": {fmt.Sprint(wait)}}
-	request, err := request{path: "/internal/revocations?" + query.Encode()}.http(context.Background(), i.admin)
+	request, err := request{path: "/internal/revocations?" + query.Encode(), client: clientID + ":" + clientSecret}.http(context.Background(), i.admin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(clientID+":"+clientSecret)))
 	client := *i.d.client
 	client.Timeout = 2 * callTime
 	response, err := client.Do(request)

@@ -22,6 +22,18 @@ func (c Clients) Add(id string, secret model.Secret) { c[id] = sha256.Sum256([]b
 // (RFC 6749 §2.3.1). All others are 401 in the form of RFC 6749 §5.2, as long as
 // the address's share of bad lasts.
 func (c Clients) Guard(bad *Limiter) gin.HandlerFunc {
+	return c.guard(bad, func(g *gin.Context) {
+		g.Header("Cache-Control", "no-store")
+		g.AbortWithStatusJSON(http.StatusUnauthorized, oauthError{Error: "invalid_client"})
+	})
+}
+
+// GuardFeed is Guard for answers in the envelope.
+func (c Clients) GuardFeed(bad *Limiter) gin.HandlerFunc {
+	return c.guard(bad, func(g *gin.Context) { Fail(g, model.ErrToken) })
+}
+
+func (c Clients) guard(bad *Limiter, refuse gin.HandlerFunc) gin.HandlerFunc {
 	return func(g *gin.Context) {
 		if c.bears(g.Request) {
 			return
@@ -31,16 +43,7 @@ func (c Clients) Guard(bad *Limiter) gin.HandlerFunc {
 			return
 		}
 		g.Header("WWW-Authenticate", basicChallenge)
-		g.Header("Cache-Control", "no-store")
-		g.AbortWithStatusJSON(http.StatusUnauthorized, oauthError{Error: "invalid_client"})
-	}
-}
-
-// GuardFeed is Guard for answers in the envelope.
-func (c Clients) GuardFeed(g *gin.Context) {
-	if !c.bears(g.Request) {
-		g.Header("WWW-Authenticate", basicChallenge)
-		Fail(g, model.ErrToken)
+		refuse(g)
 	}
 }
 

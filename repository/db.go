@@ -131,13 +131,15 @@ func (db *DB) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// Waiting is how many wait for their turn to write on SQLite; on MySQL the pool
-// counts them.
+// Waiting is how many wait for their turn to write.
 func (db *DB) Waiting() int {
-	if db.turns == nil {
-		return 0
+	if db.turns != nil {
+		return len(db.turns.line)
 	}
-	return len(db.turns.line)
+	if p, ok := db.write.Statement.ConnPool.(*pool); ok {
+		return int(p.waiting.Load())
+	}
+	return 0
 }
 
 // WriteTogether bounds how many transactions share a commit on SQLite; with 1 each

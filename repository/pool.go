@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -27,7 +28,8 @@ type pool struct {
 	// line has room for as many writers as there are connections; the others wait
 	// in it in the order in which they came, for database/sql gives a connection to
 	// any of its waiters. nil: they don't.
-	line chan struct{}
+	line    chan struct{}
+	waiting atomic.Int64 // who is in line
 
 	mu     sync.RWMutex
 	ready  map[string]*sql.Stmt
@@ -97,6 +99,13 @@ func (p *pool) enter(ctx context.Context) error {
 	if p.line == nil {
 		return nil
 	}
+	select {
+	case p.line <- struct{}{}:
+		return nil
+	default:
+	}
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
 	select {
 	case p.line <- struct{}{}:
 		return nil

@@ -118,7 +118,7 @@ type Admin struct {
 	Admin     controller.Admin
 	Audit     controller.Audit
 	Keys      middleware.AdminKeys
-	KeyLimit  *middleware.Limiter // requests without a right key, by address
+	KeyLimit  *middleware.Limiter // requests without a right key or secret, by address
 	Backend   controller.Backend
 	Clients   middleware.Clients
 	Health    controller.Health
@@ -136,7 +136,7 @@ func (a Admin) Handler() http.Handler {
 	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
 
 	h := middleware.Handle
-	r.GET("/internal/revocations", a.Clients.GuardFeed, h(a.Backend.Revocations))
+	r.GET("/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
 	admin := r.Group("/admin", a.Keys.Guard(a.KeyLimit), middleware.Deadline(answerTime))
 	admin.GET("/users", h(a.Admin.Find))

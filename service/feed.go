@@ -106,6 +106,8 @@ func (f *Feed) parse(ctx context.Context, cursor string) (int64, error) {
 	if err != nil || seq < 0 || strconv.FormatInt(seq, 10) != cursor {
 		return 0, model.Malformed1("since", model.ReasonFormat)
 	}
+	ctx, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
 	newest, err := f.Store.Newest(ctx)
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return 0, err
