@@ -198,12 +198,16 @@ func TestSessionsEndSeen(t *testing.T) {
 		older, confirmed := seen, seen
 		older.Gen--
 		confirmed.Confirmed = true
+		meanwhile := aSession(2, 8, 0)
+		insertSessions(t, db, meanwhile)
+		must(t, sessions.Confirm(t.Context(), meanwhile.ID, meanwhile.Gen, t0))
 		tests := []struct {
 			name string
 			seen model.Session
 			want bool
 		}{
 			{"the generation moved", older, false},
+			{"confirmed meanwhile", meanwhile, false},
 			{"the confirmation moved", confirmed, false},
 			{"no such session", aSession(9, 7, 0), false},
 			{"as it was read", seen, true},
