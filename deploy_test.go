@@ -23,9 +23,15 @@ type composition struct {
 		Environment map[string]string
 		Secrets     []string
 		Volumes     []string
+		Networks    any // names, or addresses by name
 	}
 	Networks map[string]struct {
-		Ipam struct{ Config []struct{ Subnet string } }
+		Ipam struct {
+			Config []struct {
+				Subnet string
+				Range  string `yaml:"ip_range"`
+			}
+		}
 	}
 	Secrets map[string]struct{ File string }
 	Volumes map[string]any
@@ -70,14 +76,27 @@ func TestCompose(t *testing.T) {
 		if !slices.Contains(service.Volumes, "data:/data") || !strings.HasPrefix(cfg.KeyDir(), "/data/") {
 			t.Errorf("%s: the keys are in %s, the volumes are %q", name, cfg.KeyDir(), service.Volumes)
 		}
-		subnet := netip.MustParsePrefix(c.Networks["inside"].Ipam.Config[0].Subnet)
-		if !slices.Equal(cfg.Server.TrustedProxies, []string{subnet.String()}) {
-			t.Errorf("%s: trusts %q in the network %s", name, cfg.Server.TrustedProxies, subnet)
+		if nginx := c.address(t, "nginx"); !slices.Equal(cfg.Server.TrustedProxies, []string{nginx + "/32"}) || c.address(t, name) == nginx {
+			t.Errorf("%s: trusts %q, nginx is %s", name, cfg.Server.TrustedProxies, nginx)
 		}
 	}
 	if instances != 2 {
 		t.Errorf("%d instances", instances)
 	}
+}
+
+// address is the service's fixed one, which no other container is given.
+func (c composition) address(t *testing.T, service string) string {
+	t.Helper()
+	networks, _ := c.Services[service].Networks.(map[string]any)
+	inside, _ := networks["inside"].(map[string]any)
+	text, _ := inside["ipv4_address"].(string)
+	address, err := netip.ParseAddr(text)
+	pool := c.Networks["inside"].Ipam.Config[0]
+	if err != nil || !netip.MustParsePrefix(pool.Subnet).Contains(address) || netip.MustParsePrefix(pool.Range).Contains(address) {
+		t.Errorf("%s has the address %q in %+v", service, text, pool)
+	}
+	return text
 }
 
 // composed is the configuration that an environment gives in the image. Every
@@ -117,6 +136,12 @@ func TestDockerfile(t *testing.T) {
 	} {
 		if !strings.Contains(dockerfile, want) {
 			t.Errorf("the Dockerfile has no %q", want)
+		}
+	}
+	before, _, _ := strings.Cut(dockerfile, "RUN go mod download")
+	for _, local := range regexp.MustCompile(`=> \./(\w+)/`).FindAllStringSubmatch(module, -1) {
+		if !strings.Contains(before, "COPY "+local[1]+" "+local[1]+"\n") {
+			t.Errorf("go mod download misses %s", local[1])
 		}
 	}
 }
