@@ -227,6 +227,14 @@ func TestRefreshRecovers(t *testing.T) {
 				t.Errorf("the latest end is %v, want %v", s.MaxExp, lost.Expire)
 			}
 		}},
+		scene{"a lost answer near the session's end", func(t *testing.T, w *world) {
+			w.sessions.RefreshTTL = time.Hour
+			c := w.logIn(alice)
+			w.clock.advance(50 * time.Minute)
+			w.mustRefresh(c) // lost
+			w.clock.advance(30*time.Second + ms)
+			w.use(w.renewed(c))
+		}},
 		scene{"many lost answers", func(t *testing.T, w *world) {
 			c := w.logIn(alice)
 			for range 5 {
