@@ -37,7 +37,7 @@ build: ## Build the static binary ./menshen
 
 test: ## Test everything against SQLite and a throw-away MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
-	CGO_ENABLED=1 scripts/with-mariadb go test -race -gcflags="$(UNRACED)" -timeout 10m ./...
+	CGO_ENABLED=1 scripts/with-mariadb go test -race -gcflags="$(UNRACED)" -timeout 15m ./...
 
 test-short: ## Test against SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2

@@ -38,7 +38,7 @@ func TestLineOutput(t *testing.T) {
 		time.Sleep(outputWait - 1)
 		want("1234")
 		say(later, "6")
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		want("123456")
 		say(later, "7")
 		o.flush()

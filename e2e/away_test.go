@@ -29,7 +29,7 @@ func TestDatabaseAway(t *testing.T) {
 			t.Parallel()
 			d := newDeployment(t, repository.MySQL)
 			network, dsn := d.behind(t)
-			i := d.start(t, data, dsn)
+			i := d.start(t, data, dsn, withClient)
 			s, gone := i.login(t, "", "device-live"), i.login(t, "", "device-gone")
 			i.call(gone.logoutRequest()).ok(t)
 			mobile := d.number()
