@@ -4,6 +4,7 @@
 // the figures, bench/ratios.json the ratios that are compared later.
 //
 //	load [-quick] [-rounds N] [-write F] [-ratios F [-check]] [-sessions 1000,100000] [-fill N]
+//	load -profile F
 //
 // It is run through `make bench` and `make bench-check`. Without a database in
 // MENSHEN_TEST_MYSQL everything runs on SQLite. All that it starts ends with it.
@@ -67,9 +68,13 @@ func run(ctx context.Context, args []string) error {
 	check := flags.Bool("check", false, "compare with the ratios and fail beyond 15 %")
 	interleaved := flags.Int("rounds", rounds, "rounds of each contestant; with fewer than 5 a median says little")
 	sizes := flags.String("sessions", "1000,10000,100000,1000000", "sizes of the table of sessions")
+	profiled := flags.String("profile", "", "measure nothing, write a profile of the processor's time to the `file`")
 	fill := flags.Int("fill", 100_000, "sessions to ask for once, for the memory of the process")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *profiled != "" {
+		return profile(ctx, *profiled)
 	}
 	p := plan{rounds: max(*interleaved, 1), round: roundTime, fill: *fill, starts: !*quick}
 	if *quick {
