@@ -52,6 +52,14 @@ type Settlement struct {
 	At       Time
 }
 
+// YieldSpan is which codes of a group are looked at: the newest of those sent
+// after Since, and no later than Until, whose end has come by Ended.
+type YieldSpan struct {
+	Since, Until Time
+	Ended        Time
+	Most         int // codes
+}
+
 // Yield is what came of the codes of a group whose time is over.
 type Yield struct {
 	Sent     int

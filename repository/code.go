@@ -37,6 +37,18 @@ func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n in
 	return sent, fault("count codes", err)
 }
 
+// CountSince counts the codes after since, from the address or, with an empty
+// ipKey, in the whole deployment, what a provider refused among them: it reads
+// the index alone.
+func (c Codes) CountSince(ctx context.Context, ipKey string, since model.Time) (n int, err error) {
+	query, args := "SELECT COUNT(*) FROM codes WHERE sent_at > ?", []any{since}
+	if ipKey != "" {
+		query, args = query+" AND ip_key = ?", append(args, ipKey)
+	}
+	n, _, err = scalar[int](ctx, c.DB, query, args...)
+	return n, fault("count codes", err)
+}
+
 // Insert adds a code. The caller has passed the number's gate.
 func (c Codes) Insert(ctx context.Context, code model.Code) error {
 	return codeShape.insert(ctx, c.DB, code)

@@ -111,6 +111,29 @@ func TestCodesNthSent(t *testing.T) {
 	})
 }
 
+func TestCodesCountSince(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		refused := aCode(2, 'b', 1, t0+1000)
+		refused.Delivery = model.DeliveryRefused
+		other := aCode(3, 'c', 1, t0+2000)
+		other.IPKey = "192.0.2.10"
+		insertCodes(t, db, aCode(1, 'a', 1, t0), refused, other)
+		for _, tt := range []struct {
+			ipKey string
+			since model.Time
+			want  int
+		}{
+			{"", 0, 3}, {"", t0, 2}, {"", t0 + 2000, 0},
+			{"192.0.2.1", 0, 2}, {"192.0.2.1", t0, 1}, {"192.0.2.10", 0, 1}, {"192.0.2.11", 0, 0},
+		} {
+			n, err := repository.Codes{DB: db}.CountSince(t.Context(), tt.ipKey, tt.since)
+			if err != nil || n != tt.want {
+				t.Errorf("from %q since %d: %d codes, error %v; want %d", tt.ipKey, tt.since, n, err, tt.want)
+			}
+		}
+	})
+}
+
 func TestCodesInsertRefusesDoubles(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		insertCodes(t, db, aCode(1, 'a', 7, t0))

@@ -22,10 +22,13 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Clock":  func(ctx context.Context) error { return drop(db.Clock(ctx)) },
 		"Within": func(ctx context.Context) error { return db.Within(ctx, func(context.Context) error { return nil }) },
 
-		"Gate":         func(ctx context.Context) error { return codes.Gate(ctx, key('g'), t0) },
-		"Recent":       func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0, 1000)) },
-		"NthSent":      func(ctx context.Context) error { return drop(codes.NthSent(ctx, "", 0, 1)) },
-		"Yield":        func(ctx context.Context) error { return drop(codes.PrefixYield(ctx, "p", 0, t0, 1)) },
+		"Gate":    func(ctx context.Context) error { return codes.Gate(ctx, key('g'), t0) },
+		"Recent":  func(ctx context.Context) error { return drop(codes.Recent(ctx, key('a'), 0, 1000)) },
+		"NthSent": func(ctx context.Context) error { return drop(codes.NthSent(ctx, "", 0, 1)) },
+		"Yield": func(ctx context.Context) error {
+			return drop(codes.PrefixYield(ctx, "p", model.YieldSpan{Ended: t0, Most: 1}))
+		},
+		"CountSince":   func(ctx context.Context) error { return drop(codes.CountSince(ctx, "", 0)) },
 		"CountSent":    func(ctx context.Context) error { return drop(codes.CountSent(ctx, 0)) },
 		"Raised":       func(ctx context.Context) error { return drop(codes.Raised(ctx, []string{"a"}, 0)) },
 		"Raise":        func(ctx context.Context) error { return drop(codes.Raise(ctx, "a", 0, t0)) },

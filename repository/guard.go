@@ -6,28 +6,22 @@ import (
 	"menshen/model"
 )
 
-// PrefixYield counts the codes of numbers with the prefix that were sent after
-// since and whose end has come by now, at most so many, newest first.
-func (c Codes) PrefixYield(ctx context.Context, prefixKey string, since, now model.Time, most int) (model.Yield, error) {
-	return c.yield(ctx, "prefix_key", prefixKey, yieldSpan{since, now, most})
+// PrefixYield counts the codes of the span for numbers with the prefix.
+func (c Codes) PrefixYield(ctx context.Context, prefixKey string, span model.YieldSpan) (model.Yield, error) {
+	return c.yield(ctx, "prefix_key", prefixKey, span)
 }
 
 // BlockYield is PrefixYield for the codes asked for from a block of addresses.
-func (c Codes) BlockYield(ctx context.Context, blockKey string, since, now model.Time, most int) (model.Yield, error) {
-	return c.yield(ctx, "block_key", blockKey, yieldSpan{since, now, most})
+func (c Codes) BlockYield(ctx context.Context, blockKey string, span model.YieldSpan) (model.Yield, error) {
+	return c.yield(ctx, "block_key", blockKey, span)
 }
 
-// yieldSpan is which codes of a group are looked at.
-type yieldSpan struct {
-	since, now model.Time
-	most       int
-}
-
-func (c Codes) yield(ctx context.Context, column, key string, span yieldSpan) (model.Yield, error) {
+func (c Codes) yield(ctx context.Context, column, key string, span model.YieldSpan) (model.Yield, error) {
 	var yield model.Yield
 	newest := c.DB.reader(ctx).Model(&model.Code{}).Select("used_at").
-		Where(column+" = ? AND sent_at > ? AND expires_at <= ? AND delivery <> ?", key, span.since, span.now, model.DeliveryRefused).
-		Order("sent_at DESC").Limit(span.most)
+		Where(column+" = ? AND sent_at > ? AND sent_at <= ?", key, span.Since, span.Until).
+		Where("expires_at <= ? AND delivery <> ?", span.Ended, model.DeliveryRefused).
+		Order("sent_at DESC").Limit(span.Most)
 	err := c.DB.reader(ctx).Table("(?) AS newest", newest).
 		Select("COUNT(*) AS sent, COUNT(NULLIF(used_at, 0)) AS redeemed").Scan(&yield).Error
 	return yield, fault("count redeemed codes", err)

@@ -51,6 +51,8 @@ type Codes struct {
 	// Compared, if set, is told of each attempt that was counted: who had sent the
 	// live code, "" when there was none, and whether it was the right one.
 	Compared func(provider string, right bool)
+
+	far believed[countedFor] // limits that are far
 }
 
 const day = 24 * time.Hour

@@ -11,6 +11,13 @@ import (
 // instances have in flight at once, so that what they overshoot is nothing.
 const farFrom = 1000
 
+// Bounds of how long a count of messages is believed: as many as are missing to
+// a limit are sent by all instances together no faster than mostASecond.
+const (
+	mostASecond  = 20_000
+	longBelieved = 10 * time.Second
+)
+
 // tally is something that messages are counted for, with its limits.
 type tally struct {
 	ipKey  string // an address; "" is the whole deployment
@@ -42,17 +49,55 @@ func (c *Codes) tooMany(ctx context.Context, code model.Code, wait time.Duration
 	return model.ErrTooMany.After(wait)
 }
 
+// countedFor is a count of messages below which something is far from a limit.
+type countedFor struct {
+	ipKey  string
+	window time.Duration
+	below  int
+}
+
+// fewer reports whether surely fewer than n messages were sent in the rolling
+// window that ends now. A deployment may send millions a day: they are counted
+// again only when they could have become n since.
+func (c *Codes) fewer(ctx context.Context, what countedFor, now model.Time) (bool, error) {
+	if what.below <= 0 {
+		return false, nil
+	}
+	if c.far.holds(what, now) {
+		return true, nil
+	}
+	n, err := c.Store.CountSince(ctx, what.ipKey, now.Add(-what.window))
+	if err != nil || n >= what.below {
+		return false, err
+	}
+	c.far.keep(what, now, min(longBelieved, time.Duration(what.below-n)*time.Second/mostASecond))
+	return true, nil
+}
+
+// nearby reports whether one of the tally's limits is no further than farFrom.
+func (c *Codes) nearby(ctx context.Context, t tally, now model.Time) (bool, error) {
+	for _, l := range t.limits {
+		if l.most == 0 {
+			continue
+		}
+		if far, err := c.fewer(ctx, countedFor{t.ipKey, l.window, l.most - farFrom}, now); err != nil || !far {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
 // grantAddress takes the limits that are not the number's: of the deployment
 // and of the address. Near a limit the gate is passed, so that parallel requests
 // count each other; far from it they need not wait. It returns those that are
 // near.
 func (c *Codes) grantAddress(ctx context.Context, code model.Code) (near []tally, err error) {
 	for _, t := range c.tallies(code) {
-		wait, err := c.longestWait(ctx, t, code.SentAt, farFrom)
+		nearby, err := c.nearby(ctx, t, code.SentAt)
 		if err != nil {
 			return nil, err
 		}
-		if wait == 0 {
+		if !nearby {
 			continue
 		}
 		if err := c.Store.Gate(ctx, []byte("address|"+t.ipKey), code.SentAt); err != nil {
@@ -71,7 +116,7 @@ func (c *Codes) grantAddress(ctx context.Context, code model.Code) (near []tally
 func (c *Codes) addressWait(ctx context.Context, code model.Code, tallies []tally) (time.Duration, error) {
 	var longest time.Duration
 	for _, t := range tallies {
-		wait, err := c.longestWait(ctx, t, code.SentAt, 0)
+		wait, err := c.longestWait(ctx, t, code.SentAt)
 		if err != nil {
 			return 0, err
 		}
@@ -86,18 +131,14 @@ type limit struct {
 	most   int
 }
 
-// longestWait is how long until all limits of the tally, each lowered by margin,
-// hold again.
-func (c *Codes) longestWait(ctx context.Context, t tally, now model.Time, margin int) (time.Duration, error) {
+// longestWait is how long until all limits of the tally hold again.
+func (c *Codes) longestWait(ctx context.Context, t tally, now model.Time) (time.Duration, error) {
 	var wait time.Duration
 	for _, l := range t.limits {
 		if l.most == 0 {
 			continue
 		}
-		if l.most <= margin {
-			return l.window, nil
-		}
-		sent, err := c.Store.NthSent(ctx, t.ipKey, now.Add(-l.window), l.most-margin)
+		sent, err := c.Store.NthSent(ctx, t.ipKey, now.Add(-l.window), l.most)
 		if err != nil {
 			return 0, err
 		}

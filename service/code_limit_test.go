@@ -269,22 +269,7 @@ func TestAddressLimits(t *testing.T) {
 				w.granted(numbered(i))
 			}
 		}},
-		scene{"a large limit counts exactly near its end", func(t *testing.T, w *world) {
-			w.codes.Rules.PerIPDay = 1001
-			w.fillLedger(1000)
-			w.granted(alice)
-			w.refused(bob, model.ErrTooMany, 24*3600)
-		}},
 	)
-}
-
-// fillLedger puts n codes of other numbers, sent now, into the ledger.
-func (w *world) fillLedger(n int) {
-	w.t.Helper()
-	w.granted(numbered(50))
-	w.sql(`INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at)
-SELECT n.i, c.company_type, c.purpose, c.number_key, n.i, c.code_mac, c.ip_key, c.sent_at, c.expires_at
-FROM codes c, (WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < ?) SELECT i FROM s) n`, n-1)
 }
 
 func TestFailureLimit(t *testing.T) {

@@ -32,13 +32,19 @@ type GuardRules struct {
 // way to an honest user is not held against anybody; what a provider refused and
 // what went to test numbers was not sent. The nil Guard never alarms.
 //
-// A group is judged whenever a code is asked for in it. An alarm stands for one
+// A group is judged when a code is asked for in it, one of many codes every
+// guardEvery at most on each instance. An alarm stands for one
 // window, by which time all codes that raised it have left; then the group is
 // judged anew by what was sent meanwhile.
 type Guard struct {
 	Alarms *Alarms
 	Rules  GuardRules
+
+	well believed[string] // groups of many codes, by the names of their alarms
 }
+
+// guardEvery is how long it is believed of many codes that they are redeemed.
+const guardEvery = 5 * time.Second
 
 // guardSample bounds what one judgement reads: the newest codes of a group tell
 // its ratio as well as all.
@@ -48,7 +54,7 @@ const guardSample = 2000
 type group struct {
 	what, key string
 	name      string // of its alarm
-	yield     func(ctx context.Context, key string, since, now model.Time, most int) (model.Yield, error)
+	yield     func(ctx context.Context, key string, span model.YieldSpan) (model.Yield, error)
 	told      string // the group for people
 }
 
@@ -72,7 +78,7 @@ func (g *Guard) watch(ctx context.Context, code model.Code, prefix, requestID st
 	for _, group := range groups {
 		at, up := raised[group.name]
 		if !up {
-			if up, err = g.judge(ctx, group, code.SentAt, requestID); err != nil {
+			if up, err = g.judge(ctx, group, code, requestID); err != nil {
 				return 0, err
 			}
 			at = code.SentAt
@@ -85,10 +91,23 @@ func (g *Guard) watch(ctx context.Context, code model.Code, prefix, requestID st
 }
 
 // judge reports whether the group is redeemed too seldom, and raises its alarm.
-func (g *Guard) judge(ctx context.Context, group group, now model.Time, requestID string) (bool, error) {
-	yield, err := group.yield(ctx, group.key, now.Add(-g.Rules.Window), now, guardSample)
-	if err != nil || !g.Rules.suspect(yield) {
+func (g *Guard) judge(ctx context.Context, group group, code model.Code, requestID string) (bool, error) {
+	now := code.SentAt
+	if g.well.holds(group.name, now) {
+		return false, nil
+	}
+	life := code.ExpiresAt.Sub(now) // what was sent later lives, unless lives were made shorter meanwhile
+	yield, err := group.yield(ctx, group.key, model.YieldSpan{
+		Since: now.Add(-g.Rules.Window), Until: now.Add(-life), Ended: now, Most: guardSample,
+	})
+	if err != nil {
 		return false, err
+	}
+	if !g.Rules.suspect(yield) {
+		if yield.Sent == guardSample {
+			g.well.keep(group.name, now, guardEvery)
+		}
+		return false, nil
 	}
 	return true, g.Alarms.raise(ctx, group.name, Alarm{
 		What: group.what, Key: group.told, Sent: yield.Sent, Redeemed: yield.Redeemed, Action: g.Rules.Action, Window: g.Rules.Window,
@@ -130,6 +149,13 @@ func (c *Codes) nearLimit(ctx context.Context, code model.Code) (bool, error) {
 	for _, t := range c.tallies(code) {
 		for _, l := range t.limits {
 			if l.most == 0 {
+				continue
+			}
+			few, err := c.fewer(ctx, countedFor{t.ipKey, l.window, fourFifths(l.most)}, code.SentAt)
+			if err != nil {
+				return false, err
+			}
+			if few {
 				continue
 			}
 			sent, err := c.Store.NthSent(ctx, t.ipKey, code.SentAt.Add(-l.window), fourFifths(l.most))

@@ -30,6 +30,8 @@ type CodeStore interface {
 	// from anywhere when ipKey is empty; 0 when there were fewer. What a provider
 	// refused is no message of the deployment, but is counted for the address.
 	NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error)
+	// CountSince counts what NthSent looks at, and what a provider refused too.
+	CountSince(ctx context.Context, ipKey string, since model.Time) (int, error)
 	// Insert adds a code; the caller has passed the number's gate.
 	Insert(ctx context.Context, code model.Code) error
 	// Settle notes how the sending ended and by whom; a refused code is dead.
@@ -43,11 +45,10 @@ type CodeStore interface {
 // GuardStore tells what came of the codes that were sent, and keeps alarms.
 // A code that a provider refused was never sent.
 type GuardStore interface {
-	// PrefixYield counts the codes of numbers with the prefix that were sent
-	// after since and whose end has come by now, at most so many, newest first.
-	PrefixYield(ctx context.Context, prefixKey string, since, now model.Time, most int) (model.Yield, error)
+	// PrefixYield counts the codes of the span for numbers with the prefix.
+	PrefixYield(ctx context.Context, prefixKey string, span model.YieldSpan) (model.Yield, error)
 	// BlockYield is PrefixYield for the codes asked for from a block of addresses.
-	BlockYield(ctx context.Context, blockKey string, since, now model.Time, most int) (model.Yield, error)
+	BlockYield(ctx context.Context, blockKey string, span model.YieldSpan) (model.Yield, error)
 	// CountSent counts the messages of the deployment after since.
 	CountSent(ctx context.Context, since model.Time) (int, error)
 	// Raised gives, of the named alarms, those raised after since with the time
