@@ -1,11 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"menshen/config"
 )
 
 // TestLineOutput writes lines that wait and lines that do not: the order stays, and
@@ -89,3 +96,36 @@ func TestLineOutputKeepsLinesWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestStamps(t *testing.T) {
+	zone := time.FixedZone("", 8*3600)
+	at := time.Date(2026, 11, 27, 1, 2, 3, 4_000_000, zone)
+	var out bytes.Buffer
+	log := newLogger(config.Log{Level: "info", Format: "json"}, &out)
+	clock := zap.WithClock(clockFunc(func() time.Time { return at }))
+	want := []string{
+		"2026-11-27T01:02:03.004+08:00", "2026-11-27T01:02:03.004+08:00", "2026-11-27T01:02:03.005+08:00", "2026-11-26T17:02:03.000Z",
+	}
+	for _, moment := range []time.Time{at, at.Add(999 * time.Microsecond), at.Add(time.Millisecond), at.UTC().Add(-4 * time.Millisecond)} {
+		at = moment
+		log.WithOptions(clock).Info("")
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var said struct{ TS string }
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, said.TS)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stamps:\n%s", diff)
+	}
+}
+
+// clockFunc is a clock of lines of the log.
+type clockFunc func() time.Time
+
+func (c clockFunc) Now() time.Time { return c() }
+
+func (clockFunc) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }

@@ -167,18 +167,19 @@ func (c *clock) run(ctx context.Context) {
 	}
 }
 
-// newLogger writes to out at the configured level and format, uncoloured.
+// newLogger writes to out at the configured level and format, uncoloured. Several
+// goroutines write to out at a time.
 func newLogger(cfg config.Log, out io.Writer) *zap.Logger {
 	level, err := zapcore.ParseLevel(cfg.Level)
 	if err != nil {
 		level = zapcore.InfoLevel // the configuration was checked
 	}
 	form := zap.NewProductionEncoderConfig()
-	form.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02T15:04:05.000Z07:00")
+	form.EncodeTime = (&stamps{}).encode
 	form.EncodeDuration = zapcore.MillisDurationEncoder
 	encoder := zapcore.NewConsoleEncoder(form)
 	if cfg.Format == "json" {
 		encoder = zapcore.NewJSONEncoder(form)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level))
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(out), level))
 }

@@ -41,6 +41,6 @@ func (h Session) Check(c *gin.Context) (any, error) {
 
 // What does not change from one active session to the next.
 var (
-	activeState       = []string{string(service.StateActive)}
-	stillLoggedIn any = checkView{IsLogin: true}
+	activeState   = []string{string(service.StateActive)}
+	stillLoggedIn = &model.Constant{Data: checkView{IsLogin: true}}
 )

@@ -36,7 +36,7 @@ var nosniff = []string{"nosniff"}
 
 func newRoom() *exchangeRoom {
 	room := &exchangeRoom{}
-	room.keys = map[any]any{exchangeKey: &room.exchange, model.RequestKey: &room.exchange.Request}
+	room.keys = map[any]any{exchangeKey{}: &room.exchange, model.RequestKey: &room.exchange.Request}
 	return room
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -41,10 +42,11 @@ type exchangeRoom struct {
 	fields [9]zap.Field // of its line in the access log
 }
 
-const exchangeKey = "menshen.exchange"
+// exchangeKey is cheap to look for: it has one value.
+type exchangeKey struct{}
 
 func exchangeOf(c *gin.Context) *exchange {
-	if value, ok := c.Get(exchangeKey); ok {
+	if value, ok := c.Get(exchangeKey{}); ok {
 		return value.(*exchange)
 	}
 	return &exchange{}
@@ -76,6 +78,8 @@ type Envelope struct {
 	Locale    string // of sentences, when Accept-Language names none of ours
 	Always200 bool   // old clients: status 200 for every answer; the code stays
 	Log       *zap.Logger
+
+	constants sync.Map // *model.Constant to constantText
 }
 
 // envelope is the form of every answer that no standard shapes.
@@ -107,20 +111,23 @@ func (e *Envelope) Render(c *gin.Context) {
 }
 
 func (e *Envelope) write(c *gin.Context, x *exchange) {
-	body, status := envelope{Data: x.data, Msg: successIn[x.Language]}, http.StatusOK
-	if x.err != nil {
+	var text []byte
+	var err error
+	status := http.StatusOK
+	if x.err == nil {
+		text, err = e.success(x.data, x.Language)
+	} else {
 		f := model.AsFailure(x.err)
-		body, status = envelope{Code: f.Code, Data: f.Data(), Msg: sentence(f, x.Language)}, f.Status()
+		x.code, status = f.Code, f.Status()
+		text, err = json.Marshal(envelope{Code: f.Code, Data: f.Data(), Msg: sentence(f, x.Language)})
 		failureHeaders(c, f)
 	}
-	text, err := json.Marshal(body)
 	if err != nil {
 		x.err = errors.Join(model.ErrInternal, fmt.Errorf("render answer: %w", err))
 		f := model.ErrInternal
-		text, status = []byte(`{"code":`+strconv.Itoa(int(f.Code))+`,"data":null,"msg":"`+sentence(f, x.Language)+`"}`), f.Status()
-		body.Code = f.Code
+		x.code, status = f.Code, f.Status()
+		text = []byte(`{"code":` + strconv.Itoa(int(f.Code)) + `,"data":null,"msg":"` + sentence(f, x.Language) + `"}`)
 	}
-	x.code = body.Code
 	if e.Always200 {
 		status = http.StatusOK
 	}
@@ -130,6 +137,30 @@ func (e *Envelope) write(c *gin.Context, x *exchange) {
 	c.Writer.WriteHeader(status)
 	_, _ = c.Writer.Write(text) // a client that has gone reads nothing
 }
+
+// success renders an answer of success; a constant's, the first time it is asked for.
+func (e *Envelope) success(data any, language string) ([]byte, error) {
+	constant, ok := data.(*model.Constant)
+	if !ok {
+		return json.Marshal(envelope{Data: data, Msg: successIn[language]})
+	}
+	if known, ok := e.constants.Load(constant); ok {
+		return known.(constantText)[language], nil
+	}
+	texts := constantText{}
+	for language, msg := range successIn {
+		text, err := json.Marshal(envelope{Data: constant.Data, Msg: msg})
+		if err != nil {
+			return nil, err
+		}
+		texts[language] = text
+	}
+	e.constants.Store(constant, texts)
+	return texts[language], nil
+}
+
+// constantText is an answer that is the same every time, by language.
+type constantText map[string][]byte
 
 // Header values that never change, shared by all answers.
 var (

@@ -26,7 +26,7 @@ type house struct {
 	logs *observer.ObservedLogs
 }
 
-func newHouse(t *testing.T, e Envelope) house {
+func newHouse(t *testing.T, e *Envelope) house {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -87,7 +87,7 @@ func TestRender(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, always200 := range []bool{false, true} {
-				h := newHouse(t, Envelope{Always200: always200})
+				h := newHouse(t, &Envelope{Always200: always200})
 				h.GET("/", Handle(func(*gin.Context) (any, error) { return row.data, row.err }))
 				w := h.ask(http.MethodGet, "/", "X-Request-Id", "id")
 				status := row.status
@@ -112,7 +112,7 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderWhatNoHandlerAnswers(t *testing.T) {
-	h := newHouse(t, Envelope{Locale: zhCN})
+	h := newHouse(t, &Envelope{Locale: zhCN})
 	h.POST("/only", Handle(func(*gin.Context) (any, error) { return nil, nil }))
 	h.GET("/own", func(c *gin.Context) { c.String(http.StatusTeapot, "own") })
 	h.GET("/silent", func(*gin.Context) {})
@@ -138,7 +138,7 @@ func TestRenderWhatNoHandlerAnswers(t *testing.T) {
 }
 
 func TestRenderPanic(t *testing.T) {
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	h.GET("/panic", Handle(func(*gin.Context) (any, error) { panic("token-in-a-panic") }))
 	h.GET("/nil", Handle(func(*gin.Context) (any, error) { var e *Envelope; return e.Locale, nil }))
 	h.GET("/late", func(c *gin.Context) { c.String(http.StatusOK, "begun"); panic(errors.New("late")) })
@@ -181,7 +181,7 @@ func TestRenderPanic(t *testing.T) {
 // A guard that fails keeps everything behind it from running, and its failure is
 // the answer.
 func TestFailEndsTheRequest(t *testing.T) {
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	h.GET("/", func(c *gin.Context) { Fail(c, model.ErrTooLarge) }, func(*gin.Context) { t.Error("the next one ran") })
 	if w := h.ask(http.MethodGet, "/"); w.Code != 413 {
 		t.Errorf("%d %s", w.Code, w.Body)
@@ -191,7 +191,7 @@ func TestFailEndsTheRequest(t *testing.T) {
 }
 
 func TestBegin(t *testing.T) {
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	var seen model.Request // a copy: the exchange is another request's after this one
 	h.GET("/", Handle(func(c *gin.Context) (any, error) {
 		seen = *c.MustGet(model.RequestKey).(*model.Request)
@@ -222,7 +222,7 @@ func TestBegin(t *testing.T) {
 // TestBeginLeavesNothing: what a request found out is not there for the next
 // one, which uses the same memory.
 func TestBeginLeavesNothing(t *testing.T) {
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	h.GET("/fill", Handle(func(c *gin.Context) (any, error) {
 		r := c.MustGet(model.RequestKey).(*model.Request)
 		r.Token, r.Actor, r.Claims.SessionID, r.Session.ID = "t", "a", "s", "s"
@@ -264,7 +264,7 @@ func TestAccessLog(t *testing.T) {
 		{"invented method", "SECRET", "/known/secret", nil, zapcore.InfoLevel, "code:40500 durationMs:1.5 ip:192.0.2.1 method:other requestId:id route:none status:405"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			h := newHouse(t, Envelope{})
+			h := newHouse(t, &Envelope{})
 			h.GET("/known/:name", Handle(func(*gin.Context) (any, error) { return nil, row.err }))
 			h.ask(row.method, row.path, "X-Request-Id", "id", "User-Agent", "secret", "X-Device-Number", "secret", "Authorization", "Bearer secret", "Referer", "secret")
 			entries := h.logs.All()
@@ -277,7 +277,7 @@ func TestAccessLog(t *testing.T) {
 		})
 	}
 	t.Run("always 200 hides no fault from the log", func(t *testing.T) {
-		h := newHouse(t, Envelope{Always200: true})
+		h := newHouse(t, &Envelope{Always200: true})
 		h.GET("/", Handle(func(*gin.Context) (any, error) { return nil, cause }))
 		h.ask(http.MethodGet, "/")
 		if entry := h.logs.All()[0]; entry.Level != zapcore.ErrorLevel || entry.ContextMap()["status"] != int64(200) || entry.ContextMap()["code"] != int32(50000) && entry.ContextMap()["code"] != int64(50000) {
@@ -320,7 +320,7 @@ func TestGuards(t *testing.T) {
 		}
 		return nil
 	}
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	var seen model.Request
 	show := Handle(func(c *gin.Context) (any, error) {
 		seen = *c.MustGet(model.RequestKey).(*model.Request)
@@ -350,7 +350,7 @@ func TestGuards(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	h := newHouse(t, Envelope{})
+	h := newHouse(t, &Envelope{})
 	var ctx context.Context
 	h.GET("/", Deadline(time.Minute), Handle(func(c *gin.Context) (any, error) {
 		ctx = c.Request.Context()
@@ -361,5 +361,40 @@ func TestDeadline(t *testing.T) {
 	}
 	if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Minute || ctx.Err() == nil {
 		t.Errorf("the deadline is %v, the context afterwards %v", at, ctx.Err())
+	}
+}
+
+// TestConstant: what is rendered once is what is rendered each time, in the
+// language of each request.
+func TestConstant(t *testing.T) {
+	h := newHouse(t, &Envelope{})
+	data := struct {
+		A int `json:"a"`
+	}{7}
+	constants := []*model.Constant{{Data: data}, {Data: nil}}
+	for i, constant := range constants {
+		h.GET(fmt.Sprintf("/constant/%d", i), Handle(func(*gin.Context) (any, error) { return constant, nil }))
+		h.GET(fmt.Sprintf("/each/%d", i), Handle(func(*gin.Context) (any, error) { return constant.Data, nil }))
+	}
+	h.GET("/unfit", Handle(func(*gin.Context) (any, error) { return &model.Constant{Data: func() {}}, nil }))
+	get := func(path, language string) (int, string) {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept-Language", language)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	for range 2 {
+		for i := range constants {
+			for _, language := range []string{"en", "zh-CN"} {
+				_, each := get(fmt.Sprintf("/each/%d", i), language)
+				if status, once := get(fmt.Sprintf("/constant/%d", i), language); status != http.StatusOK || once != each {
+					t.Errorf("%s: %d %s, want %s", language, status, once, each)
+				}
+			}
+		}
+		if status, text := get("/unfit", "en"); status != http.StatusInternalServerError || !strings.Contains(text, `"code":50000`) {
+			t.Errorf("what cannot be rendered: %d %s", status, text)
+		}
 	}
 }

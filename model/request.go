@@ -15,3 +15,7 @@ type Request struct {
 
 // RequestKey is the key of *Request in the gin context.
 const RequestKey = "menshen.request"
+
+// Constant is the data of an answer that is the same every time: it is rendered
+// once. It is known by its pointer and never changes.
+type Constant struct{ Data any }
