@@ -27,7 +27,7 @@ const (
 	requestTime    = 10 * time.Second
 	responseTime   = 15 * time.Second
 	idleTime       = 60 * time.Second
-	maxHeaderBytes = 16 << 10
+	maxHeaderBytes = 12 << 10 // net/http reads 4 KiB more: 16 KiB
 	drainTime      = 8 * time.Second
 	watchEvery     = 500 * time.Millisecond
 )
@@ -58,6 +58,8 @@ func serve(ctx context.Context, j job) error {
 	s := &server{job: j, out: &lineOutput{w: j.out}}
 	defer s.out.flush()
 	s.log.Store(newLogger(j.cfg.Log, s.out))
+	defer stdlog.SetOutput(stdlog.Writer())
+	stdlog.SetOutput(strangers{s.log.Load})
 	for _, warning := range j.warnings {
 		s.log.Load().Warn(warning)
 	}
@@ -160,6 +162,15 @@ func newHTTPServer(handler http.Handler, log func() *zap.Logger) *http.Server {
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is answered like every unknown route
 	}
+}
+
+// strangers stands in for the standard library's own log, where net/http's client
+// quotes bytes that a provider sent unasked: what we sent to it, it may be.
+type strangers struct{ log func() *zap.Logger }
+
+func (s strangers) Write(line []byte) (int, error) {
+	s.log().Warn("a library said something that is not shown, for it may quote secrets", zap.Int("bytes", len(line)))
+	return len(line), nil
 }
 
 // complaints brings what net/http says of connections to the log of the moment.

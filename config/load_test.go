@@ -178,7 +178,7 @@ func TestRightConfigurations(t *testing.T) {
 		"production on mysql":      {environ: production("MENSHEN_DATABASE_DRIVER=mysql", "MENSHEN_DATABASE_DSN=u:p@tcp(db:3306)/menshen")},
 		"request limits off":       {environ: production("MENSHEN_LIMITS_LOGIN=0", "MENSHEN_LIMITS_ENABLED=0")},
 		"any port":                 {file: "server: {addr: ':0', admin_addr: '127.0.0.1:0'}\n"},
-		"IPv6":                     {file: "server: {addr: '[::]:80', admin_addr: '[::1]:81', trusted_proxies: ['fd00::/8', '::1', 10.0.0.1]}\n"},
+		"IPv6":                     {file: "server: {addr: '[::]:80', admin_addr: '[::1]:81', trusted_proxies: ['fd00::/8', '::1', '::ffff:10.0.0.0/104', 10.0.0.1]}\n"},
 		"origins":                  {file: "server: {cors_origins: ['https://a.example', 'http://localhost:3000', 'capacitor://localhost']}\n"},
 		"regions":                  {file: "sms: {default_region: 'NO', regions: [CN, NO, HK]}\n"},
 		"environment in vain":      {environ: []string{"PATH=/bin", "MENSHENX=1", "nonsense", "=x"}},

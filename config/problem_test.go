@@ -133,6 +133,7 @@ var ranges = []bad{
 	file("one address for both", "server: {addr: ':80', admin_addr: '127.0.0.1:80'}", "server.admin_addr"),
 	file("proxy by name", "server: {trusted_proxies: [10.0.0.1, proxy.local]}", "server.trusted_proxies[1]"),
 	file("proxy of a wrong mask", "server: {trusted_proxies: [10.0.0.0/33]}", "server.trusted_proxies[0]"),
+	file("proxy of more than IPv4 in IPv6", "server: {trusted_proxies: ['::ffff:10.0.0.0/95']}", "server.trusted_proxies[0]"),
 	file("proxy with a zone", "server: {trusted_proxies: ['fe80::1%eth0']}", "server.trusted_proxies[0]"),
 	file("any origin", "server: {cors_origins: ['*']}", "server.cors_origins[0]"),
 	file("origin by pattern", "server: {cors_origins: ['https://*.example.com']}", "server.cors_origins[0]"),

@@ -60,7 +60,7 @@ func network(text string) (netip.Prefix, bool) {
 		return netip.PrefixFrom(addr, addr.BitLen()), true
 	}
 	prefix, err := netip.ParsePrefix(text)
-	return prefix, err == nil
+	return prefix, err == nil && (!prefix.Addr().Is4In6() || prefix.Bits() >= 96) // a shorter one would hold no IPv4
 }
 
 // origin tells whether text is an origin byte for byte as a browser sends it

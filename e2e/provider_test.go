@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"menshen/repository"
 )
 
 // provider is the other end of the webhook: it keeps the codes. That messages
@@ -84,4 +89,49 @@ func (p *provider) total() (n int) {
 		n += len(codes)
 	}
 	return n
+}
+
+// TestUnaskedBytes: a provider that talks on after its answer is not quoted, for
+// it may echo the message with its code. net/http would write it to the standard
+// library's log.
+func TestUnaskedBytes(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go echo(conn)
+		}
+	}()
+	d := newDeployment(t, repository.SQLite, "SMS_WEBHOOK_URL=http://"+listener.Addr().String()+"/sms")
+	i := d.start(t, data)
+	mobile := d.number()
+	i.call(codeRequest(mobile)).ok(t)
+	eventually(t, callTime, "the log tells that a library spoke", func() bool { return i.log.count("a library said something") > 0 })
+	if i.log.count(mobile) > 0 || i.log.count("Unsolicited") > 0 {
+		t.Error("the log quotes the provider")
+	}
+}
+
+// echo answers a request and then sends its body back.
+func echo(conn net.Conn) {
+	defer conn.Close()
+	request, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+	_, _ = conn.Write(body)
+	_, _ = io.Copy(io.Discard, conn) // until the client has had enough
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// mappedBits is the length of the prefix of IPv4 addresses within IPv6 (RFC 4291 §2.5.5.2).
+const mappedBits = 96
+
 // Addresses finds the address of clients behind the proxies that it trusts.
 type Addresses struct {
 	trusted []netip.Prefix
@@ -26,6 +29,9 @@ func NewAddresses(proxies []string) (Addresses, error) {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return a, err
+		}
+		if prefix.Addr().Is4In6() && prefix.Bits() >= mappedBits { // peers are IPv4 then
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mappedBits)
 		}
 		a.trusted = append(a.trusted, prefix)
 	}

@@ -8,7 +8,7 @@ import (
 
 func TestAddressesOf(t *testing.T) {
 	const outside, proxy = "203.0.113.9:4711", "10.0.0.1:4711"
-	trusted := []string{"10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48", "::ffff:198.18.0.1"}
+	trusted := []string{"10.0.0.0/8", "192.0.2.1", "2001:db8:ffff::/48", "::ffff:198.18.0.1", "::ffff:198.19.0.0/112"}
 	for _, row := range []struct {
 		name    string
 		trusted []string
@@ -21,6 +21,8 @@ func TestAddressesOf(t *testing.T) {
 		{"IPv4 in IPv6", nil, "[::ffff:203.0.113.9]:4711", nil, "203.0.113.9"},
 		{"zone", nil, "[fe80::1%eth0]:4711", nil, "fe80::1"},
 		{"peer without a port", nil, "@", nil, "@"},
+		{"a proxy in a network of IPv4 in IPv6", trusted, "198.19.7.7:4711", http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "198.51.100.1"},
+		{"one beside it", trusted, "198.20.0.1:4711", http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "198.20.0.1"},
 		{"nobody is trusted", nil, proxy, http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "10.0.0.1"},
 		{"the peer is not trusted", trusted, outside, http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "203.0.113.9"},
 		{"no header", trusted, proxy, nil, "10.0.0.1"},

@@ -18,9 +18,13 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 }
 
 // Recent lists the number's codes, of all companies and purposes, whose end is
-// after since, newest first, at most so many.
+// after since, newest first, at most so many. Codes that a provider refused are
+// charged to nobody and may be any number: of them it lists those that somebody
+// tried, and the one that is the newest of all.
 func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
-	codes, err := codeShape.list(ctx, c.DB, "WHERE number_key = ? AND expires_at > ? ORDER BY seq DESC LIMIT ?", numberKey, since, most)
+	codes, err := codeShape.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?
+AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT ?`,
+		numberKey, since, model.DeliveryRefused, numberKey, most)
 	return codes, fault("list codes", err)
 }
 

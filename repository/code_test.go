@@ -64,6 +64,30 @@ func TestCodesRecent(t *testing.T) {
 	})
 }
 
+// TestCodesRecentWithoutRefused: a number's ledger does not grow by what was refused.
+func TestCodesRecentWithoutRefused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		var all []model.Code
+		for i := range int64(6) {
+			code := aCode(i+1, 'a', i, t0)
+			if code.Delivery = model.DeliveryRefused; i == 1 {
+				code.Attempts = 1
+			}
+			if i == 2 {
+				code.Delivery = model.DeliveryAccepted
+			}
+			all = append(all, code)
+		}
+		later := aCode(7, 'b', 100, t0)
+		insertCodes(t, db, append(all, later)...)
+		got, err := repository.Codes{DB: db}.Recent(t.Context(), key('a'), 0, 1000)
+		must(t, err)
+		if diff := cmp.Diff([]model.Code{all[5], all[2], all[1]}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestCodesRecentIsBounded(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		for i := range int64(6) {

@@ -145,6 +145,9 @@ func (l *Login) account(ctx context.Context, company Company, mobile model.Mobil
 		}
 		return l.register(ctx, company, mobile, source, now)
 	}
+	if err == nil && created && company.Closed { // the account was deleted since it was found
+		err = model.ErrCode
+	}
 	return user, created, err
 }
 

@@ -81,6 +81,15 @@ func TestLoginRegisters(t *testing.T) {
 			w.serve(func(c *service.Catalog) { c.Companies = []service.Company{{Type: 0}, {Type: 7, Closed: true}} })
 			w.logIn(alice, inCompany(7)) // the known go in and out
 		}},
+		scene{"closed, and the account is deleted meanwhile", func(t *testing.T, w *world) {
+			code := w.code(alice, forCompany(7))
+			w.login.Users = remembering{w.login.Users}
+			_, err := w.try(alice, code, inCompany(7))
+			wantFailure(t, err, model.ErrCode)
+			if n := w.count("SELECT COUNT(*) FROM users") + w.count("SELECT COUNT(*) FROM codes WHERE used_at <> 0"); n != 0 {
+				t.Errorf("%d users and used codes", n)
+			}
+		}},
 		scene{"64 first logins", func(t *testing.T, w *world) {
 			codes := make([]model.Secret, 64)
 			for i := range codes {
@@ -285,4 +294,11 @@ func TestLoginTimeNeverFalls(t *testing.T) {
 			t.Errorf("the first is told %+v, error %v", result, err)
 		}
 	}})
+}
+
+// remembering finds every account, as a read does that a deletion follows.
+type remembering struct{ service.UserStore }
+
+func (remembering) ByNumber(context.Context, int32, []byte) (model.User, error) {
+	return model.User{ID: 1}, nil
 }

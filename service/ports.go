@@ -24,7 +24,8 @@ type CodeStore interface {
 	// passed in the order budget, address, number.
 	Gate(ctx context.Context, name []byte, now model.Time) error
 	// Recent lists the number's codes of all companies and purposes whose end
-	// is after since, newest first, at most so many.
+	// is after since, newest first, at most so many. Of those that a provider
+	// refused it lists the ones that somebody tried, and the newest of all.
 	Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error)
 	// NthSent is when the n-th newest code after since was sent from ipKey, or
 	// from anywhere when ipKey is empty; 0 when there were fewer. What a provider
