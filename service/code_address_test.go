@@ -79,5 +79,9 @@ func (w *world) fillLedger(n int) {
 	w.granted(numbered(50))
 	w.sql(`INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at)
 SELECT n.i, c.company_type, c.purpose, c.number_key, n.i, c.code_mac, c.ip_key, c.sent_at, c.expires_at
-FROM codes c, (WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < ?) SELECT i FROM s) n`, n-1)
+FROM codes c, `+tenThousand+` n WHERE n.i < ?`, n)
 }
+
+// tenThousand is a table of the numbers from 1, in SQL of both databases: MariaDB
+// counts no further than 1000 by itself.
+const tenThousand = `(WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 99) SELECT a.i * 100 + b.i + 1 AS i FROM s a, s b)`
