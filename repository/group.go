@@ -3,7 +3,6 @@ package repository
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,6 +28,7 @@ type turns struct {
 	closed chan struct{}
 	stop   context.CancelFunc
 	owned  sync.WaitGroup
+	conn   *writerConn  // while one group follows the other; serve's alone
 	most   atomic.Int32 // members of a group
 	open   atomic.Int64 // how long a group admits others, as a time.Duration
 }
@@ -68,12 +68,28 @@ func (t *turns) close() {
 
 func (t *turns) serve(ctx context.Context) {
 	defer close(t.closed)
+	defer t.rest()
 	for ctx.Err() == nil {
+		select {
+		case first := <-t.line:
+			t.together(ctx, first, int(t.most.Load()))
+			continue
+		default: // nobody waits
+		}
+		t.rest()
 		select {
 		case first := <-t.line:
 			t.together(ctx, first, int(t.most.Load()))
 		case <-ctx.Done():
 		}
+	}
+}
+
+// rest gives the connection back, for whoever else uses the pool.
+func (t *turns) rest() {
+	if t.conn != nil {
+		t.conn.rest()
+		t.conn = nil
 	}
 }
 
@@ -161,19 +177,23 @@ func (t *turns) next(room bool, over <-chan time.Time) *member {
 }
 
 func (t *turns) begin(ctx context.Context) (*groupTx, error) {
-	pool, err := t.pool.DB()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, err
+	if t.conn == nil || t.conn.lost {
+		t.rest()
+		pool, err := t.pool.DB()
+		if err != nil {
+			return nil, err
+		}
+		conn, err := pool.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.conn = &writerConn{Conn: conn, ready: map[string]*sql.Stmt{}}
 	}
 	ctx = context.WithoutCancel(ctx)
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	if _, err := t.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, err
 	}
-	tx := &groupTx{Conn: conn, ctx: ctx}
+	tx := &groupTx{writerConn: t.conn, ctx: ctx}
 	tx.handle = t.pool.Session(&gorm.Session{NewDB: true, Context: ctx})
 	tx.handle.Statement.ConnPool = tx
 	return tx, nil
@@ -235,7 +255,7 @@ func (m *member) run(tx *gorm.DB) error {
 // transaction. Once an error may have ended it, no statement runs any more, for
 // it would be committed by itself.
 type groupTx struct {
-	*sql.Conn
+	*writerConn
 	ctx    context.Context
 	handle *gorm.DB
 	ended  error
@@ -256,8 +276,7 @@ func (g *groupTx) admit(m *member) error {
 	return err
 }
 
-// end commits, unless an error says that there is nothing to commit, and gives
-// the connection back. An error of COMMIT may leave the transaction open.
+// end commits, unless an error says that there is nothing to commit. An error of COMMIT may leave the transaction open.
 func (g *groupTx) end(err error, worth bool) error {
 	if err == nil && worth {
 		_, err = g.ExecContext(g.ctx, "COMMIT")
@@ -269,11 +288,10 @@ func (g *groupTx) end(err error, worth bool) error {
 		err = fmt.Errorf("commit: %w", err)
 	}
 	if err != nil || !worth {
-		if _, undone := g.Conn.ExecContext(g.ctx, "ROLLBACK"); undone != nil {
-			_ = g.Conn.Raw(func(any) error { return driver.ErrBadConn }) // nobody knows its state: to be closed
+		if _, undone := g.writerConn.ExecContext(g.ctx, "ROLLBACK"); undone != nil {
+			g.lose()
 		}
 	}
-	_ = g.Conn.Close()
 	return err
 }
 
@@ -282,7 +300,7 @@ func (g *groupTx) ExecContext(ctx context.Context, query string, args ...any) (s
 	if err := errors.Join(g.ended, ctx.Err()); err != nil {
 		return nil, err
 	}
-	result, err := g.Conn.ExecContext(context.WithoutCancel(ctx), query, args...)
+	result, err := g.writerConn.ExecContext(context.WithoutCancel(ctx), query, args...)
 	return result, g.note(err)
 }
 
@@ -291,7 +309,7 @@ func (g *groupTx) QueryContext(ctx context.Context, query string, args ...any) (
 	if err := errors.Join(g.ended, ctx.Err()); err != nil {
 		return nil, err
 	}
-	rows, err := g.Conn.QueryContext(context.WithoutCancel(ctx), query, args...)
+	rows, err := g.writerConn.QueryContext(context.WithoutCancel(ctx), query, args...)
 	return rows, g.note(err)
 }
 

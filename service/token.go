@@ -70,11 +70,13 @@ type tokenClaims struct {
 }
 
 // Sign makes the access token of the claims with the signing key of the moment.
-// Times are cut to whole seconds. Claims that Verify would refuse are an error.
+// Times are cut to whole seconds. Claims that Verify would refuse are an error. The
+// token counts as seen: what this process signed it need not verify.
 func (t Tokens) Sign(claims model.Claims) (string, error) {
 	if err := checkTokenClaims(claims); err != nil {
 		return "", err
 	}
+	generation, now := t.Keys.Generation(), model.TimeOf(t.Now())
 	key := t.Keys.signer()
 	if key == nil {
 		return "", errors.New("no key to sign with")
@@ -97,7 +99,12 @@ func (t Tokens) Sign(claims model.Claims) (string, error) {
 			ProductType: claims.ProductType,
 		},
 	}
-	return token.SignedString(key.private)
+	raw, err := token.SignedString(key.private)
+	if err == nil {
+		claims.IssuedAt, claims.ExpiresAt = claims.IssuedAt.Second(), claims.ExpiresAt.Second()
+		t.Seen.keep(raw, generation, claims, now)
+	}
+	return raw, err
 }
 
 // Verify proves everything about an access token but its expiry, and gives its

@@ -27,7 +27,7 @@ func (c *TokenCache) kept() int {
 func TestTokenCacheHit(t *testing.T) {
 	tokens, clock := cacheScene(t)
 	claims := tokenTestClaims(clock.Now())
-	raw := mustSign(t, tokens, claims)
+	raw := mustSign(t, elsewhere(tokens), claims)
 	if _, ok := tokens.Seen.find(raw, tokens.Keys.Generation(), model.TimeOf(clock.Now())); ok {
 		t.Fatal("remembered before it was verified")
 	}
@@ -45,8 +45,29 @@ func TestTokenCacheHit(t *testing.T) {
 	if _, err := tokens.Verify(raw); err != nil {
 		t.Errorf("error %v", err)
 	}
-	if _, err := tokens.Verify(mustSign(t, tokens, claims)[:len(raw)-2]); !errors.Is(err, model.ErrToken) {
+	if _, err := tokens.Verify(mustSign(t, elsewhere(tokens), claims)[:len(raw)-2]); !errors.Is(err, model.ErrToken) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// elsewhere is an instance that shares nothing but the keys.
+func elsewhere(tokens *Tokens) *Tokens {
+	other := *tokens
+	other.Seen = NewTokenCache()
+	return &other
+}
+
+// TestTokenCacheSigned: what is remembered of a token that was signed here is what
+// verifying it gives, to the second.
+func TestTokenCacheSigned(t *testing.T) {
+	tokens, clock := cacheScene(t)
+	claims := tokenTestClaims(clock.Now())
+	claims.IssuedAt += 999
+	claims.ExpiresAt += 1
+	raw := mustSign(t, tokens, claims)
+	got, ok := tokens.Seen.find(raw, tokens.Keys.Generation(), model.TimeOf(clock.Now()))
+	if want, err := elsewhere(tokens).Verify(raw); !ok || err != nil || got != want {
+		t.Errorf("remembered: %v, %+v; verified %+v, %v", ok, got, want, err)
 	}
 }
 
