@@ -111,12 +111,27 @@ func (d *deployment) seed(ctx context.Context, size int, now model.Time) error {
 		}
 		rest = rest[n:]
 	}
-	if d.driver == driverMySQL {
-		_, err = db.ExecContext(ctx, "ANALYZE TABLE sessions")
+	return d.settle(ctx, db)
+}
+
+// settle has the rows written to where they stay, so that nothing of the seeding
+// is left to be done while checks are measured.
+func (d *deployment) settle(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	return err
+	defer func() { _ = conn.Close() }()
+	statements := []string{"PRAGMA wal_checkpoint(TRUNCATE)"}
+	if d.driver == driverMySQL {
+		statements = []string{"ANALYZE TABLE sessions", "FLUSH TABLES sessions FOR EXPORT", "UNLOCK TABLES"}
+	}
+	for _, statement := range statements {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil
 }
 
 func seedBatch(ctx context.Context, db *sql.DB, sessions []int, now model.Time) error {
