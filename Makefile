@@ -22,9 +22,9 @@ MAX_SIZE := 42000000
 # nothing there, and its instruments make each statement ten times as slow.
 UNRACED := modernc.org/...=-race=false -d=checkptr=0
 
-# The model of sessions runs apart, without the race detector: it is most of the
-# work of its package, and what races in it races in tests of its own too.
-MODEL := ^TestSessionModel$$
+# Models and searches run apart, without the race detector: they are most of the
+# work of their package, act after act, and what may race has tests of its own.
+MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts)$$
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-check bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
@@ -41,8 +41,8 @@ build: ## Build the static binary ./menshen
 
 test: ## Test everything against SQLite and a throw-away MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
-	scripts/with-mariadb go test ./service -run '$(MODEL)' -timeout 5m
-	CGO_ENABLED=1 scripts/with-mariadb go test -race -gcflags="$(UNRACED)" -skip '$(MODEL)' -timeout 15m ./...
+	scripts/with-mariadb go test ./service -run '$(MODELS)' -timeout 5m
+	CGO_ENABLED=1 scripts/with-mariadb go test -race -gcflags="$(UNRACED)" -skip '$(MODELS)' -timeout 15m ./...
 
 test-short: ## Test against SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2
@@ -58,7 +58,7 @@ deploy-check: ## Let systemd judge the unit and promtool the alarms in deploy/
 	scripts/deploy-check
 
 model: ## Run 10,000 sequences of the model test of sessions against both databases
-	scripts/with-mariadb go test ./service -run '$(MODEL)' -count=1 -timeout 60m -v -rapid.checks=2000
+	scripts/with-mariadb go test ./service -run '^TestSessionModel$$' -count=1 -timeout 60m -v -rapid.checks=2000
 
 mutants: ## Make each mistake of scripts/mutants in turn and print which test notices
 	scripts/mutate

@@ -104,8 +104,14 @@ type deployment struct {
 // JSON, no request limits; settings change that.
 func newDeployment(t *testing.T, driver string, settings ...string) *deployment {
 	t.Helper()
+	return newDeploymentOn(t, driver, dbtest.Prepared(t, driver), settings...)
+}
+
+// newDeploymentOn is newDeployment on a database of the test's choice.
+func newDeploymentOn(t *testing.T, driver, dsn string, settings ...string) *deployment {
+	t.Helper()
 	d := &deployment{
-		driver: driver, dsn: dbtest.DSN(t, driver), folder: filepath.Join(t.TempDir(), "data"),
+		driver: driver, dsn: dsn, folder: filepath.Join(t.TempDir(), "data"),
 		secrets: newCanaries(), log: newOutput(),
 		client: &http.Client{
 			Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},

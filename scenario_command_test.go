@@ -123,7 +123,7 @@ func TestMigrate(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			d := newDeployment(t, driver)
+			d := newDeploymentOn(t, driver, dbtest.DSN(t, driver))
 			if exit, out, complaint := d.command(t, "migrate"); exit != exitOK || !strings.HasPrefix(out, "applied ") || out == "applied 0 migrations\n" {
 				t.Errorf("exit %d: %s%s", exit, out, complaint)
 			}

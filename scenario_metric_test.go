@@ -72,11 +72,12 @@ func TestMetrics(t *testing.T) {
 	d := newDeployment(t, repository.SQLite, "CODE_LENGTH=10", "CODE_COOLDOWN=0s")
 	writeFile(t, d.file, "code: {daily_budget: 4321}\n")
 	d.start(t)
-	d.login(t, form{Mobile: d.number()})
+	early := d.login(t, form{Mobile: d.number()})
 	d.stop(t)
 	d.start(t) // counts at once
 	eventually(t, 20*time.Second, "the sessions are counted", func() bool { return d.scrape(t)[`menshen_active_sessions{product="0"}`] == 1 })
 	before := d.scrape(t)
+	d.checks(t, early.AccessToken.Value, "device-of-metrics-0", "bound") // a token that this process did not sign
 	mobile := d.number()
 	code := d.sendCode(t, mobile, 0)
 	wrong := string('0'+('9'-code[0])) + code[1:]

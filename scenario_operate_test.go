@@ -124,7 +124,7 @@ func TestOperatorCommands(t *testing.T) {
 // TestOperatorCommandsRefuse: each by its exit code; none makes what is not there.
 func TestOperatorCommandsRefuse(t *testing.T) {
 	t.Parallel()
-	d := newDeployment(t, repository.SQLite)
+	d := newDeploymentOn(t, repository.SQLite, dbtest.DSN(t, repository.SQLite))
 	refuses := func(exit int, says string, args ...string) {
 		t.Helper()
 		got, out, complaint := d.command(t, args...)

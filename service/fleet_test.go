@@ -62,34 +62,11 @@ func newFleet(t testing.TB, db *repository.DB) *fleet {
 	return f
 }
 
-// openFast opens a database as dbtest does, save that SQLite does not wait for
-// the disk: the tests that use it are about rules, not about durability.
-func openFast(t testing.TB, driver string) *repository.DB {
-	t.Helper()
-	dsn := dbtest.DSN(t, driver)
-	if driver == repository.SQLite {
-		dsn += "?_pragma=synchronous(OFF)"
-	}
-	db, err := repository.Open(t.Context(), driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
 // eachFleet runs a test on a fleet over every kind of database.
 func eachFleet(t *testing.T, test func(t *testing.T, f *fleet)) {
 	t.Helper()
 	for _, driver := range dbtest.Drivers(t) {
-		t.Run(driver, func(t *testing.T) { test(t, newFleet(t, openFast(t, driver))) })
+		t.Run(driver, func(t *testing.T) { test(t, newFleet(t, dbtest.OpenFast(t, driver))) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"menshen/model"
 	"menshen/repository"
+	"menshen/repository/dbtest"
 )
 
 // tick is a turn of the follower's clock. A check every tick and the contract's
@@ -423,7 +424,7 @@ func TestFollowerKinds(t *testing.T) {
 
 // TestFollowerTellsNothingElse: lines that tell of no end wake nobody.
 func TestFollowerTellsNothingElse(t *testing.T) {
-	f := newFleet(t, openFast(t, repository.SQLite))
+	f := newFleet(t, dbtest.OpenFast(t, repository.SQLite))
 	since := model.TimeOf(f.clock.Now())
 	at := since + 1
 	ending := []model.Kind{

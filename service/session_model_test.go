@@ -21,8 +21,7 @@ import (
 // database and against the rules, which must agree after each command on every
 // session, asked on every instance. The sequences are 5 times rapid's number of
 // checks (-rapid.checks, 100): 2 parts on SQLite and 3 on MySQL; 5 on SQLite
-// alone with -short. It runs apart, without the race detector (make test), which
-// makes it four times as slow; what races in it races in tests of its own too.
+// alone with -short.
 func TestSessionModel(t *testing.T) {
 	parts := map[string]int{repository.SQLite: 2, repository.MySQL: 3}
 	if testing.Short() {
@@ -31,7 +30,7 @@ func TestSessionModel(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel() // one waits for the disk while the other works
-			f := newFleet(t, openFast(t, driver))
+			f := newFleet(t, dbtest.OpenFast(t, driver))
 			for part := range parts[driver] {
 				t.Run(fmt.Sprint(part), rapid.MakeCheck(func(t *rapid.T) {
 					m := newMachine(t, f)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"menshen/model"
+	"menshen/repository/dbtest"
 )
 
 // readTime is how long a read takes, so that who reads without end ends.
@@ -279,7 +280,7 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 // TestCheckAndWaitBound: a held check that bound the device says so, also when
 // it is answered later.
 func TestCheckAndWaitBound(t *testing.T) {
-	f := newFleet(t, openFast(t, "sqlite"))
+	f := newFleet(t, dbtest.OpenFast(t, "sqlite"))
 	i := f.start(0)
 	p := i.arrive(t, f.number(), 0, "")
 	i.sessions.Hub.Stop() // nothing is to be waited for
@@ -466,7 +467,7 @@ func TestFollowLimits(t *testing.T) {
 // TestAtomicallyTellsWhatWasCommitted: of a transaction that is undone nobody is
 // told, of one that ran twice only what its last run did.
 func TestAtomicallyTellsWhatWasCommitted(t *testing.T) {
-	f := newFleet(t, openFast(t, "sqlite"))
+	f := newFleet(t, dbtest.OpenFast(t, "sqlite"))
 	i := f.start(0)
 	s := i.sessions
 	no := errors.New("no")

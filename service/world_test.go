@@ -70,21 +70,7 @@ func play(t *testing.T, scenes ...scene) {
 func eachDB(t *testing.T, test func(t *testing.T, db *repository.DB)) {
 	t.Helper()
 	for _, driver := range dbtest.Drivers(t) {
-		t.Run(driver, func(t *testing.T) {
-			if driver != repository.SQLite {
-				test(t, dbtest.Open(t, driver))
-				return
-			}
-			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver)+"?_pragma=synchronous(OFF)")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = db.Close() })
-			if _, err := db.Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			test(t, db)
-		})
+		t.Run(driver, func(t *testing.T) { test(t, dbtest.OpenFast(t, driver)) })
 	}
 }
 

@@ -45,7 +45,23 @@ func Drivers(t testing.TB) []string {
 // Open makes an empty, migrated database and closes it after the test.
 func Open(t testing.TB, driver string) *repository.DB {
 	t.Helper()
-	db, err := repository.Open(t.Context(), driver, DSN(t, driver))
+	return open(t, driver, Prepared(t, driver))
+}
+
+// OpenFast is Open with an SQLite that does not wait for the disk, for tests that
+// do not pull the plug.
+func OpenFast(t testing.TB, driver string) *repository.DB {
+	t.Helper()
+	dsn := Prepared(t, driver)
+	if driver == repository.SQLite {
+		dsn += "?_pragma=synchronous(OFF)"
+	}
+	return open(t, driver, dsn)
+}
+
+func open(t testing.TB, driver, dsn string) *repository.DB {
+	t.Helper()
+	db, err := repository.Open(t.Context(), driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +70,6 @@ func Open(t testing.TB, driver string) *repository.DB {
 			t.Error(err)
 		}
 	})
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return db
 }
 
@@ -71,7 +84,7 @@ func DSN(t testing.TB, driver string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := "t_" + strings.ToLower(rand.Text())
+	name := newName()
 	if _, err := server.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
@@ -84,3 +97,6 @@ func DSN(t testing.TB, driver string) string {
 	})
 	return base + name
 }
+
+// newName is that of a database which nobody else has.
+func newName() string { return "t_" + strings.ToLower(rand.Text()) }
