@@ -31,9 +31,9 @@ func NewAliyun(c config.SMS, now func() time.Time) *Aliyun {
 }
 
 // Send asks for one message. The vendor's code "OK" alone is success. Every other
-// code is a refusal, but for faults on the vendor's side, which are open; the
-// limits of a number (isv.BUSINESS_LIMIT_CONTROL and its like) wrap
-// model.ErrCooldown or ErrDailyLimit, the account's limit of a day ErrTooMany.
+// code is a refusal, but for faults on the vendor's side (isp. and its like),
+// which are open; the limits of a number (isv.BUSINESS_LIMIT_CONTROL and its like)
+// wrap model.ErrCooldown or ErrDailyLimit, the account's limit of a day ErrTooMany.
 func (a *Aliyun) Send(ctx context.Context, m model.Message) error {
 	template, found := a.config.Template(a.name, m.CompanyType, string(m.Purpose), m.Language)
 	if !found {
@@ -56,19 +56,24 @@ func (a *Aliyun) Send(ctx context.Context, m model.Message) error {
 	return a.judge(said.Code, said.Message)
 }
 
-// judge is the vendor's table of codes as far as it matters here.
+// judge is the vendor's tables of codes as far as they matter here. That of the
+// mainland tells the window of a limit in the message, that of other regions in
+// the code.
 func (a *Aliyun) judge(code, message string) error {
 	reason := quotable(code)
+	limited := code == "isv.BUSINESS_LIMIT_CONTROL"
 	switch {
-	case code == "isv.BUSINESS_LIMIT_CONTROL" && strings.Contains(message, "天级"):
+	case limited && strings.Contains(message, "天级"), code == "isv.BUSINESS_LIMIT_DAY":
 		return a.throttled(model.ErrDailyLimit.After(day), reason)
-	case code == "isv.BUSINESS_LIMIT_CONTROL" && strings.Contains(message, "小时级"):
+	case limited && strings.Contains(message, "小时级"), code == "isv.BUSINESS_LIMIT_HOUR":
 		return a.throttled(model.ErrCooldown.After(hour), reason)
-	case code == "isv.BUSINESS_LIMIT_CONTROL", strings.HasPrefix(code, "Throttling"):
+	case limited, code == "BUSINESS_LIMIT_CONTROL_MINUTE", strings.HasPrefix(code, "Throttling"):
 		return a.throttled(model.ErrCooldown.After(minute), reason)
 	case code == "isv.DAY_LIMIT_CONTROL":
 		return a.throttled(model.ErrTooMany.After(day), reason)
-	case code == "OK", code == "isp.SYSTEM_ERROR", code == "InternalError", code == "ServiceUnavailable":
+	case code == "isp.RAM_PERMISSION_DENY": // the one isp. code that is the account's
+		return a.refused(reason)
+	case code == "OK", strings.HasPrefix(code, "isp."), code == "InternalError", code == "ServiceUnavailable":
 		return a.open(reason)
 	}
 	return a.refused(reason)

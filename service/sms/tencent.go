@@ -36,7 +36,7 @@ type tencentAnswer struct {
 
 // Send asks for one message. The number's status "Ok" alone is success. Every
 // other code, of the request or of the number, is a refusal, but for faults on
-// the vendor's side, which are open; limits of a number wrap model.ErrCooldown or
+// the vendor's side and those that it calls unknown, which are open; limits of a number wrap model.ErrCooldown or
 // ErrDailyLimit, the account's limits of a day ErrTooMany.
 func (t *Tencent) Send(ctx context.Context, m model.Message) error {
 	template, found := t.config.Template(t.name, m.CompanyType, string(m.Purpose), m.Language)
@@ -74,6 +74,11 @@ func (t *Tencent) judge(code string) error {
 		return t.throttled(model.ErrCooldown.After(hour), reason)
 	case "LimitExceeded.PhoneNumberDailyLimit", "LimitExceeded.PhoneNumberSameContentDailyLimit":
 		return t.throttled(model.ErrDailyLimit.After(day), reason)
+	case "InternalError.SigVerificationFail", "InternalError.SigFieldMissing", "InternalError.RequestTimeException",
+		"InternalError.RestApiInterfaceNotExist", "InternalError.JsonParseFail": // our request, whatever their name
+		return t.refused(reason)
+	case "FailedOperation.ParametersOtherError": // an "unknown error", says the vendor
+		return t.open(reason)
 	}
 	switch {
 	case strings.HasPrefix(code, "RequestLimitExceeded"):
