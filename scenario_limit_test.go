@@ -73,13 +73,21 @@ func TestShippedLimits(t *testing.T) {
 			})
 			t.Run("a refusal of the provider charges nothing", func(t *testing.T) {
 				mobile := d.number()
-				d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
-				for range 3 {
+				for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests} {
+					d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 					d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 50301})
 					d.messages.take(t, "+86"+mobile)
 				}
 				d.messages.mood("+86"+mobile, nil)
 				d.login(t, form{Mobile: mobile})
+			})
+			t.Run("a gateway before the provider leaves the code good, and charged", func(t *testing.T) {
+				mobile := d.number()
+				d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+				d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 50301})
+				code := d.messages.take(t, "+86"+mobile)
+				d.refused(t, ask(mobile, ""), 42901, 50, 60)
+				d.login(t, form{Mobile: mobile, ValidateNo: code.Code})
 			})
 			t.Run("five in an hour, ten in a day", func(t *testing.T) {
 				mobile := d.number()

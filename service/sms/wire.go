@@ -4,7 +4,9 @@
 // is definite: nothing was or will be sent. Every other one leaves the outcome
 // open: the message may arrive. When in doubt a sender leaves it open, because
 // a refusal takes back what the message was charged, and lets another provider
-// be asked.
+// be asked. A status alone is no doubt where its meaning is agreed upon: a
+// webhook's receiver says by 500 and 503 that it sent nothing, a vendor's 5xx says
+// nothing.
 package sms
 
 import (
@@ -104,8 +106,9 @@ type answer struct {
 }
 
 // ask builds the request, sends it, and reads the whole answer within the time-out.
-// A redirect is a refusal, and so is every 4xx, which the vendor explains in the
-// body. A 5xx is open, and a 2xx whose body does not come.
+// A redirect is a refusal. A 4xx is the caller's to judge, since the vendor
+// explains it in the body, but for 408, which is open like a 5xx and a 2xx whose
+// body does not come.
 func (w wire) ask(ctx context.Context, build func(ctx context.Context) (*http.Request, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
