@@ -120,7 +120,7 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		c.count(model.ProviderTest, OutcomeSent)
 		return result, c.Store.Settle(ctx, code.ID, model.Settlement{Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: now})
 	}
-	return result, c.deliver(ctx, code.ID, model.Message{
+	return result, c.deliver(ctx, code, model.Message{
 		ID: "msg_" + newName(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
 		Purpose: r.Purpose, Language: r.Language, Expire: code.ExpiresAt, Life: c.Rules.TTL,
 	})

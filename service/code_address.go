@@ -34,19 +34,33 @@ func (c *Codes) tallies(code model.Code) []tally {
 // tooMany is model.ErrTooMany with the time after which nothing refuses any
 // more: what is judged after the address, or the alarm, may refuse for longer.
 func (c *Codes) tooMany(ctx context.Context, code model.Code, wait time.Duration) error {
-	others, err := c.addressWait(ctx, code, c.tallies(code))
+	others, err := c.waitOfAll(ctx, code)
 	if err != nil {
 		return err
+	}
+	return model.ErrTooMany.After(max(wait, others))
+}
+
+// waitOfAll is how long until no limit refuses such a code any more: of the
+// deployment, the address, or the number.
+func (c *Codes) waitOfAll(ctx context.Context, code model.Code) (time.Duration, error) {
+	wait, err := c.addressWait(ctx, code, c.tallies(code))
+	if err != nil {
+		return 0, err
 	}
 	codes, err := c.Store.Recent(ctx, code.NumberKey, code.SentAt.Add(-day), c.history())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	wait = max(wait, others)
 	if number := c.numberRefusal(codes, code.SentAt); number != nil {
-		wait = max(wait, time.Duration(number.RetryAfter())*time.Second)
+		wait = max(wait, seconds(number))
 	}
-	return model.ErrTooMany.After(wait)
+	return wait, nil
+}
+
+// seconds is the time that a refusal tells the client.
+func seconds(refusal *model.Failure) time.Duration {
+	return time.Duration(refusal.RetryAfter()) * time.Second
 }
 
 // countedFor is a count of messages below which something is far from a limit.

@@ -40,20 +40,23 @@ const (
 //
 // Errors: a definite refusal by all is model.ErrProvider, or the provider's own
 // limit (model.ErrCooldown, ErrDailyLimit, ErrTooMany) if one named it; of
-// several the one that ends first. An unknown outcome is model.ErrProvider.
-func (c *Codes) deliver(ctx context.Context, id int64, message model.Message) error {
+// several the one that ends first, with the time after which no limit of ours
+// refuses any more either. An unknown outcome is model.ErrProvider.
+func (c *Codes) deliver(ctx context.Context, code model.Code, message model.Message) error {
 	ctx = context.WithoutCancel(ctx)
 	settlement, failed := c.handOver(ctx, message)
 	settling, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
 	settlement.At = model.TimeOf(c.Now())
-	err := c.Store.Settle(settling, id, settlement)
+	err := c.Store.Settle(settling, code.ID, settlement)
 	if settlement.Delivery == model.DeliveryAccepted {
 		return nil // a message on its way is a success, even when that could not be noted
 	}
 	failure := model.ErrProvider
-	if settlement.Delivery == model.DeliveryRefused {
-		failure = refusalOf(failed)
+	if limit := limitOf(failed); limit != nil && settlement.Delivery == model.DeliveryRefused {
+		code.SentAt = settlement.At // what refuses now, the refused code's charge of its address included
+		wait, unread := c.waitOfAll(settling, code)
+		failure, err = limit.After(max(wait, seconds(limit))), errors.Join(err, unread)
 	}
 	return failure.Wrap(errors.Join(append(failed, err)...))
 }
@@ -104,18 +107,16 @@ func OutcomeOf(err error) Outcome {
 	return OutcomeRefused
 }
 
-// refusalOf is what a client is told of definite refusals: the limit that ends
-// first if a provider named one, so that the next try may succeed there.
-func refusalOf(refusals []error) *model.Failure {
+// limitOf is what a client is told of refusals by which a provider named a limit
+// of its own: the one that ends first, so that the next try may succeed there. nil
+// when none did.
+func limitOf(refusals []error) *model.Failure {
 	var first *model.Failure
 	for _, refusal := range refusals {
 		var limit *model.Failure
 		if errors.As(refusal, &limit) && (first == nil || limit.RetryAfter() < first.RetryAfter()) {
 			first = limit
 		}
-	}
-	if first == nil {
-		return model.ErrProvider
 	}
 	return first
 }
