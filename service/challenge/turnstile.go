@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func (t *Turnstile) Verify(ctx context.Context, token model.Secret, ip string) e
 	}
 	for _, code := range answer.ErrorCodes {
 		if !slices.Contains(clientFaults, code) {
-			return fmt.Errorf("turnstile: refused: %q", cut(code)) // such as invalid-input-secret
+			return fmt.Errorf("turnstile: refused: %s", quotable(code)) // such as invalid-input-secret
 		}
 	}
 	return fmt.Errorf("turnstile: %w", model.ErrChallengeFailed)
@@ -123,5 +124,13 @@ func unanswered(ctx context.Context) error {
 	return errors.New("turnstile: no answer: connection refused or broken")
 }
 
-// cut bounds what the vendor says, for the log.
-func cut(text string) string { return text[:min(len(text), 64)] }
+var wordOfCode = regexp.MustCompile(`\A[a-z-]{1,64}\z`)
+
+// quotable is a vendor's error code as an error may repeat it. A code that does
+// not look like one may be what the vendor was sent.
+func quotable(code string) string {
+	if wordOfCode.MatchString(code) {
+		return code
+	}
+	return "a code of an unknown form"
+}

@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -103,6 +104,37 @@ func TestTurnstileVerdicts(t *testing.T) {
 				t.Errorf("%d calls", calls.Load())
 			}
 		})
+	}
+}
+
+// TestTurnstileEchoes: what the vendor was sent does not come back in an error,
+// whole or in pieces; its own codes do.
+func TestTurnstileEchoes(t *testing.T) {
+	for _, echo := range []func(form url.Values) string{
+		func(form url.Values) string { return form.Get("secret") },
+		func(form url.Values) string { return form.Get("remoteip") },
+		func(form url.Values) string { return form.Get("response") + "\n" + form.Get("remoteip") },
+		func(form url.Values) string { return "bad-request " + form.Get("secret") },
+		func(url.Values) string { return "bad-request\n" },
+		func(url.Values) string { return strings.Repeat("x", 65) },
+		func(url.Values) string { return "" },
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			_ = json.NewEncoder(w).Encode(map[string]any{"success": false, "error-codes": []string{echo(r.PostForm)}})
+		}))
+		err := verify(t, server.URL, testToken, unknown)
+		server.Close()
+		if err == nil || err.Error() != "turnstile: refused: a code of an unknown form" {
+			t.Errorf("error %v", err)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"success":false,"error-codes":["invalid-input-secret"]}`))
+	}))
+	defer server.Close()
+	if err := verify(t, server.URL, testToken, unknown); err == nil || err.Error() != "turnstile: refused: invalid-input-secret" {
+		t.Errorf("error %v", err)
 	}
 }
 
