@@ -57,8 +57,8 @@ type Codes struct {
 
 const day = 24 * time.Hour
 
-// storageTime bounds the work on the database before and after the providers are
-// asked.
+// storageTime bounds each piece of work on the database: the guard's, the limits',
+// the noting of the outcome.
 const storageTime = 1800 * time.Millisecond
 
 // SendRequest asks for a code.
@@ -87,7 +87,8 @@ type SendResult struct {
 // ErrTooManyFailures, ErrTooMany (with ChallengeDemand when a challenge is to be
 // passed first), ErrProvider. After a definite refusal of all providers the code
 // is dead, its predecessor valid and the number not charged; after a time-out
-// the code stays valid and is charged. See deliver.
+// the code stays valid and is charged. See deliver. The answer comes within 8 s,
+// whoever is slow.
 func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	if _, _, err := c.Catalog.find(r.CompanyType, r.ProductType); err != nil {
 		return SendResult{}, err
@@ -111,6 +112,8 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
 		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefix, BlockKey: block, SentAt: now, ExpiresAt: expires,
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	resendAfter, err := c.admit(ctx, code, r, mobile)
 	if err != nil {
 		return SendResult{}, err
@@ -118,6 +121,8 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	result := SendResult{Expire: code.ExpiresAt, ResendAfter: resendAfter}
 	if test != nil {
 		c.count(model.ProviderTest, OutcomeSent)
+		ctx, cancel := settling(ctx)
+		defer cancel()
 		return result, c.Store.Settle(ctx, code.ID, model.Settlement{Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: now})
 	}
 	return result, c.deliver(ctx, code, model.Message{
@@ -131,6 +136,8 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 // is verified first, between transactions; one that was not is demanded last, so
 // that nobody passes it for a request that a limit refuses anyway.
 func (c *Codes) admit(ctx context.Context, code model.Code, r SendRequest, mobile model.Mobile) (resendAfter int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTime)
+	defer cancel()
 	storing, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
 	demanded, err := c.guarded(storing, code, r, mobile)

@@ -26,50 +26,67 @@ const (
 )
 
 const (
-	// sendTime bounds the whole sending, whoever is asked. With storageTime
-	// before and after it an answer is ready well within the time that a stop
-	// gives to accepted requests.
+	// requestTime bounds a whole request for a code: the guard, a challenge and the
+	// limits, then the sending, then the noting of how it ended. A stop gives
+	// accepted requests as long.
+	requestTime = 8 * time.Second
+	// sendTime bounds the sending, whoever is asked. What comes before may leave
+	// it less of requestTime, but no less than fallbackTime; storageTime after it
+	// is never touched.
 	sendTime = 3 * time.Second
-	// fallbackTime is the least that the next provider must have left of it: one
-	// with less would mostly make an unknown outcome of a definite one.
+	// fallbackTime is the least that a provider must have left: one with less
+	// would mostly make an unknown outcome of a definite one.
 	fallbackTime = time.Second
+	// admitTime is what the guard, a challenge and the limits may take together.
+	admitTime = requestTime - fallbackTime - storageTime
 )
 
-// deliver hands the message to the providers, outside of any transaction. A
-// client that hangs up changes nothing: the message is paid for.
+// deliver hands the message to the providers until ctx ends, less the time that
+// the noting of the outcome may take, outside of any transaction. A client that
+// hangs up changes nothing: the message is paid for.
 //
 // Errors: a definite refusal by all is model.ErrProvider, or the provider's own
 // limit (model.ErrCooldown, ErrDailyLimit, ErrTooMany) if one named it; of
 // several the one that ends first, with the time after which no limit of ours
 // refuses any more either. An unknown outcome is model.ErrProvider.
 func (c *Codes) deliver(ctx context.Context, code model.Code, message model.Message) error {
-	ctx = context.WithoutCancel(ctx)
 	settlement, failed := c.handOver(ctx, message)
-	settling, cancel := context.WithTimeout(ctx, storageTime)
+	ctx, cancel := settling(ctx)
 	defer cancel()
 	settlement.At = model.TimeOf(c.Now())
-	err := c.Store.Settle(settling, code.ID, settlement)
+	err := c.Store.Settle(ctx, code.ID, settlement)
 	if settlement.Delivery == model.DeliveryAccepted {
 		return nil // a message on its way is a success, even when that could not be noted
 	}
 	failure := model.ErrProvider
 	if limit := limitOf(failed); limit != nil && settlement.Delivery == model.DeliveryRefused {
 		code.SentAt = settlement.At // what refuses now, the refused code's charge of its address included
-		wait, unread := c.waitOfAll(settling, code)
+		wait, unread := c.waitOfAll(ctx, code)
 		failure, err = limit.After(max(wait, seconds(limit))), errors.Join(err, unread)
 	}
 	return failure.Wrap(errors.Join(append(failed, err)...))
+}
+
+// settling is the time in which the outcome is noted. It begins anew, whatever was
+// used up before: an outcome that is not noted charges what was refused.
+func settling(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storageTime)
 }
 
 // handOver asks the providers in their order. Only a definite refusal leads to
 // the next one: after an unknown outcome a second message could arrive as well.
 // The errors are those of all that were asked and did not take it.
 func (c *Codes) handOver(ctx context.Context, message model.Message) (settlement model.Settlement, failed []error) {
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	end, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(-storageTime))
 	defer cancel()
-	began := c.Now()
+	ctx, cancel = context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	end, _ = ctx.Deadline()
+	early, cancel := context.WithDeadline(ctx, end.Add(-fallbackTime))
+	defer cancel()
 	for i, provider := range c.Providers {
-		if i > 0 && c.Now().Sub(began) > sendTime-fallbackTime {
+		if i > 0 && early.Err() != nil {
 			break
 		}
 		err := provider.Sender.Send(ctx, message)

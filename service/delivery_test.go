@@ -15,15 +15,11 @@ import (
 // asked is a provider that gives one answer and counts how often it was asked.
 type asked struct {
 	answer error
-	slow   func() // what passes before it answers
 	times  int
 }
 
 func (a *asked) Send(context.Context, model.Message) error {
 	a.times++
-	if a.slow != nil {
-		a.slow()
-	}
 	return a.answer
 }
 
@@ -125,23 +121,6 @@ func TestVendorsLimitsAreNotCharged(t *testing.T) {
 		w.phone.fail = nil
 		w.code(alice)
 	}})
-}
-
-// TestSlowRefusalAsksNobodyElse: with little time left a second provider would
-// make an unknown outcome of a definite one.
-func TestSlowRefusalAsksNobodyElse(t *testing.T) {
-	var scenes []scene
-	for took, want := range map[time.Duration]int{2 * time.Second: 1, 2001 * time.Millisecond: 0} {
-		scenes = append(scenes, scene{took.String(), func(t *testing.T, w *world) {
-			second := &asked{}
-			first := &asked{answer: errNo, slow: func() { w.clock.advance(took) }}
-			w.codes.Providers = []service.Provider{{Name: "first", Sender: first}, {Name: "second", Sender: second}}
-			if _, err := w.ask(alice); second.times != want || (err == nil) != (want == 1) {
-				t.Errorf("the second was asked %d times, error %v", second.times, err)
-			}
-		}})
-	}
-	play(t, scenes...)
 }
 
 func TestTestNumbersAreCountedApart(t *testing.T) {
