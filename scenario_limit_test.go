@@ -73,7 +73,7 @@ func TestShippedLimits(t *testing.T) {
 			})
 			t.Run("a refusal of the provider charges nothing", func(t *testing.T) {
 				mobile := d.number()
-				for _, status := range []int{http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusTooManyRequests} {
+				for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusTooManyRequests} {
 					d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 					d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 50301})
 					d.messages.take(t, "+86"+mobile)
@@ -81,9 +81,9 @@ func TestShippedLimits(t *testing.T) {
 				d.messages.mood("+86"+mobile, nil)
 				d.login(t, form{Mobile: mobile})
 			})
-			t.Run("a gateway before the provider leaves the code good, and charged", func(t *testing.T) {
+			t.Run("a time-out before the provider leaves the code good, and charged", func(t *testing.T) {
 				mobile := d.number()
-				d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+				d.messages.mood("+86"+mobile, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGatewayTimeout) })
 				d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 50301})
 				code := d.messages.take(t, "+86"+mobile)
 				d.refused(t, ask(mobile, ""), 42901, 50, 60)

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -123,11 +124,17 @@ func wantOne(t testing.TB, errs []error, lost *model.Failure) {
 }
 
 // wantIdle checks that no connection is in use and none waits.
+// wantIdle waits for connections that go back a moment after what they did was
+// answered.
 func wantIdle(t testing.TB, db *repository.DB) {
 	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
 	for which, p := range db.Pools() {
-		if n := p.Stats().InUse; n != 0 {
-			t.Errorf("%d connections of the %s pool are still in use", n, which)
+		for p.Stats().InUse != 0 {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d connections of the %s pool are still in use", p.Stats().InUse, which)
+			}
+			runtime.Gosched()
 		}
 	}
 }

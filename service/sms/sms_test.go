@@ -86,8 +86,8 @@ func TestWebhookStatuses(t *testing.T) {
 	for status, want := range map[int]outcome{
 		200: sent, 201: sent, 202: sent, 204: sent, 299: sent,
 		301: refused, 302: refused, 304: refused, 307: refused, 308: refused,
-		400: refused, 401: refused, 404: refused, 429: refused, 499: refused, 500: refused, 503: refused,
-		408: unknown, 502: unknown, 504: unknown, 524: unknown,
+		400: refused, 401: refused, 404: refused, 429: refused, 499: refused, 500: refused, 502: refused, 503: refused, 599: refused,
+		408: unknown, 504: unknown,
 	} {
 		var calls atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -70,12 +70,11 @@ type webhookBody struct {
 }
 
 // Send posts the message and waits at most 3 s for the head of the answer: any
-// 2xx is success, whatever happens to its body. A 3xx, a 4xx, 500 and 503 are the
-// receiver's no, and wrap model.ErrSendRefused as does every failure before there
-// was a connection to write to (refused, no such host, TLS). 408 and every other
-// 5xx may be of a gateway that lost the receiver's answer: an unknown outcome, as
-// is a time-out at any stage, and whatever breaks once the request may have left;
-// a time-out wraps context.DeadlineExceeded.
+// 2xx is success, whatever happens to its body. 408 and 504 tell of a time-out on
+// the way: an unknown outcome, as is one of ours at any stage, and whatever breaks
+// once the request may have left. Every other status, and every failure before
+// there was a connection to write to (refused, no such host, TLS), wraps
+// model.ErrSendRefused; a time-out of ours wraps context.DeadlineExceeded.
 func (w *Webhook) Send(ctx context.Context, m model.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
@@ -92,11 +91,10 @@ func (w *Webhook) Send(ctx context.Context, m model.Message) error {
 	switch {
 	case 200 <= status && status <= 299:
 		return nil
-	case 300 <= status && status <= 499 && status != http.StatusRequestTimeout,
-		status == http.StatusInternalServerError, status == http.StatusServiceUnavailable:
-		return w.refused(fmt.Sprintf("status %d", status))
+	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
+		return w.open(fmt.Sprintf("status %d", status))
 	}
-	return w.open(fmt.Sprintf("status %d", status))
+	return w.refused(fmt.Sprintf("status %d", status))
 }
 
 func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, error) {
