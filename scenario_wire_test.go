@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -44,7 +45,7 @@ func (w wire) answers(t *testing.T) (all []string) {
 	for {
 		response, err := http.ReadResponse(w.lines, nil)
 		if err != nil {
-			if err != io.EOF && err != io.ErrUnexpectedEOF && !isReset(err) {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !isReset(err) {
 				t.Fatalf("after %v: %v", all, err)
 			}
 			return all

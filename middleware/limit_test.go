@@ -55,7 +55,10 @@ func TestLimiterTellsTheTruth(t *testing.T) {
 				if err := limiter.Take("a"); err != nil {
 					t.Fatalf("after the wait: %v", err)
 				}
-				for limiter.Take("a") == nil { // a second may have brought more than one
+				for range 1_000 { // a second may have brought more than one
+					if limiter.Take("a") != nil {
+						break
+					}
 				}
 			}
 			if err := limiter.Take("b"); err != nil {

@@ -63,7 +63,7 @@ func TestTokenCacheSigned(t *testing.T) {
 	tokens, clock := cacheScene(t)
 	claims := tokenTestClaims(clock.Now())
 	claims.IssuedAt += 999
-	claims.ExpiresAt += 1
+	claims.ExpiresAt++
 	raw := mustSign(t, tokens, claims)
 	got, ok := tokens.Seen.find(raw, tokens.Keys.Generation(), model.TimeOf(clock.Now()))
 	if want, err := elsewhere(tokens).Verify(raw); !ok || err != nil || got != want {

@@ -137,8 +137,8 @@ func TestDocument(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var any struct{}
-		if err := xml.Unmarshal(picture, &any); err != nil || strings.Contains(string(picture), "NaN") {
+		var anything struct{}
+		if err := xml.Unmarshal(picture, &anything); err != nil || strings.Contains(string(picture), "NaN") {
 			t.Errorf("%s: %v\n%s", name, err, picture)
 		}
 	}

@@ -104,6 +104,7 @@ var mysqlTemplate = sync.OnceValues(func() (statements []string, err error) {
 // dump is the statements that make a table with its rows.
 func dump(ctx context.Context, db *sql.DB, table string) (statements []string, err error) {
 	var name, create string
+	//nolint:gosec // a name of our own
 	if err := db.QueryRowContext(ctx, "SHOW CREATE TABLE "+table).Scan(&name, &create); err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func dump(ctx context.Context, db *sql.DB, table string) (statements []string, e
 	for i, column := range columns {
 		values[i] = "QUOTE(" + column + ")"
 	}
-	rows, err := texts(ctx, db, "SELECT CONCAT_WS(', ', "+strings.Join(values, ", ")+") FROM "+table) //nolint:gosec // names of our own
+	rows, err := texts(ctx, db, "SELECT CONCAT_WS(', ', "+strings.Join(values, ", ")+") FROM "+table)
 	for _, row := range rows {
 		statements = append(statements, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", name, strings.Join(columns, ", "), row))
 	}
@@ -126,7 +127,7 @@ func dump(ctx context.Context, db *sql.DB, table string) (statements []string, e
 
 // texts are the values of the one column of a query.
 func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+	rows, err := db.QueryContext(ctx, query, args...) //nolint:gosec // names of our own
 	if err != nil {
 		return nil, err
 	}
