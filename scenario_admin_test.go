@@ -252,19 +252,26 @@ func playTimeline(t *testing.T, d *deployment) {
 	a := d.login(t, form{Mobile: d.number()})
 	d.checks(t, a.AccessToken.Value, "device-of-timeline", "bound")
 	d.operate(t, call{path: userPath(a, "/kick"), body: `{"reason":"<r> & \"q\""}`, want: `{"ended":1}`})
+	d.operate(t, call{path: userPath(a, "/kick"), as: bobKey, body: `{"reason":"again"}`, want: `{"ended":0}`})
 	d.operate(t, call{path: userPath(a, "/ban"), body: `{"reason":"b"}`})
 	d.operate(t, call{path: userPath(a, "/unban"), body: `{}`})
 	events := d.events(t, userPath(a, "/timeline"))
-	if got, want := kindsOf(events), []string{"unban", "ban", "kick", "device_bound", "login", "register"}; !slices.Equal(got, want) {
+	if got, want := kindsOf(events), []string{"unban", "ban", "kick", "kick", "device_bound", "login", "register"}; !slices.Equal(got, want) {
 		t.Errorf("the timeline is %v, want %v", got, want)
 	}
 	for i, e := range events {
 		zh, en := model.Kind(e.Kind).Sentence()
+		if idle := e.Kind == "kick" && e.SessionID == ""; idle {
+			zh, en = "运营人员踢下线，但没有可终止的会话", "An operator's kick found no session to end."
+			if e.Actor != "bob" || string(e.Detail) != `{"reason":"again"}` || e.IP == "" || e.RequestID == "" {
+				t.Errorf("line %+v", e)
+			}
+		}
 		if e.Text.Zh != zh || e.Text.En != en || e.UserID == nil || *e.UserID != a.UserInfo.ID || i > 0 && e.At.After(events[i-1].At) {
 			t.Errorf("line %+v", e)
 		}
 		var detail struct{ Reason string }
-		if e.Kind == "kick" && (json.Unmarshal(e.Detail, &detail) != nil || detail.Reason != `<r> & "q"` || e.SessionID != a.claims["sid"]) {
+		if e.Kind == "kick" && e.SessionID != "" && (json.Unmarshal(e.Detail, &detail) != nil || detail.Reason != `<r> & "q"` || e.SessionID != a.claims["sid"]) {
 			t.Errorf("line %+v", e)
 		}
 	}
@@ -275,7 +282,7 @@ func playTimeline(t *testing.T, d *deployment) {
 	if len(first) != 50 || next == nil {
 		t.Fatalf("the first page has %d lines and the cursor %v", len(first), next)
 	}
-	if all := d.events(t, userPath(a, "/timeline")); len(all) != 66 || kindsOf(all)[65] != "register" {
+	if all := d.events(t, userPath(a, "/timeline")); len(all) != 67 || kindsOf(all)[66] != "register" {
 		t.Errorf("in all %d lines: %v", len(all), kindsOf(all))
 	}
 	d.operate(t, call{path: "/admin/users/42/timeline", code: 40400})
@@ -418,6 +425,7 @@ func playStats(t *testing.T, d *deployment) {
 	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: mobile, ValidateNo: "0000000000"}), code: 40002})
 	d.sendCode(t, mobile, 0) // never used
 	d.operate(t, call{path: userPath(a, "/kick"), body: `{"reason":"r","productType":1}`, want: `{"ended":1}`})
+	d.operate(t, call{path: userPath(a, "/kick"), body: `{"reason":"r","productType":1}`, want: `{"ended":0}`}) // an act, but nobody kicked
 	d.checks(t, pc.AccessToken.Value, "device-kicked", "kicked")
 
 	for name, query := range map[string]string{

@@ -95,7 +95,7 @@ func TestOperatorCommands(t *testing.T) {
 				}
 			}
 			want := []string{
-				"unban false null", `ban true {"reason":"fraud"}`, `ban false {"reason":"fraud","until":"` + until + `"}`, `kick true {"reason":"lost \u003cphone\u003e"}`,
+				"unban false null", `ban true {"reason":"fraud"}`, `ban false {"reason":"fraud","until":"` + until + `"}`, `kick false {"productType":"7","reason":"r"}`, `kick true {"reason":"lost \u003cphone\u003e"}`,
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("the audit tells %q, want %q", got, want)
@@ -108,7 +108,7 @@ func TestOperatorCommands(t *testing.T) {
 				args  []string
 				lines int
 			}{
-				{[]string{"-n", "2"}, 2}, {[]string{"-kind", "kick"}, 1}, {[]string{"-kind", "login", "-user", id}, 2}, {[]string{"-from", "2020-01-01T00:00:00Z", "-n", "3"}, 3},
+				{[]string{"-n", "2"}, 2}, {[]string{"-kind", "kick"}, 2}, {[]string{"-kind", "login", "-user", id}, 2}, {[]string{"-from", "2020-01-01T00:00:00Z", "-n", "3"}, 3},
 			} {
 				if lines := d.says(t, append([]string{"audit"}, tt.args...)...); len(lines) != tt.lines || lines[0] == "" {
 					t.Errorf("%q: %q", tt.args, lines)

@@ -40,7 +40,7 @@ func ViewEvent(e model.Event) any {
 		ID: e.ID, At: e.At, Kind: e.Kind, SessionID: e.SessionID, Actor: e.Actor, IP: e.IP, Device: e.Device,
 		RequestID: e.RequestID, Detail: json.RawMessage("null"),
 	}
-	view.Text.Zh, view.Text.En = e.Kind.Sentence()
+	view.Text.Zh, view.Text.En = e.Sentence()
 	if e.UserID != 0 {
 		view.UserID = &e.UserID
 	}
@@ -155,7 +155,7 @@ func viewStats(s service.Stats) statsItemView {
 	return statsItemView{
 		From: s.From, Codes: codesView{Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed]},
 		Registrations: viewBreakdown(s.Registers), Logins: viewBreakdown(s.Logins),
-		Displaced: s.Events[model.EventDisplaced], Kicked: s.Events[model.EventKick], Reuse: s.Events[model.EventReuse], Events: s.Events,
+		Displaced: s.Events[model.EventDisplaced], Kicked: s.Kicked, Reuse: s.Events[model.EventReuse], Events: s.Events,
 	}
 }
 

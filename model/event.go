@@ -51,10 +51,11 @@ type EventFilter struct {
 // EventCount is how many lines of a kind, and of a detail where it tells more,
 // fall into one stretch of time.
 type EventCount struct {
-	Bucket Time
-	Kind   Kind
-	Detail string
-	Count  int64
+	Bucket   Time
+	Kind     Kind
+	Detail   string
+	Count    int64
+	Sessions int64 // of them, those about a session
 }
 
 // Event is one line of the append-only log: audit trail, outbox and change feed in one.

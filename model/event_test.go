@@ -36,8 +36,12 @@ func TestKindsAreThoseOfTheContract(t *testing.T) {
 // TestEveryKindSpeaksTwoLanguages: a timeline is read by people.
 func TestEveryKindSpeaksTwoLanguages(t *testing.T) {
 	seen := map[string]model.Kind{}
-	for _, kind := range model.Kinds() {
-		zh, en := kind.Sentence()
+	const idle = "kick of nothing"
+	for _, kind := range append(model.Kinds(), idle) {
+		zh, en := model.Event{Kind: kind, SessionID: "S"}.Sentence()
+		if kind == idle {
+			zh, en = model.Event{Kind: model.EventKick}.Sentence()
+		}
 		if !strings.ContainsFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
 			t.Errorf("%s has no Chinese: %q", kind, zh)
 		}

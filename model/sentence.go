@@ -6,6 +6,15 @@ func (k Kind) Sentence() (zh, en string) {
 	return s.zh, s.en
 }
 
+// Sentence says what the line tells: that of its kind, save for a kick that found
+// nothing to end, which has no session.
+func (e Event) Sentence() (zh, en string) {
+	if e.Kind == EventKick && e.SessionID == "" {
+		return "运营人员踢下线，但没有可终止的会话", "An operator's kick found no session to end."
+	}
+	return e.Kind.Sentence()
+}
+
 // sentences are the kinds in words; it is never written to.
 var sentences = map[Kind]struct{ zh, en string }{
 	EventRegister:       {"注册账号", "The account was registered."},

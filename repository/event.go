@@ -47,8 +47,9 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 // registrations by their detail too, which names product and source.
 func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error) {
 	var counts []model.EventCount
-	err := e.DB.reader(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count FROM (
-  SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail FROM events WHERE at >= ? AND at < ?
+	err := e.DB.reader(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count, COUNT(session) AS sessions FROM (
+  SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail, CASE WHEN session_id <> '' THEN 1 END AS session
+  FROM events WHERE at >= ? AND at < ?
 ) AS told GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
 		bucket, []model.Kind{model.EventLogin, model.EventRegister}, from, to).Scan(&counts).Error
 	return counts, fault("count events", err)

@@ -71,10 +71,13 @@ func TestEventsCount(t *testing.T) {
 		add(model.EventLogout, "a", 1500)
 		add(model.EventLogout, "b", 2000)
 		add(model.EventLogout, "b", 3000)
+		noSession := anEvent(model.EventLogout, 1, 2001)
+		noSession.SessionID = ""
+		must(t, repository.Events{DB: db}.Append(t.Context(), noSession))
 		got, err := repository.Events{DB: db}.Count(t.Context(), 1000, 3000, 1000)
 		want := []model.EventCount{
-			{Bucket: 1000, Kind: model.EventLogin, Detail: "a", Count: 2}, {Bucket: 1000, Kind: model.EventLogin, Detail: "b", Count: 1},
-			{Bucket: 1000, Kind: model.EventLogout, Count: 1}, {Bucket: 2000, Kind: model.EventLogout, Count: 1},
+			{Bucket: 1000, Kind: model.EventLogin, Detail: "a", Count: 2, Sessions: 2}, {Bucket: 1000, Kind: model.EventLogin, Detail: "b", Count: 1, Sessions: 1},
+			{Bucket: 1000, Kind: model.EventLogout, Count: 1, Sessions: 1}, {Bucket: 2000, Kind: model.EventLogout, Count: 2, Sessions: 1},
 		}
 		order := cmpopts.SortSlices(func(a, b model.EventCount) bool { return fmt.Sprint(a) < fmt.Sprint(b) })
 		if diff := cmp.Diff(want, got, order); err != nil || diff != "" {

@@ -48,6 +48,13 @@ func TestStats(t *testing.T) {
 	lines := func(moment string, kind model.Kind, n int) func(t *testing.T, f *fleet) {
 		return func(t *testing.T, f *fleet) { f.tell(t, n, model.Event{At: at(t, moment), Kind: kind}) }
 	}
+	kicks := func(moment string, sessions ...string) func(t *testing.T, f *fleet) {
+		return func(t *testing.T, f *fleet) {
+			for _, session := range sessions {
+				f.tell(t, 1, model.Event{At: at(t, moment), Kind: model.EventKick, SessionID: session})
+			}
+		}
+	}
 	log := []func(t *testing.T, f *fleet){
 		lines("2025-12-31T23:59:59.999Z", model.EventCodeSent, 1),
 		lines("2026-01-01T00:00:00Z", model.EventCodeSent, 2),
@@ -57,6 +64,7 @@ func TestStats(t *testing.T) {
 		login("2026-01-01T23:59:59.999Z", "0", "ios"),
 		lines("2026-01-02T00:00:00Z", model.EventDisplaced, 5),
 		lines("2026-01-02T00:00:00Z", model.EventLogin, 1), // of another form
+		kicks("2026-01-02T00:00:00Z", "A", "", "B", ""),    // two ended nothing
 	}
 	first, second := at(t, "2026-01-01T00:00:00Z"), at(t, "2026-01-02T00:00:00Z")
 	morning := []Breakdown{{0, "", 1}, {0, "ios", 2}, {1, "ios", 1}}
@@ -71,13 +79,13 @@ func TestStats(t *testing.T) {
 		}},
 		{"days", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", []Stats{
 			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 5, "user_deleted": 1, "reuse": 4}, Redeemed: 12, Logins: []Breakdown{{0, "", 1}, {0, "ios", 3}, {1, "ios", 1}}},
-			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1}, Redeemed: 1},
+			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
 		{"cut off", "2026-01-01T00:31:00.000Z", "2026-01-01T00:59:59.999Z", []Stats{
 			{From: first, Events: map[model.Kind]int64{"login": 3}, Redeemed: 3, Logins: []Breakdown{{0, "", 1}, {0, "ios", 1}, {1, "ios", 1}}},
 		}},
 		{"another zone's day", "2026-01-02T08:00:00+08:00", "2026-01-02T08:00:00.001+08:00", []Stats{
-			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1}, Redeemed: 1},
+			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
 		{"nothing", "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z", nil},
 	} {

@@ -154,7 +154,8 @@ func (o *Operators) setBan(ctx context.Context, id int64, until model.Time, reas
 }
 
 // Kick ends sessions of a user, all or those that fit the target, and returns
-// how many this call ended.
+// how many this call ended. One that ended none has a line of its own, without a
+// session; else the lines of the sessions are its lines.
 //
 // Errors: model.ErrNotFound for an unknown user.
 func (o *Operators) Kick(ctx context.Context, by Operator, id int64, target KickTarget, reason string) (int, error) {
@@ -163,11 +164,17 @@ func (o *Operators) Kick(ctx context.Context, by Operator, id int64, target Kick
 		if _, err := o.Users.Lock(ctx, id); err != nil {
 			return err
 		}
+		now := model.TimeOf(o.Now()) // under the lock: times follow the order of the acts
 		var err error
 		ended, err = o.endAll(ctx, id, target.fits, ending{
-			reason: model.ReasonKicked, actor: by.Name, note: reason, at: model.TimeOf(o.Now()), caller: by.Caller,
+			reason: model.ReasonKicked, actor: by.Name, note: reason, at: now, caller: by.Caller,
 		})
-		return err
+		if err != nil || ended > 0 {
+			return err
+		}
+		line := o.line(model.EventKick, id, by, now, reason)
+		line.Detail = target.detail(reason)
+		return o.Sessions.Events.Append(ctx, line)
 	})
 	return ended, err
 }
@@ -180,6 +187,19 @@ type KickTarget struct {
 
 func (k KickTarget) fits(s model.Session) bool {
 	return (k.ProductType == nil || *k.ProductType == s.ProductType) && (k.SessionID == "" || k.SessionID == s.ID)
+}
+
+// detail tells why, and what a kick was aimed at. What cannot be a session's id is
+// left out: it could be anything.
+func (k KickTarget) detail(reason string) string {
+	pairs := []string{"reason", reason}
+	if k.ProductType != nil {
+		pairs = append(pairs, "productType", strconv.Itoa(int(*k.ProductType)))
+	}
+	if len(k.SessionID) == len(newName()) {
+		pairs = append(pairs, "sessionId", k.SessionID)
+	}
+	return detail(pairs...)
 }
 
 // endAll ends the user's sessions that fit. One that has come to its own end

@@ -183,16 +183,24 @@ func TestKick(t *testing.T) {
 		again := i.arrive(t, number, 0, "a") // kicked is not banned
 		i.wantState(t, again, "a", StateActive)
 
-		lines := f.lines(t, app.user, model.EventKick)
-		var sessions []string
-		for _, l := range lines {
-			sessions = append(sessions, l.Session)
-			if l.Actor != "root" || l.Detail != `{"reason":"lost phone"}` {
-				t.Errorf("line %+v", l)
-			}
+		told := func(session, device, target string) line {
+			return line{Kind: "kick", Session: session, Actor: "root", Device: device, Detail: `{` + target + `}`}
 		}
-		if want := []string{pad.session, pad2.session, app.session, pc.session}; !slices.Equal(sessions, want) {
-			t.Errorf("kicked %v, want %v", sessions, want)
+		const why = `"reason":"lost phone"`
+		want := []line{ // every act, those that ended nothing too
+			told("", "", why+`,"sessionId":"`+other.session+`"`),
+			told("", "", why), // what is no id is not repeated
+			told("", "", `"productType":"1",`+why),
+			told("", "", `"productType":"0",`+why+`,"sessionId":"`+pad.session+`"`),
+			told(pad.session, "console", why),
+			told("", "", why+`,"sessionId":"`+pad.session+`"`),
+			told(pad2.session, "console", why),
+			told(app.session, "console", why),
+			told(pc.session, "console", why),
+			told("", "", why),
+		}
+		if diff := cmp.Diff(want, f.lines(t, app.user, model.EventKick)); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

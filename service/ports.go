@@ -200,8 +200,8 @@ type JanitorStore interface {
 type AuditStore interface {
 	// List lists the newest lines that pass the filter, newest first.
 	List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error)
-	// Count counts lines by bucket (milliseconds) and kind; logins and
-	// registrations by detail too.
+	// Count counts lines, and those of them about a session, by bucket
+	// (milliseconds) and kind; logins and registrations by detail too.
 	Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error)
 }
 

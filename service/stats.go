@@ -14,6 +14,7 @@ type Stats struct {
 	From      model.Time
 	Events    map[model.Kind]int64 // lines of the log; a ban has one of its own and one for each session
 	Redeemed  int64                // codes
+	Kicked    int64                // sessions; a kick that ended none is a line all the same
 	Logins    []Breakdown
 	Registers []Breakdown
 }
@@ -87,6 +88,8 @@ func gather(counts []model.EventCount) []Stats {
 			stats.Logins = withPart(stats.Logins, c)
 		case model.EventRegister:
 			stats.Registers = withPart(stats.Registers, c)
+		case model.EventKick:
+			stats.Kicked += c.Sessions
 		}
 	}
 	return all
