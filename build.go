@@ -127,6 +127,7 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 	}
 	s.operators = &service.Operators{
 		Users: users, Sessions: s.sessions, Vault: res.vault, Numbers: numbers, Catalog: catalog, Now: now,
+		Report: func(err error) { w.log.Error("a user's number does not open", zap.Error(err)) },
 	}
 	s.audit = &service.Audit{Store: repository.Events{DB: db}, Log: log, Users: users, Active: store, Now: now}
 	return s, nil

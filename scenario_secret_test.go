@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -245,4 +246,42 @@ func TestSecretCommands(t *testing.T) {
 			t.Errorf("exit %d: %s%s", exit, out, complaint)
 		}
 	})
+}
+
+// TestBrokenSeal: a user whose sealed number was damaged is there for operators
+// like any other, with the number masked whole, and the damage is counted as ever.
+func TestBrokenSeal(t *testing.T) {
+	for _, driver := range dbtest.Drivers(t) {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			d := newDeployment(t, driver, operatorKeys(), "SECRET_KEY="+secretOf("old"), "SECRET_PREVIOUS=")
+			d.start(t)
+			a := d.login(t, form{Mobile: d.number()}, "X-Device-Number", "device-of-seal")
+			whole := d.login(t, form{Mobile: d.number()})
+			d.stop(t)
+			sealed := []byte(d.value(t, "SELECT mobile FROM users WHERE id = ?", a.UserInfo.ID))
+			sealed[len(sealed)-1] ^= 1
+			d.exec(t, "UPDATE users SET mobile = ? WHERE id = ?", sealed, a.UserInfo.ID)
+			d.settings = append(d.settings, "SECRET_KEY="+secretOf("new"), "SECRET_PREVIOUS="+secretOf("old"))
+			d.start(t)
+
+			id := strconv.FormatInt(a.UserInfo.ID, 10)
+			shown := `{"id":` + id + `,"mobile":"***"}`
+			for _, query := range []string{"id=" + id, "mobile=" + a.UserInfo.Mobile} {
+				d.operate(t, call{path: "/admin/users?" + query, want: `{"items":[` + shown + `],"next":null}`})
+			}
+			d.operate(t, call{path: userPath(a, ""), want: `{"mobile":"***","sessions":[{"deviceNumber":"device-of-seal"}]}`})
+			for _, args := range [][]string{{"-id", id}, {a.UserInfo.Mobile}} {
+				if lines := d.says(t, append([]string{"user", "find"}, args...)...); len(lines) != 1 || !strings.Contains(lines[0], `"mobile":"***"`) {
+					t.Errorf("find says %q", lines)
+				}
+			}
+			d.operate(t, call{path: userPath(a, "/kick"), body: `{"reason":"r"}`, want: `{"ended":1}`})
+			d.operate(t, call{path: userPath(a, "/ban"), body: `{"reason":"r"}`, want: `{"ended":0}`})
+			d.operate(t, call{path: userPath(a, ""), want: `{"mobile":"***","banned":true}`})
+			d.operate(t, call{path: userPath(whole, ""), not: []string{"***\""}})
+			eventually(t, 5*time.Second, "the log tells of it", func() bool { return strings.Contains(d.log.text(), "a user's number does not open") })
+			eventually(t, 15*time.Second, "the broken seal is counted", func() bool { return d.gauge(t, "menshen_broken_seals") == "1" })
+		})
+	}
 }

@@ -18,6 +18,7 @@ type Operators struct {
 	Numbers  Numbers
 	Catalog  Catalog
 	Now      func() time.Time
+	Report   func(err error) // told of numbers that do not open; nil: nobody
 }
 
 // Operator is who acts, by the name of the admin key.
@@ -37,11 +38,7 @@ func (o *Operators) Find(ctx context.Context, mobile string, id int64) ([]Profil
 	}
 	profiles := make([]Profile, 0, len(found))
 	for _, user := range found {
-		profile, err := o.profile(user)
-		if err != nil {
-			return nil, err
-		}
-		profiles = append(profiles, profile)
+		profiles = append(profiles, o.profile(user))
 	}
 	return profiles, nil
 }
@@ -72,13 +69,17 @@ func (o *Operators) candidates(ctx context.Context, mobile string, id int64) ([]
 	return found, nil
 }
 
-// profile shows the number masked: an operator needs no more.
-func (o *Operators) profile(user model.User) (Profile, error) {
+// profile shows the number masked: an operator needs no more. One that does not
+// open is masked whole: its owner can be helped all the same.
+func (o *Operators) profile(user model.User) Profile {
 	if user.Mobile == nil {
-		return Profile{User: user}, nil
+		return Profile{User: user}
 	}
 	mobile, err := o.Vault.UnsealMobile(user.Mobile, user.ID)
-	return Profile{User: user, Mobile: mobile.String()}, err
+	if err != nil && o.Report != nil {
+		o.Report(err)
+	}
+	return Profile{User: user, Mobile: mobile.String()}
 }
 
 // Show is a user with the live sessions, newest first.
@@ -89,12 +90,8 @@ func (o *Operators) Show(ctx context.Context, id int64) (Profile, []model.Sessio
 	if err != nil {
 		return Profile{}, nil, err
 	}
-	profile, err := o.profile(user)
-	if err != nil {
-		return Profile{}, nil, err
-	}
 	sessions, err := o.Sessions.Active(ctx, model.Session{UserID: id})
-	return profile, sessions, err
+	return o.profile(user), sessions, err
 }
 
 // Ban bans a user until the given time, or for ever when it is 0, and ends all
