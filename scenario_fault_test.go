@@ -105,7 +105,7 @@ func TestDatabaseAway(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			d := newDeployment(t, driver, "CODE_COOLDOWN=0s")
+			d := newDeployment(t, driver, "CODE_COOLDOWN=0s", "CLIENTS="+jsonOf(t, []map[string]string{{"id": clientID, "secret": clientSecret}}))
 			faults := map[string]func() (back func()){"locked": func() func() { return d.lock(t) }}
 			if driver == repository.MySQL {
 				l := newLink(t, d.dsn)
@@ -134,24 +134,30 @@ func (d *deployment) playAway(t *testing.T, fault func() (back func())) {
 			t.Errorf("%s took %s", c.path, took)
 		}
 		for _, code := range codes {
-			if answer.code == code && !strings.Contains(string(answer.raw), `"isLogin":false`) {
+			if raw := string(answer.raw); answer.code == code && !strings.Contains(raw, `"isLogin":false`) && !strings.Contains(raw, `"active":false`) {
 				return code
 			}
 		}
 		t.Errorf("%s answers %s, want one of %v", c.path, answer.raw, codes)
 		return 0
 	}
-	check := call{path: checkPath("device-of-fault"), as: a.AccessToken.Value}
+	check, asked := call{path: checkPath("device-of-fault"), as: a.AccessToken.Value}, introspect(a.AccessToken.Value)
+	d.do(t, asked)
 	back := fault()
 	restore := sync.OnceFunc(back)
 	defer restore()
 	timed(check, 0, 50300) // may be known, and must not be guessed
+	timed(asked, 0, 50300)
 	timed(call{path: "/auth/mobile/login", body: jsonOf(t, f)}, 50300)
 	timed(check, 0, 50300)
 	if d.driver == repository.MySQL {
 		timed(call{path: "/auth/mobile/code", body: codeBody(f.Mobile)}, 50300)
 		timed(call{path: refreshPath, body: pairBody(a.AccessToken.Value, a.RefreshToken.Value)}, 50300)
 		eventually(t, 3*time.Second, "what was known is old", func() bool { return timed(check, 0, 50300) == 50300 })
+		timed(asked, 50300)
+		if inactive := d.do(t, introspect("garbage")); string(inactive.raw) != `{"active":false}` { // needs no database
+			t.Errorf("garbage is %s", inactive.raw)
+		}
 		if ready := d.do(t, call{path: "/readyz"}); ready.status != http.StatusServiceUnavailable {
 			t.Errorf("/readyz answers %d", ready.status)
 		}
@@ -165,6 +171,7 @@ func (d *deployment) playAway(t *testing.T, fault func() (back func())) {
 		return answer.code == 0 && d.accountOf(t, answer).UserInfo.Mobile == f.Mobile
 	})
 	d.checks(t, a.AccessToken.Value, "device-of-fault", "active")
+	timed(asked, 0)
 	d.refresh(t, a.AccessToken.Value, a.RefreshToken.Value)
 	if ready := d.do(t, call{path: "/readyz"}); ready.status != http.StatusOK {
 		t.Errorf("/readyz answers %d", ready.status)

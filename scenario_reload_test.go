@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,6 +50,67 @@ func TestReloadIsAudited(t *testing.T) {
 	}
 	if strings.Contains(d.log.text(), "canary-") {
 		t.Error("the log shows a secret")
+	}
+}
+
+// TestReloadOfKeys: who is taken out of the file is out, who is put in is in, and
+// who stays never notices, operators and back ends alike.
+func TestReloadOfKeys(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"operators", "operators by their hash", "clients"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			d := newDeployment(t, repository.SQLite)
+			key := func(name string) string { return "canary-" + name + "-0123456789-0123456789" }
+			list := func(names ...string) string {
+				var entries []map[string]string
+				for _, name := range names {
+					hash := sha256.Sum256([]byte(key(name)))
+					entries = append(entries, map[string]map[string]string{
+						"operators": {"name": name, "key": key(name)}, "operators by their hash": {"name": name, "key": "sha256:" + hex.EncodeToString(hash[:])},
+						"clients": {"id": name, "secret": key(name)},
+					}[kind])
+				}
+				if kind == "clients" {
+					return "clients: " + jsonOf(t, entries) + "\n"
+				}
+				return "admin: {keys: " + jsonOf(t, entries) + "}\n"
+			}
+			writeFile(t, d.file, list("leaves", "stays"))
+			d.start(t)
+			token := d.login(t, form{Mobile: d.number()}).AccessToken.Value
+			want := func(name string, in bool) {
+				t.Helper()
+				var answers []answer
+				if kind == "clients" {
+					asked := introspect(token)
+					asked.headers.Set("Authorization", basic(name, key(name)).Get("Authorization"))
+					told, _ := d.feed(t, "", basic(name, key(name)))
+					answers = []answer{d.send(t, asked.request(t, d.public)), told}
+				} else {
+					row := call{path: "/admin/users?id=1", as: key(name)}
+					told, _ := d.exchange(t, row.request(t, d.admin))
+					answers = []answer{told}
+				}
+				for n, a := range answers {
+					if (a.status == http.StatusOK) != in || !in && a.status != http.StatusUnauthorized {
+						t.Errorf("%s: answer %d is %d", name, n, a.status)
+					}
+				}
+			}
+			want("leaves", true)
+			want("stays", true)
+			want("comes", false)
+			since := len(d.log.text())
+			writeFile(t, d.file, list("stays", "comes"))
+			eventually(t, 5*time.Second, "the change is applied", func() bool { return strings.Contains(d.log.text()[since:], "configuration applied") })
+			want("leaves", false)
+			want("stays", true)
+			want("comes", true)
+			if strings.Contains(d.log.text(), "canary-") {
+				t.Error("the log shows a key")
+			}
+		})
 	}
 }
 
