@@ -257,11 +257,11 @@ func TestOperatorsActWhole(t *testing.T) {
 	})
 }
 
-// TestBanRaces: a ban, logins and refreshes at once, 200 times. However they
+// TestBanRaces: a ban, logins and refreshes at once, 500 times. However they
 // come out, afterwards the database knows of no active session of a banned user,
 // and whoever was answered yes has been ended by the ban.
 func TestBanRaces(t *testing.T) {
-	const races = 200
+	const races = 500
 	eachFleet(t, func(t *testing.T, f *fleet) {
 		here, there := f.start(0), f.start(0)
 		logins, refreshes := 0, 0
