@@ -43,7 +43,6 @@ type server struct {
 	admin    swap
 	stopping atomic.Bool
 	migrated atomic.Bool
-	changing sync.Mutex // one reload at a time
 }
 
 // swap is a handler that may be exchanged while it serves.
@@ -201,10 +200,8 @@ func (s *server) apply(cfg *config.Config) error {
 
 // reload reads the configuration again, its file from text if that is given.
 // What is invalid, or changes a key that is fixed at the start, is refused as a
-// whole and the old one stays.
+// whole and the old one stays. It is for the watcher alone, one at a time.
 func (s *server) reload(text []byte) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	s.res.metrics.reloaded(s.tryReload(text))
 }
 
@@ -247,6 +244,8 @@ func (s *server) noteReload(changed []string) {
 	}
 }
 
+// reloadOnHangUp has the file read again, whether it changed or not. It is to
+// settle first, like any change: a signal may come while it is written.
 func (s *server) reloadOnHangUp(ctx context.Context) {
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
@@ -256,7 +255,7 @@ func (s *server) reloadOnHangUp(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangUp:
-			s.reload(nil)
+			s.source.watcher.Ask()
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"crypto/sha256"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,9 @@ type Watcher struct {
 	path    string
 	seen    content // what the program knows of
 	pending content // what the last poll saw, if it differs
+	gone    bool    // the last poll saw no file
 	text    []byte  // what the change under way is about
+	asked   atomic.Bool
 }
 
 // content is a file's SHA-256, or zero for no file.
@@ -59,22 +62,33 @@ func (w *Watcher) Run(ctx context.Context, interval time.Duration, changed func(
 	}
 }
 
+// Ask makes the next content that two polls in a row have seen a change, although
+// it may be the known one: what else a configuration is made of may have changed.
+// So is then a file that is missing. It may be called at any time.
+func (w *Watcher) Ask() { w.asked.Store(true) }
+
 // Settled is the text that changed is told of, while changed runs: to read the
-// file once more could meet the next writer half-way. Outside of it, nil.
+// file once more could meet the next writer half-way. Outside of it, and of a file that is
+// missing, nil.
 func (w *Watcher) Settled() []byte { return w.text }
 
-// poll tells whether a new content has settled.
+// poll tells whether a new content has settled, or the one that was asked for.
 func (w *Watcher) poll() bool {
 	now, text, ok := read(w.path)
-	if !ok {
+	asked, gone := w.asked.Load(), w.gone
+	w.gone = !ok
+	settled := ok && now == w.pending && (now != w.seen || asked) || !ok && gone && asked
+	if ok {
+		w.pending = now
+	}
+	if !settled {
 		return false
 	}
-	settled := now == w.pending && now != w.seen
-	w.pending = now
-	if settled {
+	w.asked.Store(false)
+	if ok {
 		w.seen, w.text = now, text
 	}
-	return settled
+	return true
 }
 
 func read(path string) (sum content, text []byte, ok bool) {

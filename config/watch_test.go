@@ -22,6 +22,7 @@ type watched struct {
 	path  string
 	told  atomic.Int64
 	start time.Time
+	ask   func()
 }
 
 // watch runs act while a Watcher runs, and then demands that it ends.
@@ -34,6 +35,7 @@ func watch(t *testing.T, before string, act func(w *watched)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watched{t: t, path: path, start: time.Now()}
 		watcher := config.NewWatcher(path)
+		w.ask = watcher.Ask
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -148,6 +150,50 @@ var histories = map[string]func(w *watched){
 		link(filepath.Join(folders[1], "config.yaml"))
 		w.after(2, 1)
 		link(filepath.Join(w.path+".3", "config.yaml")) // which is not there yet
+		w.after(5, 1)
+	},
+	"asked for without a change": func(w *watched) {
+		w.after(3, 0)
+		w.ask()
+		w.after(1, 1)
+		w.after(5, 1)
+		w.ask()
+		w.ask()
+		w.after(1, 2)
+		w.after(5, 2)
+	},
+	"asked for while it is written": func(w *watched) {
+		w.put("b and")
+		w.ask()
+		w.after(1, 0)
+		w.put("b and c")
+		w.after(1, 0)
+		w.after(1, 1)
+		w.after(5, 1)
+	},
+	"asked for, and back before it settled": func(w *watched) {
+		w.put("b")
+		w.ask()
+		w.after(1, 0)
+		w.put("a")
+		w.after(1, 0)
+		w.after(1, 1)
+		w.after(5, 1)
+	},
+	"asked for when it is gone": func(w *watched) {
+		w.remove()
+		w.ask()
+		w.after(1, 0)
+		w.after(1, 1)
+		w.after(5, 1)
+	},
+	"asked for while it is replaced": func(w *watched) {
+		w.remove()
+		w.ask()
+		w.after(1, 0)
+		w.put("b")
+		w.after(1, 0)
+		w.after(1, 1)
 		w.after(5, 1)
 	},
 	"renamed over": func(w *watched) {

@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -71,4 +73,51 @@ func TestReload(t *testing.T) {
 	write("products: [{type: 0, group: app, max_sessions: 2}\n")
 	i.stop(t)
 	d.fails(t, data)
+}
+
+// TestHangUp: SIGHUP has files of secrets read again, whose change nobody
+// notices, and never takes a configuration file that is still being written.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite)
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(d.folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secret := func(name string) string { return name + "-0123456789-0123456789-0123456789" }
+	clients := func(name string) string {
+		return write("clients", `[{"id":"shop","secret":"`+secret(name)+`"}]`+"\n")
+	}
+	write("config.yaml", "server: {locale: zh-CN}\n")
+	i := d.start(t, data, "CLIENTS_FILE="+clients("old"))
+	asks := func(name string) int {
+		return d.exchange(t.Context(), i.admin, request{path: "/internal/revocations", client: "shop:" + secret(name)}).status
+	}
+	clients("new")
+	if asks("old") != http.StatusOK {
+		t.Error("the old secret is refused before the signal")
+	}
+	i.signal(t, syscall.SIGHUP)
+	eventually(t, 5*time.Second, "the new secret is taken", func() bool { return asks("new") == http.StatusOK })
+	if asks("old") != http.StatusUnauthorized {
+		t.Error("the old secret is still taken")
+	}
+
+	applied := i.log.count("configuration applied")
+	for range 8 { // longer than a content has to stand, and each half would do for itself
+		for _, text := range []string{"server: {locale: en}\n", "server: {locale: en}\ncode: {length: 8}\n"} {
+			write("config.yaml", text)
+			i.signal(t, syscall.SIGHUP)
+			<-time.After(100 * time.Millisecond)
+		}
+	}
+	write("config.yaml", "server: {locale: zh-CN}\ncode: {length: 7}\n")
+	eventually(t, 5*time.Second, "the configuration is applied", func() bool { return i.log.count("configuration applied") > applied })
+	if text := i.log.tail(); strings.Count(text, `"server.locale"`) != 0 {
+		t.Errorf("half a file was applied:\n%s", text)
+	}
 }
