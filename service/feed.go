@@ -14,7 +14,7 @@ import (
 // Feed tells back ends of ended sessions. Sessions enter it when somebody reads
 // and with every sweep of the janitor, so that there never is much to catch up
 // on. Any number of readers of one Feed cost the database one look at what is new
-// per end, and nothing while no session ends.
+// per end, and while no session ends, one at the end of each wait.
 type Feed struct {
 	Tx    Tx
 	Store FeedStore
@@ -40,7 +40,8 @@ type Page struct {
 }
 
 // Read lists the revocations after the cursor; an empty one is the beginning.
-// Without any it waits up to wait for the next. Nothing is told twice to who
+// Without any it waits up to wait for the next, and looks once more when that is
+// over: an end may have been committed that nobody has heard of yet. Nothing is told twice to who
 // goes on from Next, and nothing is missed, whatever the order of commits. A
 // cursor is good on every instance and after every restart.
 //
@@ -56,6 +57,7 @@ func (f *Feed) Read(ctx context.Context, cursor string, wait time.Duration) (Pag
 	defer again.Stop()
 	for {
 		ended := f.Hub.anyEnd() // before the look, so that none is slept through
+		last := patience.Err() != nil
 		items, err := f.look(ctx, seq)
 		if err != nil {
 			return Page{}, err
@@ -63,29 +65,31 @@ func (f *Feed) Read(ctx context.Context, cursor string, wait time.Duration) (Pag
 		if len(items) > 0 {
 			return Page{Items: items, Next: strconv.FormatInt(items[len(items)-1].Seq, 10)}, nil
 		}
-		if !f.idle(patience, ended, again.C) {
+		if last || !f.idle(patience, ended, again.C) {
 			return Page{Next: strconv.FormatInt(seq, 10)}, nil
 		}
 	}
 }
 
-// idle waits for the end of any session, and then for leave to look again. It
-// reports false when patience or this process ends first.
+// idle waits for the end of any session, and then for leave to look again, but no
+// longer than patience lasts. It reports whether somebody still wants another
+// look: not when the client has left or this process ends.
 func (f *Feed) idle(patience context.Context, ended <-chan struct{}, again <-chan time.Time) bool {
 	select {
 	case <-ended:
 	case <-f.Hub.stopped:
 		return false
 	case <-patience.Done():
-		return false
+		return errors.Is(patience.Err(), context.DeadlineExceeded)
 	}
 	select {
 	case <-again:
 		return true
 	case <-f.Hub.stopped:
+		return false
 	case <-patience.Done():
+		return errors.Is(patience.Err(), context.DeadlineExceeded)
 	}
-	return false
 }
 
 // Sweep lets what has ended enter the feed and removes what is of no interest

@@ -297,13 +297,14 @@ func TestFeedWait(t *testing.T) {
 		looks   int
 		failure *model.Failure
 	}{
-		"not at all":       {0, func(*feedStore, *Hub, func()) {}, "", 0, 2, nil},
-		"time-out":         {30 * time.Second, func(*feedStore, *Hub, func()) {}, "", 30 * time.Second, 2, nil},
-		"an end":           {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tell("S") }, "S", 5 * time.Second, 5, nil},
-		"told all":         {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tellAll() }, "S", 5 * time.Second, 5, nil},
-		"of no interest":   {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.tell("S") }, "", 30 * time.Second, 4, nil},
-		"the process ends": {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.Stop() }, "", 5 * time.Second, 2, nil},
-		"the client left":  {30 * time.Second, func(_ *feedStore, _ *Hub, hangUp func()) { hangUp() }, "", 5 * time.Second, 2, nil},
+		"not at all":                 {0, func(*feedStore, *Hub, func()) {}, "", 0, 2, nil},
+		"time-out":                   {30 * time.Second, func(*feedStore, *Hub, func()) {}, "", 30 * time.Second, 4, nil},
+		"an end":                     {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tell("S") }, "S", 5 * time.Second, 5, nil},
+		"told all":                   {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tellAll() }, "S", 5 * time.Second, 5, nil},
+		"of no interest":             {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.tell("S") }, "", 30 * time.Second, 6, nil},
+		"an end that nobody told of": {30 * time.Second, func(s *feedStore, _ *Hub, _ func()) { s.end("S") }, "S", 30 * time.Second, 5, nil},
+		"the process ends":           {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.Stop() }, "", 5 * time.Second, 2, nil},
+		"the client left":            {30 * time.Second, func(_ *feedStore, _ *Hub, hangUp func()) { hangUp() }, "", 5 * time.Second, 2, nil},
 		"many of no interest, one that is": {30 * time.Second, func(s *feedStore, h *Hub, _ func()) {
 			for n := range 100 {
 				h.tell(strconv.Itoa(n))
