@@ -218,8 +218,8 @@ func parseFind(args []string) (action, error) {
 func parseBan(args []string) (action, error) {
 	f := newFlags("user ban")
 	reason := f.String("reason", "", "")
-	var until time.Time
-	f.TextVar(&until, "until", time.Time{}, "")
+	var until model.Time
+	timeFlag(f, "until", &until)
 	id, err := parseUser(f, args)
 	if err == nil {
 		err = reasonOf(f, *reason)
@@ -228,7 +228,7 @@ func parseBan(args []string) (action, error) {
 		return nil, err
 	}
 	return atDesk(func(ctx context.Context, d desk) error {
-		ended, err := d.operators.Ban(ctx, d.by, id, *reason, timeOf(until))
+		ended, err := d.operators.Ban(ctx, d.by, id, *reason, until)
 		return d.told(id, ended, err)
 	}), nil
 }
@@ -274,12 +274,11 @@ func parseKick(args []string) (action, error) {
 func parseAudit(args []string) (action, error) {
 	f := newFlags("audit")
 	var filter model.EventFilter
-	var from, to time.Time
 	f.Int64Var(&filter.UserID, "user", 0, "")
 	f.StringVar((*string)(&filter.Kind), "kind", "", "")
 	f.StringVar(&filter.Actor, "actor", "", "")
-	f.TextVar(&from, "from", time.Time{}, "")
-	f.TextVar(&to, "to", time.Time{}, "")
+	timeFlag(f, "from", &filter.From)
+	timeFlag(f, "to", &filter.To)
 	n := f.Int("n", 50, "")
 	if _, err := parseFlags(f, args, 0); err != nil {
 		return nil, err
@@ -287,7 +286,6 @@ func parseAudit(args []string) (action, error) {
 	if *n < 1 || filter.UserID < 0 {
 		return nil, badUsage(f, "-n and -user are more than 0")
 	}
-	filter.From, filter.To = timeOf(from), timeOf(to)
 	return atDesk(func(ctx context.Context, d desk) error { return d.list(ctx, filter, *n) }), nil
 }
 
@@ -311,10 +309,15 @@ func (d desk) list(ctx context.Context, filter model.EventFilter, n int) error {
 	}
 }
 
-// timeOf is a flag's time, 0 when it was not given.
-func timeOf(t time.Time) model.Time {
-	if t.IsZero() {
-		return 0
-	}
-	return model.TimeOf(t)
+// timeFlag adds a flag for a time, by the rule of the admin API: what stands for
+// no time at all when it is left out cannot be given.
+func timeFlag(f *flag.FlagSet, name string, to *model.Time) {
+	f.Func(name, "", func(text string) error {
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil || t.Unix() <= 0 {
+			return errors.New("it is a time like 2027-01-01T00:00:00Z, after 1970")
+		}
+		*to = model.TimeOf(t)
+		return nil
+	})
 }

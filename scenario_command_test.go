@@ -23,6 +23,8 @@ func TestUsage(t *testing.T) {
 		{"user"}, {"user", "list"}, {"users", "find", "1"}, {"user", "find"}, {"user", "find", "1", "2"}, {"user", "find", "-id", "x"}, {"user", "find", "-id", "-1"},
 		{"user", "ban"}, {"user", "ban", "1"}, {"user", "ban", "-reason", "r"}, {"user", "ban", "x", "-reason", "r"}, {"user", "ban", "0", "-reason", "r"},
 		{"user", "ban", "1", "-reason", ""}, {"user", "ban", "1", "-reason"}, {"user", "ban", "1", "-reason", "r", "-until", "tomorrow"}, {"user", "ban", "1", "2", "-reason", "r"},
+		{"user", "ban", "1", "-reason", "r", "-until", "0001-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", "1970-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", ""},
+		{"audit", "-from", "0001-01-01T00:00:00Z"}, {"audit", "-to", "1970-01-01T00:00:00Z"},
 		{"user", "ban", "1", "-reason", strings.Repeat("x", 257)}, {"user", "ban", "1", "-reason", "a\nb"}, {"user", "ban", "1", "-reason", "\xff"},
 		{"user", "unban"}, {"user", "unban", "1", "-reason", "r"}, {"user", "unban", "x"},
 		{"user", "kick", "1"}, {"user", "kick", "1", "-reason", "r", "-product", "x"}, {"user", "kick", "1", "-reason", "r", "-product", "2147483648"},
