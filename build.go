@@ -103,6 +103,7 @@ func servicesOf(cfg *config.Config, res *resources, limits limiters, w wiring) (
 		return s, err
 	}
 	for i, provider := range s.codes.Providers {
+		res.metrics.provides(provider.Name)
 		s.codes.Providers[i].Sender = res.tracing.sender(provider.Name, provider.Sender)
 	}
 	if s.codes.TestNumbers, err = testNumbers(cfg, numbers); err != nil {

@@ -121,6 +121,16 @@ func (m *metrics) show(r *resources) {
 	m.Register(build)
 }
 
+// provides begins the counters of a provider that is configured.
+func (m *metrics) provides(provider string) {
+	for _, outcome := range service.Outcomes() {
+		m.Messages(provider, string(outcome))
+	}
+	for _, outcome := range []string{outcomeRight, outcomeWrong} {
+		m.attempts.WithLabelValues(provider, outcome)
+	}
+}
+
 func (m *metrics) refreshed(outcome string) { m.refreshes.WithLabelValues(outcome).Inc() }
 
 func (m *metrics) compared(provider string, right bool) {

@@ -77,6 +77,7 @@ func TestMetrics(t *testing.T) {
 	d.start(t) // counts at once
 	eventually(t, 20*time.Second, "the sessions are counted", func() bool { return d.scrape(t)[`menshen_active_sessions{product="0"}`] == 1 })
 	before := d.scrape(t)
+	wantBegun(t, before)
 	d.checks(t, early.AccessToken.Value, "device-of-metrics-0", "bound") // a token that this process did not sign
 	mobile := d.number()
 	code := d.sendCode(t, mobile, 0)
@@ -113,6 +114,23 @@ func TestMetrics(t *testing.T) {
 	wantTable(t, after.names())
 	d.waits(t, last)
 	d.fails(t)
+}
+
+// wantBegun: what has not happened yet is 0, not absent, so that an alarm sees the
+// first time as an increase.
+func wantBegun(t *testing.T, fresh series) {
+	t.Helper()
+	for _, name := range []string{
+		`menshen_sms_total{outcome="sent",provider="webhook"}`, `menshen_sms_total{outcome="refused",provider="webhook"}`,
+		`menshen_sms_total{outcome="throttled",provider="webhook"}`, `menshen_sms_total{outcome="unknown",provider="webhook"}`,
+		`menshen_code_attempts_total{outcome="right",provider="webhook"}`, `menshen_code_attempts_total{outcome="wrong",provider="webhook"}`,
+		`menshen_code_attempts_total{outcome="wrong",provider="none"}`, `menshen_refreshes_total{outcome="replay"}`,
+		`menshen_events_total{kind="kick_war"}`, `menshen_alarms_total{what="prefix"}`, `menshen_challenges_total{outcome="fault"}`,
+	} {
+		if count, begun := fresh[name]; count != 0 || !begun {
+			t.Errorf("%s is %g, begun %t", name, count, begun)
+		}
+	}
 }
 
 // wantRisen checks how much what TestMetrics plays has moved.

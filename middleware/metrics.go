@@ -78,6 +78,9 @@ func (m *Metrics) Total(name, help string, labels prometheus.Labels, value func(
 // Event counts a committed line of the log of events.
 func (m *Metrics) Event(line model.Event) { m.events.WithLabelValues(string(line.Kind)).Inc() }
 
+// Messages begins a count of messages at 0, so that the first one is an increase.
+func (m *Metrics) Messages(provider, outcome string) { m.messages.WithLabelValues(provider, outcome) }
+
 // Message counts what a provider answered to one message.
 func (m *Metrics) Message(provider, outcome string) {
 	m.messages.WithLabelValues(provider, outcome).Inc()

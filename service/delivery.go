@@ -25,6 +25,11 @@ const (
 	OutcomeUnknown   Outcome = "unknown"   // no clear answer: the message may arrive
 )
 
+// Outcomes lists all outcomes.
+func Outcomes() []Outcome {
+	return []Outcome{OutcomeSent, OutcomeRefused, OutcomeThrottled, OutcomeUnknown}
+}
+
 const (
 	// requestTime bounds a whole request for a code: the guard, a challenge and the
 	// limits, then the sending, then the noting of how it ended. A stop gives
