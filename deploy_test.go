@@ -124,6 +124,19 @@ func composed(t *testing.T, variables map[string]string, secrets []string) *conf
 	return cfg
 }
 
+// TestBackupOfCompose: what docs/operations.md has backed up of the compose file
+// has the secret without which the rest is worthless, and the keys.
+func TestBackupOfCompose(t *testing.T) {
+	secret := regexp.MustCompile(`(?m)^  secret_key: \{file: \./(\S+)\}$`).FindSubmatch(readText(t, "deploy/compose.yaml"))
+	_, text, _ := strings.Cut(string(readText(t, "docs/operations.md")), "## Back up")
+	text, _, _ = strings.Cut(text, "## Restore")
+	for _, want := range []string{"docker compose exec -T mysql", "docker compose cp menshen-1:/data/keys", " " + string(secret[1]) + "\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the backup has no %q", want)
+		}
+	}
+}
+
 // TestDockerfile: the image is built as `make build` builds, and has the data
 // folder that the configuration names.
 func TestDockerfile(t *testing.T) {

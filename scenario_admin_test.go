@@ -356,6 +356,7 @@ func playOperatorsInput(t *testing.T, d *deployment) {
 		"/admin/stats?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": {"from range"},
 		"/admin/stats?from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z": {"from range"},
 		"/admin/stats?from=2020-01-01T00:00:00Z":                         {"from range"},
+		"/admin/stats?from=2100-01-01T00:00:00Z":                         {"from range"},
 		userPath(a, "/timeline?cursor=x"):                                {"cursor format"},
 	} {
 		d.operate(t, call{path: path, code: 40000, fields: fields})
@@ -428,6 +429,7 @@ func playStats(t *testing.T, d *deployment) {
 	d.operate(t, call{path: userPath(a, "/kick"), body: `{"reason":"r","productType":1}`, want: `{"ended":0}`}) // an act, but nobody kicked
 	d.checks(t, pc.AccessToken.Value, "device-kicked", "kicked")
 
+	d.operate(t, call{path: "/admin/stats?from=2100-01-01T00:00:00Z&to=2100-01-02T00:00:00Z", want: `{"items":[],"next":null}`})
 	for name, query := range map[string]string{
 		"the last day, by the hour": "",
 		"four days, by the day":     "?from=" + time.Now().Add(-4*24*time.Hour).UTC().Format(time.RFC3339),
