@@ -25,16 +25,25 @@ const (
 	MySQL  = "mysql"
 )
 
-// DB is the storage: one writer and a few readers on SQLite, one pool on MySQL.
-// It is safe for concurrent use.
+// DB is the storage: one writer and a few readers on SQLite, one pool on MySQL, and
+// on both a small pool for reports. It is safe for concurrent use.
 type DB struct {
 	driver string
 	dsn    string
 	words  words
 	write  *gorm.DB
 	read   *gorm.DB
+	report *gorm.DB
 	turns  *turns // of those who write on SQLite
 }
+
+// Reports are reads that may take long, so they have few connections of their own:
+// they keep no request of a user waiting. reportTime bounds one on MySQL for who
+// sets no deadline.
+const (
+	reportConns = 2
+	reportTime  = 10 * time.Second
+)
 
 // words are the few phrases in which the two dialects differ.
 type words struct {
@@ -105,7 +114,7 @@ func (db *DB) Close() error {
 	if db.turns != nil {
 		db.turns.close()
 	}
-	err := closePool(db.write)
+	err := errors.Join(closePool(db.write), closePool(db.report))
 	if db.read != db.write {
 		err = errors.Join(err, closePool(db.read))
 	}
@@ -127,6 +136,9 @@ func (db *DB) Pools() map[string]*sql.DB {
 	}
 	if pool, err := db.read.DB(); err == nil && db.read != db.write {
 		pools["read"] = pool
+	}
+	if pool, err := db.report.DB(); err == nil {
+		pools["report"] = pool
 	}
 	return pools
 }

@@ -1,12 +1,14 @@
 package repository_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,8 +127,8 @@ func TestSQLiteConnections(t *testing.T) {
 			t.Errorf("the %s pool answers a write with %v", which, err)
 		}
 	}
-	if len(db.Pools()) != 2 {
-		t.Errorf("%d pools, want one that writes and one that reads", len(db.Pools()))
+	if len(db.Pools()) != 3 {
+		t.Errorf("%d pools, want one that writes, one that reads and one for reports", len(db.Pools()))
 	}
 }
 
@@ -162,8 +164,8 @@ func TestMySQLConnections(t *testing.T) {
 	wantText(t, p, "SELECT @@character_set_client", "utf8mb4")
 	wantText(t, p, "SELECT @@character_set_connection", "utf8mb4")
 	wantText(t, p, "SELECT @@autocommit", "1")
-	if len(db.Pools()) != 1 {
-		t.Errorf("%d pools, want one", len(db.Pools()))
+	if len(db.Pools()) != 2 {
+		t.Errorf("%d pools, want one, and one for reports", len(db.Pools()))
 	}
 	if n := p.Stats().MaxOpenConnections; n != 32 {
 		t.Errorf("at most %d connections, want 32", n)
@@ -186,6 +188,71 @@ func TestMySQLKeepsGivenParameters(t *testing.T) {
 	if n, err := result.RowsAffected(); err != nil || n != 1 {
 		t.Errorf("an update that changes nothing counts %d rows, error %v; want 1", n, err)
 	}
+}
+
+// TestReportsTakeTheirTime: a report outlasts the time-out of other reads, ends
+// with its own deadline, and however many are asked for keep nobody else waiting.
+func TestReportsTakeTheirTime(t *testing.T) {
+	mysqlOnly(t)
+	dsn := dbtest.DSN(t, repository.MySQL)
+	db := openAt(t, repository.MySQL, dsn+"?readTimeout=300ms")
+	events := repository.Events{DB: db}
+	must(t, events.Append(t.Context(), anEvent(model.EventLogin, 1, t0)))
+	locker, err := pool(openAt(t, repository.MySQL, dsn)).Conn(t.Context())
+	must(t, err)
+	_, err = locker.ExecContext(t.Context(), "LOCK TABLES events WRITE")
+	must(t, err)
+	brief, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+	defer cancel()
+	var long, short error
+	var found []model.Event
+	var all sync.WaitGroup
+	all.Go(func() { found, long = events.List(t.Context(), model.EventFilter{}, 10) })
+	all.Go(func() { _, short = events.Count(brief, 0, 1, 1) })
+	for range 8 {
+		all.Go(func() { _, _ = events.Count(brief, 0, 1, 1) })
+	}
+	<-brief.Done() // twice the time-out
+	if err := db.Ping(t.Context()); err != nil {
+		t.Errorf("while reports wait, others are answered %v", err)
+	}
+	_, err = locker.ExecContext(t.Context(), "UNLOCK TABLES")
+	must(t, err)
+	must(t, locker.Close())
+	all.Wait()
+	if long != nil || len(found) != 1 {
+		t.Errorf("the report has %d lines, error %v", len(found), long)
+	}
+	wantError(t, short, model.ErrUnavailable)
+}
+
+// TestReportsLeaveReaders: as many reports as there may be and more are on their
+// way, and users are answered.
+func TestReportsLeaveReaders(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		ctx, leave := context.WithCancel(t.Context())
+		reports := db.Pools()["report"]
+		for range reports.Stats().MaxOpenConnections {
+			conn, err := reports.Conn(t.Context())
+			must(t, err)
+			defer func() { _ = conn.Close() }()
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := repository.Events{DB: db}.List(ctx, model.EventFilter{}, 1)
+			wantError(t, err, model.ErrUnavailable)
+		})
+		all.Go(func() {
+			_, err := repository.Sessions{DB: db}.CountActive(ctx, t0)
+			wantError(t, err, model.ErrUnavailable)
+		})
+		must(t, db.Ping(t.Context()))
+		_, err := repository.Events{DB: db}.Ends(t.Context(), t0)
+		must(t, err)
+		must(t, repository.Events{DB: db}.Append(t.Context(), anEvent(model.EventLogin, 1, t0)))
+		leave()
+		all.Wait()
+	})
 }
 
 func TestClock(t *testing.T) {

@@ -19,7 +19,7 @@ func (e Events) Append(ctx context.Context, events ...model.Event) error {
 
 // List lists the newest lines that pass the filter, newest first.
 func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error) {
-	query := e.DB.reader(ctx)
+	query := e.DB.reporter(ctx)
 	if filter.UserID != 0 {
 		query = query.Where("user_id = ?", filter.UserID)
 	}
@@ -47,7 +47,7 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 // registrations by their detail too, which names product and source.
 func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error) {
 	var counts []model.EventCount
-	err := e.DB.reader(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count, COUNT(session) AS sessions FROM (
+	err := e.DB.reporter(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count, COUNT(session) AS sessions FROM (
   SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail, CASE WHEN session_id <> '' THEN 1 END AS session
   FROM events WHERE at >= ? AND at < ?
 ) AS told GROUP BY bucket, kind, detail ORDER BY bucket, kind`,

@@ -56,18 +56,38 @@ func (db *DB) openMySQL(ctx context.Context) error {
 		}
 		db.dsn = config.FormatDSN() // the migrations' pool waits too
 	}
-	pool.SetMaxOpenConns(mysqlConns)
-	pool.SetMaxIdleConns(mysqlConns)
-	pool.SetConnMaxLifetime(mysqlLifetime)
 	prepared := newPool(pool)
 	prepared.textQueries = cluster
 	prepared.line = make(chan struct{}, mysqlConns)
-	db.write, err = gorm.Open(mysql.New(mysql.Config{Conn: prepared, SkipInitializeWithVersion: true}), gormConfig())
-	if err != nil {
-		return fmt.Errorf("open database: %w", err)
+	if db.write, err = mysqlGorm(prepared, mysqlConns); err != nil {
+		return err
 	}
 	db.read = db.write
-	return nil
+	return db.openReports(config)
+}
+
+// openReports opens the pool for reports, whose reads may take their time: the
+// read time-out of the others would end them.
+func (db *DB) openReports(config *mysqldriver.Config) error {
+	config = config.Clone()
+	config.ReadTimeout = max(config.ReadTimeout, reportTime)
+	pool, err := mysqlPool(config)
+	if err != nil {
+		return err
+	}
+	db.report, err = mysqlGorm(newPool(pool), reportConns)
+	return err
+}
+
+func mysqlGorm(prepared *pool, conns int) (*gorm.DB, error) {
+	prepared.SetMaxOpenConns(conns)
+	prepared.SetMaxIdleConns(conns)
+	prepared.SetConnMaxLifetime(mysqlLifetime)
+	g, err := gorm.Open(mysql.New(mysql.Config{Conn: prepared, SkipInitializeWithVersion: true}), gormConfig())
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return g, nil
 }
 
 // isGalera reports whether the server is a node of a Galera cluster.

@@ -148,7 +148,7 @@ func (s Sessions) CountActive(ctx context.Context, now model.Time) (map[int32]in
 		ProductType int32
 		Count       int64
 	}
-	err := s.DB.reader(ctx).Raw(`SELECT product_type, COUNT(*) AS count FROM sessions
+	err := s.DB.reporter(ctx).Raw(`SELECT product_type, COUNT(*) AS count FROM sessions
 WHERE active_slot IS NOT NULL AND idle_until > ? AND ends_at > ? GROUP BY product_type`, now, now).Scan(&rows).Error
 	counts := make(map[int32]int64, len(rows))
 	for _, row := range rows {

@@ -59,6 +59,9 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if db.read, err = sqlitePool(db.dsn, sqliteReaders, "_pragma=query_only(1)"); err != nil {
 		return err
 	}
+	if db.report, err = sqlitePool(db.dsn, reportConns, "_pragma=query_only(1)"); err != nil {
+		return err
+	}
 	db.turns = newTurns(ctx, db.write)
 	return nil
 }

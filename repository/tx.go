@@ -80,6 +80,14 @@ func (db *DB) reader(ctx context.Context) *gorm.DB {
 	return db.read.WithContext(ctx)
 }
 
+// reporter is reader for what may take long.
+func (db *DB) reporter(ctx context.Context) *gorm.DB {
+	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
+		return tx.WithContext(ctx)
+	}
+	return db.report.WithContext(ctx)
+}
+
 // change runs one statement that writes and returns the number of rows that it
 // matched. Outside a transaction it is run again when it lost a race, and on
 // SQLite takes its turn among the transactions.
