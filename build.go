@@ -69,7 +69,7 @@ func build(cfg *config.Config, res *resources, w wiring) (public, admin http.Han
 	}.Handler()
 	admin = router.Admin{
 		Admin: controller.Admin{Operators: s.operators}, Audit: controller.Audit{Audit: s.audit}, Keys: adminKeys, KeyLimit: limits.adminKeys,
-		Backend: backend, Clients: clients, Health: health, Profiling: cfg.Env == config.EnvDev, Edge: edge,
+		Backend: backend, Clients: clients, Health: health, Ping: res.db.Ping, Profiling: cfg.Env == config.EnvDev, Edge: edge,
 	}.Handler()
 	return public, admin, nil
 }

@@ -116,6 +116,9 @@ func (i *instance) callAway(t *testing.T, s, gone *session, login request, times
 	operations := map[string]request{
 		"find": {path: "/admin/users?mobile=" + s.mobile},
 		"kick": s.kickRequest(),
+		// Reports have longer, but not to find out that there is nothing.
+		"stats": {path: "/admin/stats"},
+		"audit": {path: "/admin/audit"},
 	}
 	var mu sync.Mutex
 	var all sync.WaitGroup

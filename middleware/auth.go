@@ -59,6 +59,18 @@ func Deadline(d time.Duration) gin.HandlerFunc {
 	}
 }
 
+// Reachable refuses requests whose work may take long while the storage does not
+// answer at all: to wait for a report is one thing, to wait for nothing another.
+func Reachable(ping func(ctx context.Context) error, within time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), within)
+		defer cancel()
+		if err := ping(ctx); err != nil {
+			Fail(c, err)
+		}
+	}
+}
+
 // bodyBuffer holds every body that is not too large, and enough of one that is.
 const bodyBuffer = 16<<10 + 1
 

@@ -67,6 +67,10 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 // within two seconds.
 const answerTime = 1800 * time.Millisecond
 
+// reportTime bounds what reads as much as an operator asks for: less than a stop
+// leaves to accepted requests.
+const reportTime = 7 * time.Second
+
 // Handler is the public API.
 func (p Public) Handler() http.Handler { return p.engine() }
 
@@ -122,6 +126,7 @@ type Admin struct {
 	Backend   controller.Backend
 	Clients   middleware.Clients
 	Health    controller.Health
+	Ping      func(ctx context.Context) error // the storage
 	Edge
 }
 
@@ -138,15 +143,18 @@ func (a Admin) Handler() http.Handler {
 	h := middleware.Handle
 	r.GET("/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
-	admin := r.Group("/admin", a.Keys.Guard(a.KeyLimit), middleware.Deadline(answerTime))
+	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit))
+	admin := keyed.Group("", middleware.Deadline(answerTime))
 	admin.GET("/users", h(a.Admin.Find))
 	admin.GET("/users/:id", h(a.Admin.Show))
 	admin.POST("/users/:id/ban", h(a.Admin.Ban))
 	admin.POST("/users/:id/unban", h(a.Admin.Unban))
 	admin.POST("/users/:id/kick", h(a.Admin.Kick))
-	admin.GET("/users/:id/timeline", h(a.Audit.Timeline))
-	admin.GET("/audit", h(a.Audit.List))
-	admin.GET("/stats", h(a.Audit.Stats))
+
+	report := keyed.Group("", middleware.Deadline(reportTime), middleware.Reachable(a.Ping, answerTime))
+	report.GET("/users/:id/timeline", h(a.Audit.Timeline))
+	report.GET("/audit", h(a.Audit.List))
+	report.GET("/stats", h(a.Audit.Stats))
 	return r
 }
 
