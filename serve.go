@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -109,6 +110,7 @@ func (s *server) listen(ctx context.Context) error {
 	s.log.Load().Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
 		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
 		zap.String("database", s.res.db.Driver()))
+	debug.FreeOSMemory() // what migrations and the configuration took is not needed again
 	if s.started != nil {
 		s.started(public.Addr().String(), admin.Addr().String())
 	}
