@@ -121,6 +121,18 @@ FROM codes c, ` + tenThousand + ` n WHERE n.i < 2000`)
 			w.granted(pumped(97), fromIP(elsewhere(97)))
 			w.wantAlarms(alarm(0, 2000)...)
 		}},
+		scene{"few are judged each time", func(t *testing.T, w *world) {
+			w.guarded(service.GuardRecord)
+			w.pump(9, 0)
+			w.clock.advance(time.Second)
+			w.granted(pumped(50), fromIP(elsewhere(50)))
+			w.clock.advance(over - time.Second)
+			w.granted(pumped(98), fromIP(elsewhere(98)))
+			w.wantAlarms()
+			w.clock.advance(time.Second)
+			w.granted(pumped(99), fromIP(elsewhere(99)))
+			w.wantAlarms(alarm(0, 10)...)
+		}},
 		scene{"the window slides", func(t *testing.T, w *world) {
 			w.guarded(service.GuardRecord)
 			w.pump(10, 0)
