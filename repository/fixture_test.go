@@ -123,9 +123,8 @@ func wantOne(t testing.TB, errs []error, lost *model.Failure) {
 	}
 }
 
-// wantIdle checks that no connection is in use and none waits.
-// wantIdle waits for connections that go back a moment after what they did was
-// answered.
+// wantIdle waits until no connection is in use: they go back a moment after what they
+// did was answered.
 func wantIdle(t testing.TB, db *repository.DB) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)

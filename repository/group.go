@@ -44,6 +44,9 @@ const (
 	longestOpen  = 100 * time.Millisecond
 )
 
+// mostInARow is after how many groups whoever else waits for the connection gets it.
+const mostInARow = 32
+
 // errPanicked marks a member whose act did not return; errUnknown a COMMIT that
 // was not answered by SQLite, whose own answers are certain: nobody acts again.
 var (
@@ -70,11 +73,11 @@ func (t *turns) serve(ctx context.Context) {
 	defer close(t.closed)
 	defer t.rest()
 	for ctx.Err() == nil {
-		select {
-		case first := <-t.line:
-			t.together(ctx, first, int(t.most.Load()))
-			continue
-		default: // nobody waits
+		for range mostInARow {
+			if len(t.line) == 0 || ctx.Err() != nil {
+				break
+			}
+			t.together(ctx, <-t.line, int(t.most.Load()))
 		}
 		t.rest()
 		select {
