@@ -63,6 +63,9 @@ func TestReportsHaveTheirDeadline(t *testing.T) {
 	if report >= drainTime {
 		t.Error("a stop cuts reports off")
 	}
+	if service.RequestTime >= drainTime {
+		t.Error("a stop cuts requests for codes off")
+	}
 	for _, row := range []struct {
 		path  string
 		pings bool

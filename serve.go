@@ -29,7 +29,7 @@ const (
 	responseTime   = 15 * time.Second
 	idleTime       = 60 * time.Second
 	maxHeaderBytes = 12 << 10 // net/http reads 4 KiB more: 16 KiB
-	drainTime      = 8 * time.Second
+	drainTime      = 8500 * time.Millisecond
 	watchEvery     = 500 * time.Millisecond
 )
 

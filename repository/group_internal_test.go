@@ -102,3 +102,46 @@ func TestGroupPatience(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGroupsGiveWay: writers who never leave the line empty keep nobody else from
+// SQLite's writing connection, such as who asks whether the schema is the newest.
+func TestGroupsGiveWay(t *testing.T) {
+	db, err := Open(t.Context(), SQLite, t.TempDir()+"/way.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db.turns.most.Store(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	asked, written := make(chan error, 1), make(chan struct{})
+	var write func(*gorm.DB) error
+	write = func(*gorm.DB) error {
+		if len(asked) > 0 || ctx.Err() != nil {
+			close(written)
+			return nil
+		}
+		go func() { _ = db.turns.take(t.Context(), write) }()
+		for len(db.turns.line) == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	}
+	first := func(tx *gorm.DB) error {
+		go func() {
+			_, err := db.Migrated(ctx)
+			asked <- err
+		}()
+		return write(tx)
+	}
+	if err := db.turns.take(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	<-written
+	if err := <-asked; err != nil {
+		t.Error(err)
+	}
+}

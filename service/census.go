@@ -32,8 +32,11 @@ func (c *Census) Run(ctx context.Context, every time.Duration) {
 	}
 }
 
+// censusTime is longer than a report may keep the census from a connection.
+const censusTime = 8 * time.Second
+
 func (c *Census) count(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sweepTime)
+	ctx, cancel := context.WithTimeout(ctx, censusTime)
 	defer cancel()
 	active, err := c.Active.CountActive(ctx, model.TimeOf(c.Now()))
 	if err != nil {

@@ -112,7 +112,7 @@ func (c *Codes) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		NumberKey: c.Vault.NumberKey(mobile), CodeMAC: c.Vault.CodeMAC(r.Purpose, r.CompanyType, mobile, text),
 		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefix, BlockKey: block, SentAt: now, ExpiresAt: expires,
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, RequestTime)
 	defer cancel()
 	resendAfter, err := c.admit(ctx, code, r, mobile)
 	if err != nil {

@@ -77,14 +77,15 @@ func (c *Codes) fewer(ctx context.Context, what countedFor, now model.Time) (boo
 	if what.below <= 0 {
 		return false, nil
 	}
-	if c.far.holds(what, now) {
+	at := model.TimeOf(c.Now()) // now is when the request came, and it may have waited
+	if c.far.holds(what, at) {
 		return true, nil
 	}
 	n, err := c.Store.CountSince(ctx, what.ipKey, now.Add(-what.window))
 	if err != nil || n >= what.below {
 		return false, err
 	}
-	c.far.keep(what, now, min(longBelieved, time.Duration(what.below-n)*time.Second/mostASecond))
+	c.far.keep(what, at, min(longBelieved, time.Duration(what.below-n)*time.Second/mostASecond))
 	return true, nil
 }
 

@@ -31,19 +31,19 @@ func Outcomes() []Outcome {
 }
 
 const (
-	// requestTime bounds a whole request for a code: the guard, a challenge and the
+	// RequestTime bounds a whole request for a code: the guard, a challenge and the
 	// limits, then the sending, then the noting of how it ended. A stop gives
-	// accepted requests as long.
-	requestTime = 8 * time.Second
+	// accepted requests longer.
+	RequestTime = 8 * time.Second
 	// sendTime bounds the sending, whoever is asked. What comes before may leave
-	// it less of requestTime, but no less than fallbackTime; storageTime after it
+	// it less of RequestTime, but no less than fallbackTime; storageTime after it
 	// is never touched.
 	sendTime = 3 * time.Second
 	// fallbackTime is the least that a provider must have left: one with less
 	// would mostly make an unknown outcome of a definite one.
 	fallbackTime = time.Second
 	// admitTime is what the guard, a challenge and the limits may take together.
-	admitTime = requestTime - fallbackTime - storageTime
+	admitTime = RequestTime - fallbackTime - storageTime
 )
 
 // deliver hands the message to the providers until ctx ends, less the time that

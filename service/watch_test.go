@@ -4,15 +4,41 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"menshen/model"
 	"menshen/service"
 )
 
-type census func() (map[int32]int64, error)
+type census func(ctx context.Context) (map[int32]int64, error)
 
-func (c census) CountActive(context.Context, model.Time) (map[int32]int64, error) { return c() }
+func (c census) CountActive(ctx context.Context, _ model.Time) (map[int32]int64, error) {
+	return c(ctx)
+}
+
+// TestCensusOutlastsReports: operators' reports, which have 7 s, may hold all the
+// connections that it counts by. The time is the bubble's.
+func TestCensusOutlastsReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		c := service.Census{Now: time.Now, Active: census(func(ctx context.Context) (map[int32]int64, error) {
+			select {
+			case <-time.After(7 * time.Second):
+				return map[int32]int64{0: 1}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}), See: func(active map[int32]int64) {
+			if active[0] != 1 {
+				t.Errorf("told %v", active)
+			}
+			stop()
+		}}
+		c.Run(ctx, service.CensusEvery)
+	})
+}
 
 // TestCensus: sessions are counted at once and at each interval, and a count that
 // fails is told as nobody's knowledge.
@@ -21,7 +47,7 @@ func TestCensus(t *testing.T) {
 	defer stop()
 	asked := 0
 	var told []map[int32]int64
-	c := service.Census{Now: newFakeClock().Now, Active: census(func() (map[int32]int64, error) {
+	c := service.Census{Now: newFakeClock().Now, Active: census(func(context.Context) (map[int32]int64, error) {
 		if asked++; asked == 2 {
 			return map[int32]int64{7: 7}, errors.New("away")
 		}
