@@ -39,19 +39,11 @@ const (
 // checkScenario is the check over liveSessions sessions, with tokensInPlay tokens
 // that take turns, against the bare server that answers the same bytes.
 func checkScenario(ctx context.Context, s *stage, r *report) error {
-	d, err := s.deploySeeded(ctx, liveSessions)
+	p, d, requests, err := s.startSeeded(ctx)
 	if err != nil {
 		return err
 	}
 	r.seeded = d
-	requests, err := s.signer.requests(tokensInPlay, liveSessions)
-	if err != nil {
-		return err
-	}
-	p, err := d.start(ctx)
-	if err != nil {
-		return err
-	}
 	same, err := record(ctx, p.addr, requests[0])
 	if err != nil {
 		return err
@@ -78,6 +70,21 @@ func checkScenario(ctx context.Context, s *stage, r *report) error {
 		}
 	}
 	return errors.Join(p.stop(), bare.stop())
+}
+
+// startSeeded starts a process over liveSessions sessions, and gives what asks for
+// tokensInPlay of them.
+func (s *stage) startSeeded(ctx context.Context) (*process, *deployment, [][]byte, error) {
+	d, err := s.deploySeeded(ctx, liveSessions)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	requests, err := s.signer.requests(tokensInPlay, liveSessions)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p, err := d.start(ctx)
+	return p, d, requests, err
 }
 
 // arena is both contestants with what they are asked.

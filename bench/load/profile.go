@@ -24,15 +24,7 @@ func profile(ctx context.Context, file string) error {
 		return err
 	}
 	defer s.close()
-	d, err := s.deploySeeded(ctx, liveSessions)
-	if err != nil {
-		return err
-	}
-	requests, err := s.signer.requests(tokensInPlay, liveSessions)
-	if err != nil {
-		return err
-	}
-	p, err := d.start(ctx)
+	p, _, requests, err := s.startSeeded(ctx)
 	if err != nil {
 		return err
 	}
