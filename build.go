@@ -26,6 +26,7 @@ import (
 type wiring struct {
 	log   *zap.Logger
 	later *zap.Logger // for lines that may wait a moment
+	lines io.Writer   // of later, if it writes JSON, else nil
 	out   io.Writer
 	ready func(ctx context.Context) error
 }
@@ -141,7 +142,7 @@ func edgeOf(cfg *config.Config, res *resources, w wiring) (router.Edge, error) {
 	}
 	return router.Edge{
 		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: w.log},
-		Addresses: addresses, Metrics: res.metrics.Metrics, Log: w.log, Later: w.later, Now: time.Now, Tracer: res.tracing.requests(),
+		Addresses: addresses, Metrics: res.metrics.Metrics, Log: w.log, Later: w.later, Lines: w.lines, Now: time.Now, Tracer: res.tracing.requests(),
 	}, nil
 }
 

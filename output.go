@@ -3,10 +3,7 @@ package main
 import (
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"go.uber.org/zap/zapcore"
 )
 
 // Bounds of what waits in an output: in time, and in bytes.
@@ -83,22 +80,4 @@ func (o *lineOutput) empty() error {
 	_, err := o.w.Write(o.waiting)
 	o.waiting = o.waiting[:0]
 	return err
-}
-
-// stamps writes times as RFC 3339 says, with milliseconds. All lines of one
-// millisecond share a text.
-type stamps struct{ last atomic.Pointer[stamp] }
-
-type stamp struct {
-	ms   int64 // Unix
-	text string
-}
-
-func (s *stamps) encode(t time.Time, to zapcore.PrimitiveArrayEncoder) {
-	last := s.last.Load()
-	if ms := t.UnixMilli(); last == nil || last.ms != ms {
-		last = &stamp{ms, t.Format("2006-01-02T15:04:05.000Z07:00")}
-		s.last.Store(last)
-	}
-	to.AppendString(last.text)
 }

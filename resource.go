@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"menshen/config"
+	"menshen/middleware"
 	"menshen/repository"
 	"menshen/service"
 )
@@ -175,7 +176,8 @@ func newLogger(cfg config.Log, out io.Writer) *zap.Logger {
 		level = zapcore.InfoLevel // the configuration was checked
 	}
 	form := zap.NewProductionEncoderConfig()
-	form.EncodeTime = (&stamps{}).encode
+	var stamps middleware.Stamps
+	form.EncodeTime = func(t time.Time, to zapcore.PrimitiveArrayEncoder) { to.AppendString(stamps.Text(t)) }
 	form.EncodeDuration = zapcore.MillisDurationEncoder
 	encoder := zapcore.NewConsoleEncoder(form)
 	if cfg.Format == "json" {

@@ -186,7 +186,11 @@ func (c complaints) Write(line []byte) (int, error) {
 // them in: requests under way end with what they began with.
 func (s *server) apply(cfg *config.Config) error {
 	log := newLogger(cfg.Log, s.out)
-	public, admin, err := build(cfg, s.res, wiring{log: log, later: newLogger(cfg.Log, s.out.later()), out: s.out, ready: s.ready})
+	w := wiring{log: log, later: newLogger(cfg.Log, s.out.later()), out: s.out, ready: s.ready}
+	if cfg.Log.Format == "json" {
+		w.lines = s.out.later()
+	}
+	public, admin, err := build(cfg, s.res, w)
 	if err != nil {
 		return err
 	}

@@ -137,13 +137,14 @@ func newHandler(b *testing.B, sessions *service.Sessions) http.Handler {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = file.Close() })
-	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.Lock(file), zapcore.InfoLevel))
+	out := zapcore.Lock(file)
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), out, zapcore.InfoLevel))
 	return router.Public{
 		Session: controller.Session{Sessions: sessions, Now: time.Now},
 		Verify:  sessions.Tokens.Verify, Authenticate: sessions.Authenticate,
 		CheckLimit: middleware.NewLimiter(1_000_000_000, time.Now),
 		Edge: router.Edge{
-			Envelope: &middleware.Envelope{Locale: "zh-CN", Log: log}, Metrics: middleware.NewMetrics(), Log: log, Now: time.Now,
+			Envelope: &middleware.Envelope{Locale: "zh-CN", Log: log}, Metrics: middleware.NewMetrics(), Log: log, Lines: out, Now: time.Now,
 		},
 	}.Handler()
 }

@@ -39,7 +39,6 @@ func BenchmarkBind(b *testing.B) {
 			c.Request = httptest.NewRequest(http.MethodPost, route.target, nil)
 			c.Request.Header.Set("Content-Type", "application/json")
 			c.Request.ContentLength = int64(len(route.body))
-			c.Set(model.RequestKey, &model.Request{})
 			text := strings.NewReader(route.body)
 			c.Request.Body = io.NopCloser(text)
 			b.ReportAllocs()

@@ -27,7 +27,8 @@ func (h Session) Check(c *gin.Context) (any, error) {
 	if err := h.hold(c, wait); err != nil {
 		return nil, err
 	}
-	result, err := h.Sessions.CheckAndWait(c.Request.Context(), requestOf(c).Claims, device, wait, callerOf(c))
+	result, err := h.Sessions.CheckAndWait(c.Request.Context(), requestOf(c).Claims, device, wait,
+		func() service.Caller { return callerOf(c) })
 	if err != nil {
 		return nil, err
 	}

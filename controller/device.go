@@ -61,7 +61,7 @@ func deviceFromCheck(c *gin.Context) (string, error) {
 		}
 		given = append(given, path)
 	}
-	header := c.Request.Header.Values(headerDevice)
+	header := c.Request.Header[headerDevice]
 	if len(header) > 1 {
 		return "", model.Malformed1(fieldDevice, model.ReasonDuplicate)
 	}
@@ -115,7 +115,7 @@ func queryValue(c *gin.Context, name string) (value string, given bool, err erro
 // deviceFromLogin is the device number that a login may bring, in its body or in
 // a header, "" without one. What is wrong with it is noted in the body.
 func deviceFromLogin(c *gin.Context, body *object) string {
-	header := c.Request.Header.Values(headerDevice)
+	header := c.Request.Header[headerDevice]
 	device, inBody := body.OptionalString(fieldDevice, maxDevice)
 	switch {
 	case len(header) > 1:

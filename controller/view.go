@@ -39,7 +39,7 @@ func viewUser(p service.Profile) userView {
 
 // requestOf is what the guards found out.
 func requestOf(c *gin.Context) *model.Request {
-	return c.MustGet(model.RequestKey).(*model.Request)
+	return c.Writer.(model.Asked).Asked()
 }
 
 func callerOf(c *gin.Context) service.Caller {

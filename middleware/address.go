@@ -43,6 +43,9 @@ func NewAddresses(proxies []string) (Addresses, error) {
 // lines the last is the nearest (RFC 9110 §5.3). A hop that is no address ends
 // the search at the proxy that reported it.
 func (a Addresses) Of(r *http.Request) string {
+	if host, ok := plainPeer(r.RemoteAddr); ok && len(a.trusted) == 0 {
+		return host
+	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
@@ -66,6 +69,20 @@ func (a Addresses) Of(r *http.Request) string {
 		}
 	}
 	return client.String()
+}
+
+// plainPeer cuts the port off an IPv4 peer, which net/http has written as we would.
+func plainPeer(addr string) (host string, ok bool) {
+	end := strings.LastIndexByte(addr, ':')
+	if end < 0 {
+		return "", false
+	}
+	for _, b := range []byte(addr[:end]) {
+		if b != '.' && (b < '0' || '9' < b) {
+			return "", false
+		}
+	}
+	return addr[:end], true
 }
 
 // parseHop takes an address, with or without a port.

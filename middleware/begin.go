@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"sync"
 	"time"
 
@@ -13,39 +14,52 @@ import (
 // Begin starts the exchange: it names the request, finds the client's address
 // and sets the headers that every answer carries. It comes first.
 func Begin(now func() time.Time, addresses Addresses) gin.HandlerFunc {
-	rooms := sync.Pool{New: func() any { return newRoom() }}
+	writers := sync.Pool{New: func() any { return new(exchangeWriter) }}
 	return func(c *gin.Context) {
-		room := rooms.Get().(*exchangeRoom)
-		x := &room.exchange
-		*x = exchange{start: now(), room: room}
-		x.ID = requestID(c.Request.Header["X-Request-Id"])
+		w := writers.Get().(*exchangeWriter)
+		w.ResponseWriter = c.Writer
+		x := &w.exchange
+		x.start = now()
+		x.ID = requestID(c.Request.Header["X-Request-Id"], &w.own)
 		x.IP = addresses.Of(c.Request)
-		c.Keys = room.keys
 		header := c.Writer.Header()
-		header["X-Request-Id"] = []string{x.ID} // not of the room: it is read after the handlers
+		header["X-Request-Id"] = []string{x.ID} // not of the writer: it is read after the handlers
 		header["X-Content-Type-Options"] = nosniff
+		c.Writer = w
 		c.Next()
-		c.Keys = nil
-		*x = exchange{}
-		clear(room.fields[:])
-		rooms.Put(room) // one that a panic passed by is left to the collector
+		c.Writer = w.ResponseWriter
+		w.ResponseWriter, w.exchange = nil, exchange{}
+		writers.Put(w) // one that a panic passed by is left to the collector
 	}
 }
 
 var nosniff = []string{"nosniff"}
 
-func newRoom() *exchangeRoom {
-	room := &exchangeRoom{}
-	room.keys = map[any]any{exchangeKey{}: &room.exchange, model.RequestKey: &room.exchange.Request}
-	return room
-}
-
 // requestID keeps the client's id when it is short and plain.
-func requestID(given []string) string {
+func requestID(given []string, own *ids) string {
 	if len(given) == 1 && plain(given[0]) {
 		return given[0]
 	}
-	return rand.Text()
+	return own.next()
+}
+
+// ids makes ids of 128 random bits, several at a time: that costs less.
+type ids struct {
+	bits [16 * idBytes]byte
+	left int // bytes not used yet, at the end
+}
+
+const idBytes = 16
+
+func (i *ids) next() string {
+	if i.left == 0 {
+		_, _ = rand.Read(i.bits[:]) // never fails
+		i.left = len(i.bits)
+	}
+	var text [2 * idBytes]byte
+	hex.Encode(text[:], i.bits[len(i.bits)-i.left:][:idBytes])
+	i.left -= idBytes
+	return string(text[:])
 }
 
 func plain(id string) bool {

@@ -31,23 +31,36 @@ type exchange struct {
 	err   error
 	set   bool   // there is an outcome to render; otherwise the handler wrote by itself
 	code  int32  // of the envelope that was written
+	took  time.Duration
 	trace string // id of the trace that is kept; "": none
-	room  *exchangeRoom
 }
 
-// exchangeRoom is the memory of an exchange, and of what goes with each.
-type exchangeRoom struct {
-	exchange
-	keys   map[any]any  // what gin's context finds it by
-	fields [9]zap.Field // of its line in the access log
+// duration is how long the exchange took: until it is asked for the first time.
+func (x *exchange) duration(now func() time.Time) time.Duration {
+	if x.took == 0 {
+		x.took = now().Sub(x.start)
+	}
+	return x.took
 }
 
-// exchangeKey is cheap to look for: it has one value.
-type exchangeKey struct{}
+// exchangeWriter writes the answer of its exchange. Whoever has gin's context
+// finds the exchange by it, at less cost than by a key.
+type exchangeWriter struct {
+	gin.ResponseWriter
+	exchange exchange
+	own      ids            // of requests that bring none
+	line     [lineRoom]byte // for the exchange's line in the access log
+}
+
+// Asked is the request that is answered.
+func (w *exchangeWriter) Asked() *model.Request { return &w.exchange.Request }
+
+// Unwrap is for http.ResponseController.
+func (w *exchangeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func exchangeOf(c *gin.Context) *exchange {
-	if value, ok := c.Get(exchangeKey{}); ok {
-		return value.(*exchange)
+	if w, ok := c.Writer.(*exchangeWriter); ok {
+		return &w.exchange
 	}
 	return &exchange{}
 }

@@ -93,7 +93,7 @@ func (m *Metrics) Count(now func() time.Time) gin.HandlerFunc {
 		x := exchangeOf(c)
 		s := m.seriesOf(labels{knownMethod(c.Request.Method), routeOf(c), c.Writer.Status(), x.code})
 		s.requests.Inc()
-		s.duration.Observe(now().Sub(x.start).Seconds())
+		s.duration.Observe(x.duration(now).Seconds())
 	}
 }
 

@@ -1,7 +1,6 @@
 package model
 
-// Request is what the guards before a handler found out about a request. It
-// travels in the gin context under RequestKey.
+// Request is what the guards before a handler found out about a request.
 type Request struct {
 	ID string // X-Request-Id
 	IP string // the client's address, behind trusted proxies only
@@ -13,8 +12,9 @@ type Request struct {
 	Actor    string  // name of the admin key, on the admin listener
 }
 
-// RequestKey is the key of *Request in the gin context.
-const RequestKey = "menshen.request"
+// Asked is what the writer of an answer is, beside: it knows the request that is
+// answered, and travels where gin's context does.
+type Asked interface{ Asked() *Request }
 
 // Constant is the data of an answer that is the same every time: it is rendered
 // once. It is known by its pointer and never changes.

@@ -3,6 +3,7 @@ package router
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -46,6 +47,7 @@ type Edge struct {
 	Metrics   *middleware.Metrics
 	Log       *zap.Logger
 	Later     *zap.Logger // for lines of the access log that may wait; nil: Log
+	Lines     io.Writer   // where Later writes, if it writes JSON, else nil
 	Now       func() time.Time
 	Tracer    trace.Tracer // nil: no traces
 }
@@ -59,7 +61,7 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 	if later == nil {
 		later = e.Log
 	}
-	chain = append(chain, middleware.AccessLog(e.Log, later, e.Now), e.Metrics.Count(e.Now))
+	chain = append(chain, middleware.AccessLog(e.Log, later, e.Lines, e.Now), e.Metrics.Count(e.Now))
 	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.ShortURL)...)
 }
 

@@ -75,11 +75,11 @@ func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceN
 
 // remembered is the answer of yes that needs no storage.
 func (s *Sessions) remembered(claims model.Claims, deviceNumber string) (CheckResult, bool) {
-	session, ok := s.Live.session(claims, model.TimeOf(s.Now()))
-	if !ok || session.DeviceNumber != deviceNumber {
+	entry, ok := s.Live.look(claims, model.TimeOf(s.Now()))
+	if !ok || entry.deviceNumber != deviceNumber {
 		return CheckResult{}, false
 	}
-	return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, true
+	return CheckResult{IsLogin: true, State: StateActive, Until: min(entry.idleUntil, entry.endsAt, claims.ExpiresAt)}, true
 }
 
 // turns is when the token or the session comes to an end by itself.

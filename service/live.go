@@ -100,20 +100,24 @@ func within(now, at int64, d time.Duration) bool {
 	return 0 <= ago && ago < int64(d)
 }
 
-// session is the session of verified claims if it certainly lives, the token is
-// not newer than the entry, and nothing is left to confirm.
-func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool) {
-	session, ok := l.recall(claims, now)
-	if l != nil {
-		l.looks.note(ok)
-	}
-	return session, ok
-}
-
-func (l *Live) recall(claims model.Claims, now model.Time) (model.Session, bool) {
+// look is what is remembered of the session of verified claims if it certainly
+// lives, the token is not newer than the entry, and nothing is left to confirm.
+func (l *Live) look(claims model.Claims, now model.Time) (liveEntry, bool) {
 	entry, ok := l.find(claims.SessionID)
 	if !ok || entry.userID != claims.UserID || claims.Expired(now) || now >= entry.idleUntil || now >= entry.endsAt ||
 		claims.Gen > entry.gen || claims.Gen == entry.gen && !entry.confirmed {
+		ok = false
+	}
+	if l != nil {
+		l.looks.note(ok)
+	}
+	return entry, ok
+}
+
+// session is look for callers that need more of the session.
+func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool) {
+	entry, ok := l.look(claims, now)
+	if !ok {
 		return model.Session{}, false
 	}
 	return model.Session{

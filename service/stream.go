@@ -10,8 +10,8 @@ import (
 
 // CheckAndWait is Check that holds an answer of yes until it turns, the token
 // expires, wait is over or the process stops. A check for which there is no room
-// among those that are held is answered at once.
-func (s *Sessions) CheckAndWait(ctx context.Context, claims model.Claims, deviceNumber string, wait time.Duration, caller Caller) (CheckResult, error) {
+// among those that are held is answered at once. Nearly no check asks who caller is.
+func (s *Sessions) CheckAndWait(ctx context.Context, claims model.Claims, deviceNumber string, wait time.Duration, caller func() Caller) (CheckResult, error) {
 	if wait == 0 {
 		return s.checkInTime(ctx, claims, deviceNumber, caller)
 	}
@@ -53,13 +53,13 @@ func (s *Sessions) CheckAndWait(ctx context.Context, claims model.Claims, device
 
 // checkInTime is Check whose work on the database is bounded. A bound costs more
 // than an answer that asks no database, which is nearly every one.
-func (s *Sessions) checkInTime(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
+func (s *Sessions) checkInTime(ctx context.Context, claims model.Claims, deviceNumber string, caller func() Caller) (CheckResult, error) {
 	if result, ok := s.remembered(claims, deviceNumber); ok {
 		return result, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
-	return s.checkStored(ctx, claims, deviceNumber, caller)
+	return s.checkStored(ctx, claims, deviceNumber, caller())
 }
 
 // until is how long until the instant has certainly passed.

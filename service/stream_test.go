@@ -80,7 +80,7 @@ func newWaiting() *waiting {
 // check holds a check and gives its answer and how long it was held, reads apart.
 func (w *waiting) check(ctx context.Context, wait time.Duration) (CheckResult, time.Duration, error) {
 	began, reads := time.Now(), w.store.reads
-	result, err := w.sessions.CheckAndWait(ctx, w.claims, "d", wait, Caller{})
+	result, err := w.sessions.CheckAndWait(ctx, w.claims, "d", wait, nobody)
 	result.Until = 0 // when to ask again is its own affair
 	return result, time.Since(began) - time.Duration(w.store.reads-reads)*readTime, err
 }
@@ -249,7 +249,7 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 		for range crowd {
 			go func() {
 				began := time.Now()
-				result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, Caller{})
+				result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, nobody)
 				took := time.Since(began)
 				if want := took <= readTime; result.IsLogin != want || err != nil {
 					t.Errorf("%+v after %v, error %v", result, took, err)
@@ -271,7 +271,7 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 		if len(held) != crowd || w.sessions.Hub.held != 0 || len(w.sessions.Hub.listeners) != 0 {
 			t.Errorf("%d were answered, %d are held, %d are listened to", len(held), w.sessions.Hub.held, len(w.sessions.Hub.listeners))
 		}
-		if result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, Caller{}); result.IsLogin || err != nil {
+		if result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, nobody); result.IsLogin || err != nil {
 			t.Errorf("%+v, error %v", result, err)
 		}
 	})
@@ -284,11 +284,11 @@ func TestCheckAndWaitBound(t *testing.T) {
 	i := f.start(0)
 	p := i.arrive(t, f.number(), 0, "")
 	i.sessions.Hub.Stop() // nothing is to be waited for
-	got, err := i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, Caller{})
+	got, err := i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, nobody)
 	if got.Until = 0; err != nil || got != (CheckResult{IsLogin: true, State: StateBound}) {
 		t.Errorf("%+v, error %v", got, err)
 	}
-	got, err = i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, Caller{})
+	got, err = i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, nobody)
 	if got.Until = 0; err != nil || got != waitYes {
 		t.Errorf("%+v, error %v", got, err)
 	}
@@ -307,7 +307,7 @@ func TestCheckAndWaitTurns(t *testing.T) {
 				here.wantState(t, p, "d", StateActive) // from now on it is remembered
 				answered := make(chan CheckResult)
 				go func() {
-					result, err := here.sessions.CheckAndWait(t.Context(), p.claims, "d", 30*time.Second, Caller{})
+					result, err := here.sessions.CheckAndWait(t.Context(), p.claims, "d", 30*time.Second, nobody)
 					if err != nil {
 						t.Error(err)
 					}
@@ -503,3 +503,6 @@ func (t twice) Within(ctx context.Context, act func(ctx context.Context) error) 
 		return act(ctx)
 	})
 }
+
+// nobody is a caller that tells nothing of itself.
+func nobody() Caller { return Caller{} }
