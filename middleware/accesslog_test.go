@@ -52,7 +52,10 @@ func TestAccessLogLines(t *testing.T) {
 		engine.GET("/known/:name", Handle(func(*gin.Context) (any, error) { return nil, nil }))
 		engine.HEAD("/known/:name", Handle(func(*gin.Context) (any, error) { return nil, nil }))
 		engine.GET("/own", func(c *gin.Context) { c.Status(http.StatusNoContent) })
-		engine.GET("/traced", Handle(func(c *gin.Context) (any, error) { exchangeOf(c).trace = "0af7651916cd43dd8448eb211c80319c"; return nil, nil }))
+		engine.GET("/traced", Handle(func(c *gin.Context) (any, error) {
+			exchangeOf(c).trace = "0af7651916cd43dd8448eb211c80319c"
+			return nil, nil
+		}))
 		engine.GET("/refused", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
 		engine.GET("/broken", func(c *gin.Context) { _ = c.Error(errors.New("broken")) })
 		r := httptest.NewRequest(method, path, nil)

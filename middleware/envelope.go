@@ -29,8 +29,8 @@ type exchange struct {
 	start time.Time
 	data  any
 	err   error
-	set   bool   // there is an outcome to render; otherwise the handler wrote by itself
-	code  int32  // of the envelope that was written
+	set   bool  // there is an outcome to render; otherwise the handler wrote by itself
+	code  int32 // of the envelope that was written
 	took  time.Duration
 	trace string // id of the trace that is kept; "": none
 }
