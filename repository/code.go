@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"strconv"
 
 	"menshen/model"
 )
@@ -21,10 +22,13 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 // after since, newest first, at most so many. Codes that a provider refused are
 // charged to nobody and may be any number: of them it lists those that somebody
 // tried, and the one that is the newest of all.
+//
+// Numbers of rows stand in the text, here and below: SQLite compiles a statement
+// anew for each value that is bound to its LIMIT.
 func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
 	codes, err := codeShape.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?
-AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT ?`,
-		numberKey, since, model.DeliveryRefused, numberKey, most)
+AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT `+strconv.Itoa(most),
+		numberKey, since, model.DeliveryRefused, numberKey)
 	return codes, fault("list codes", err)
 }
 
@@ -37,7 +41,7 @@ func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n in
 		which, what = "ip_key = ?", ipKey
 	}
 	sent, _, err := scalar[model.Time](ctx, c.DB,
-		"SELECT sent_at FROM codes WHERE sent_at > ? AND "+which+" ORDER BY sent_at DESC LIMIT 1 OFFSET ?", since, what, n-1)
+		"SELECT sent_at FROM codes WHERE sent_at > ? AND "+which+" ORDER BY sent_at DESC LIMIT 1 OFFSET "+strconv.Itoa(n-1), since, what)
 	return sent, fault("count codes", err)
 }
 

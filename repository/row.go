@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -71,9 +72,13 @@ var newEventShape = shape[model.Event]{
 }
 
 // list reads the rows for which the rest of the query holds: WHERE and so on.
-func (s shape[T]) list(ctx context.Context, db *DB, rest string, args ...any) (all []T, err error) {
-	rows, err := db.conn(ctx).QueryContext(ctx, "SELECT "+s.columns+" FROM "+s.table+" "+rest, args...)
-	if err != nil {
+func (s shape[T]) list(ctx context.Context, db *DB, rest string, args ...any) ([]T, error) {
+	return s.read(db.conn(ctx).QueryContext(ctx, "SELECT "+s.columns+" FROM "+s.table+" "+rest, args...))
+}
+
+// read reads all rows and closes them.
+func (s shape[T]) read(rows *sql.Rows, failed error) (all []T, err error) {
+	if err := failed; err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
@@ -109,6 +114,24 @@ func (s shape[T]) insert(ctx context.Context, db *DB, rows ...T) error {
 	_, err := db.exec(ctx, "insert into "+s.table,
 		"INSERT INTO "+s.table+" ("+s.columns+") VALUES "+row+strings.Repeat(", "+row, len(rows)-1), args...)
 	return err
+}
+
+// upsert runs an INSERT that changes the row instead where there is one. It
+// returns the row where the database does (SQLite), else whether it was inserted
+// (MySQL, where a row that is changed counts as two).
+func (s shape[T]) upsert(ctx context.Context, db *DB, doing, statement string, args ...any) (row T, inserted bool, err error) {
+	if db.driver == MySQL {
+		n, err := db.exec(ctx, doing, statement, args...)
+		return row, n == 1, err
+	}
+	_, err = db.change(ctx, doing, func(on *gorm.DB) (int64, error) {
+		rows, err := s.read(on.Statement.ConnPool.QueryContext(ctx, statement+" RETURNING "+s.columns, args...))
+		if err == nil {
+			row = rows[0]
+		}
+		return 1, db.translated(err)
+	})
+	return row, false, err
 }
 
 // conn is the transaction of the context, else the pool that reads, for SQL that

@@ -14,15 +14,16 @@ type Sessions struct{ DB *DB }
 // ends. It is the first statement on the slot, for SELECT … FOR UPDATE on a row
 // that may not exist deadlocks.
 func (s Sessions) Advance(ctx context.Context, slot model.Slot) (model.Slot, error) {
-	n, err := s.DB.exec(ctx, "advance slot", s.DB.words.upsertSlot, slot.UserID, slot.ProductGroup, slot.LoginAt, slot.SessionID)
-	if err != nil {
-		return model.Slot{}, err
-	}
-	if n == 1 && s.DB.driver == MySQL { // inserted; a row that was there counts as two, for its epoch changed
+	kept, inserted, err := slotShape.upsert(ctx, s.DB, "advance slot", s.DB.words.upsertSlot,
+		slot.UserID, slot.ProductGroup, slot.LoginAt, slot.SessionID)
+	switch {
+	case err == nil && inserted:
 		slot.Epoch = 1
 		return slot, nil
+	case err == nil && kept.Epoch == 0:
+		return s.Slot(ctx, slot.UserID, slot.ProductGroup)
 	}
-	return s.Slot(ctx, slot.UserID, slot.ProductGroup)
+	return kept, err
 }
 
 // Slot reads the slot of a user and group; none is model.ErrNotFound.

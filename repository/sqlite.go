@@ -31,18 +31,24 @@ const minSQLite = "3.50.0"
 // sqliteReaders is the number of connections that read beside the one writer.
 const sqliteReaders = 4
 
+// sqliteWriter is what the one connection that writes has beside. Its cache holds
+// all pages of a group, else they are written twice; 16 MiB in the WAL before they
+// go to where they belong save writing a page that changes again and again.
+var sqliteWriter = []string{"_txlock=immediate", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(4000)"}
+
 // sqliteOpenTries bounds how often processes that start at once on an empty
 // file race for its switch to WAL: SQLite's busy timeout does not wait there.
 const sqliteOpenTries = 30
 
 func (db *DB) openSQLite(ctx context.Context) error {
+	roomForSavepoints()
 	db.words = sqliteWords
 	var err error
 	for try := range sqliteOpenTries {
 		if try > 0 && !pause(ctx, try) {
 			break
 		}
-		if db.write, err = sqlitePool(db.dsn, 1, "_txlock=immediate"); !lostRace(err) {
+		if db.write, err = sqlitePool(db.dsn, 1, sqliteWriter...); !lostRace(err) {
 			break
 		}
 	}
@@ -69,13 +75,14 @@ func (db *DB) openSQLite(ctx context.Context) error {
 // sqlitePool opens the file with a pool of n connections. The busy timeout is
 // short because it hears no deadline; what it gives up is tried again by Within. synchronous=FULL:
 // what was answered survives a loss of power, not just of the process.
-func sqlitePool(dsn string, n int, more string) (*gorm.DB, error) {
+func sqlitePool(dsn string, n int, more ...string) (*gorm.DB, error) {
 	name, query, _ := strings.Cut(dsn, "?")
 	if !strings.HasPrefix(name, "file:") {
 		name = "file:" + (&url.URL{Path: name}).EscapedPath()
 	}
 	params := []string{}
-	for _, need := range []string{"_pragma=busy_timeout(250)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)", more} {
+	needs := []string{"_pragma=busy_timeout(250)", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)"}
+	for _, need := range append(needs, more...) {
 		word, _, _ := strings.Cut(need, "(")
 		if !strings.Contains(query, word) {
 			params = append(params, need)

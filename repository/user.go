@@ -17,17 +17,18 @@ type Users struct{ DB *DB }
 // Of concurrent calls exactly one creates. When user.ID is taken by another
 // account the error is model.ErrNotFound: call again with another id.
 func (u Users) Register(ctx context.Context, user model.User) (kept model.User, created bool, err error) {
-	_, err = u.DB.exec(ctx, "register user", u.DB.words.upsertUser,
+	kept, created, err = userShape.upsert(ctx, u.DB, "register user", u.DB.words.upsertUser,
 		user.ID, user.CompanyType, user.MobileKey, user.Mobile, user.UserName, user.NickName,
 		user.FirstSource, user.LastSource, user.CreatedAt)
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
+	switch {
+	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return kept, false, model.ErrNotFound.Wrap(err)
+	case err == nil && created:
+		return user, true, nil
+	case err == nil && kept.ID == 0:
+		kept, err = u.ByNumber(ctx, user.CompanyType, user.MobileKey)
 	}
-	if err != nil {
-		return kept, false, err
-	}
-	kept, err = u.ByNumber(ctx, user.CompanyType, user.MobileKey)
-	return kept, kept.ID == user.ID, err
+	return kept, err == nil && kept.ID == user.ID, err
 }
 
 // ByNumber finds an account by its key; none is model.ErrNotFound.

@@ -38,6 +38,10 @@ func TestUsersRegister(t *testing.T) {
 		if diff := cmp.Diff(first, mustRegister(t, db, first)); diff != "" {
 			t.Errorf("a new account differs:\n%s", diff)
 		}
+		stored, err := repository.Users{DB: db}.ByNumber(t.Context(), first.CompanyType, first.MobileKey)
+		if diff := cmp.Diff(first, stored); err != nil || diff != "" {
+			t.Errorf("error %v, and a new account was stored otherwise:\n%s", err, diff)
+		}
 		again := aUser(77, 'a')
 		again.UserName, again.NickName, again.FirstSource, again.LastSource, again.CreatedAt = "u2", "other", "second", "second", t0+5
 		again.Mobile = []byte("sealed anew")

@@ -189,9 +189,11 @@ func (l *Login) open(ctx context.Context, o opening) (LoginResult, error) {
 		return LoginResult{}, err
 	}
 	session.Epoch, session.LoginAt = slot.Epoch, slot.LoginAt
-	active, err := s.Store.Active(ctx, session.UserID, session.ProductGroup)
-	if err != nil {
-		return LoginResult{}, err
+	var active []model.Session
+	if slot.Epoch > 1 { // else nobody was there before
+		if active, err = s.Store.Active(ctx, session.UserID, session.ProductGroup); err != nil {
+			return LoginResult{}, err
+		}
 	}
 	leaving, err := giveWay(active, session, o)
 	if err != nil {
@@ -235,13 +237,18 @@ func (l *Login) insert(ctx context.Context, session model.Session, o opening) (r
 	s := l.Sessions
 	_, refreshTTL := s.ttls(o.product)
 	session.EndsAt = o.now.Add(refreshTTL).Second()
-	if result.Access, err = s.mint(&session, 1, o.now); err != nil {
-		return LoginResult{}, err
-	}
+	s.plan(&session, 1, o.now)
+	signed := s.signAside(session)
+	defer func() {
+		token, failed := signed()
+		if err == nil {
+			result.Access, err = token, failed
+		}
+	}()
 	result.Refresh.Expire = session.EndsAt
 	result.Refresh.Value, session.RefreshHash = newRefreshToken(session.ID)
 	if err := s.Store.Insert(ctx, session); err != nil {
-		return LoginResult{}, err
+		return result, err
 	}
 	line := event(model.EventLogin, session, o.now, o.request.Caller)
 	line.Detail = detail("source", o.request.Source, "productType", strconv.Itoa(int(session.ProductType)))

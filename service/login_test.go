@@ -302,3 +302,29 @@ type remembering struct{ service.UserStore }
 func (remembering) ByNumber(context.Context, int32, []byte) (model.User, error) {
 	return model.User{ID: 1}, nil
 }
+
+// TestLoginWithoutAKey: the token is signed beside the transaction, which is undone
+// when that fails: the code stays good, and nobody is registered.
+func TestLoginWithoutAKey(t *testing.T) {
+	play(t, scene{"no key", func(t *testing.T, w *world) {
+		code := w.code("13800138000")
+		none, err := service.OpenKeys(service.KeyOptions{Dir: t.TempDir(), Algorithm: service.AlgEdDSA, AllowEmpty: true, Now: w.clock.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring := w.sessions.Tokens.Keys
+		w.sessions.Tokens.Keys = none
+		if _, err := w.try("13800138000", code); err == nil {
+			t.Fatal("logged in with a token that nobody signed")
+		}
+		for _, table := range []string{"users", "slots", "sessions"} {
+			if n := w.count("SELECT COUNT(*) FROM " + table); n != 0 {
+				t.Errorf("%d rows of %s", n, table)
+			}
+		}
+		w.sessions.Tokens.Keys = ring
+		if _, err := w.try("13800138000", code); err != nil {
+			t.Error(err)
+		}
+	}})
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"menshen/model"
@@ -227,9 +228,15 @@ func (s *Sessions) ttls(product Product) (access, refresh time.Duration) {
 	return access, refresh
 }
 
-// mint makes the next access token of a session: it changes the session's
-// token fields and returns the signed token. Its end never passes the session's.
+// mint is plan, and the token signed.
 func (s *Sessions) mint(session *model.Session, gen int64, now model.Time) (IssuedToken, error) {
+	s.plan(session, gen, now)
+	return s.signCurrent(*session)
+}
+
+// plan gives a session its next access token, which is not signed yet: it changes
+// the session's token fields. Its end never passes the session's.
+func (s *Sessions) plan(session *model.Session, gen int64, now model.Time) {
 	product, _ := s.Catalog.product(session.ProductType)
 	access, _ := s.ttls(product)
 	session.Gen = gen
@@ -241,7 +248,16 @@ func (s *Sessions) mint(session *model.Session, gen int64, now model.Time) (Issu
 	session.Confirmed = false
 	session.IdleUntil = now.Add(s.IdleTTL)
 	session.LastSeenAt = now
-	return s.signCurrent(*session)
+}
+
+// signAside is signCurrent while its caller goes on, in a transaction that others
+// wait for. The caller must wait for what it returns.
+func (s *Sessions) signAside(session model.Session) (wait func() (IssuedToken, error)) {
+	var token IssuedToken
+	var err error
+	var signing sync.WaitGroup
+	signing.Go(func() { token, err = s.signCurrent(session) })
+	return func() (IssuedToken, error) { signing.Wait(); return token, err }
 }
 
 // signCurrent signs the session's current access token with the key of the

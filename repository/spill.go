@@ -1,0 +1,26 @@
+package repository
+
+import (
+	"sync"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// subjournalRoom is how much of a savepoint's old pages SQLite keeps in memory
+// before it puts them into a temporary file, in bytes. By default it is 64 KiB, and
+// each login would write such a file.
+const subjournalRoom = 4 << 20
+
+// roomForSavepoints gives SQLite that room, once, before anybody opens a database;
+// later it changes nothing.
+var roomForSavepoints = sync.OnceFunc(func() {
+	tls := libc.NewTLS()
+	defer tls.Close()
+	arguments := libc.Xmalloc(tls, 8)
+	if arguments == 0 {
+		return
+	}
+	defer libc.Xfree(tls, arguments)
+	_ = sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, libc.VaList(arguments, int32(subjournalRoom)))
+})
