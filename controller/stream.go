@@ -69,7 +69,11 @@ func (h Session) Events(c *gin.Context) (any, error) {
 // mayHijack reports whether the connection can be taken over: gin's writer
 // panics where it cannot, as over HTTP/2, which this program does not serve.
 func mayHijack(w http.ResponseWriter) bool {
-	if outer, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
 		w = outer.Unwrap()
 	}
 	_, ok := w.(http.Hijacker)

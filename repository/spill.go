@@ -1,8 +1,6 @@
 package repository
 
 import (
-	"sync"
-
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -12,9 +10,8 @@ import (
 // each login would write such a file.
 const subjournalRoom = 4 << 20
 
-// roomForSavepoints gives SQLite that room, once, before anybody opens a database;
-// later it changes nothing.
-var roomForSavepoints = sync.OnceFunc(func() {
+// SQLite takes it only before anybody has opened a database in the process.
+func init() {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	arguments := libc.Xmalloc(tls, 8)
@@ -23,4 +20,4 @@ var roomForSavepoints = sync.OnceFunc(func() {
 	}
 	defer libc.Xfree(tls, arguments)
 	_ = sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, libc.VaList(arguments, int32(subjournalRoom)))
-})
+}

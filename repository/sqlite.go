@@ -41,7 +41,6 @@ var sqliteWriter = []string{"_txlock=immediate", "_pragma=cache_size(-16000)", "
 const sqliteOpenTries = 30
 
 func (db *DB) openSQLite(ctx context.Context) error {
-	roomForSavepoints()
 	db.words = sqliteWords
 	var err error
 	for try := range sqliteOpenTries {
