@@ -79,7 +79,7 @@ func (m *metrics) gauges() {
 	m.applied = gauge("menshen_config_last_reload_successful", "1 while the configuration in force is the one that was read last, else 0.")
 	m.appliedAt = gauge("menshen_config_last_reload_success_timestamp_seconds", "When the configuration in force was applied.")
 	m.active = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "menshen_active_sessions", Help: "Live sessions of the whole deployment by product, counted every 30 s; none while the database is away.",
+		Name: "menshen_active_sessions", Help: "Live sessions of the whole deployment by product, counted every 30 s, less often where that takes long; none while the database is away.",
 	}, []string{"product"})
 	m.Register(m.active)
 }

@@ -18,17 +18,28 @@ type Census struct {
 // CensusEvery is the time between two counts.
 const CensusEvery = 30 * time.Second
 
-// Run counts at once and then at each interval, until ctx ends.
+const (
+	// censusShare bounds the part of the time that counting takes, which reads the
+	// whole table: one in so many.
+	censusShare = 50
+	// censusFirst leaves the first seconds of a process to its users.
+	censusFirst = 2 * time.Second
+)
+
+// Run counts soon and then at each interval, until ctx ends; less often where a
+// count takes long.
 func (c *Census) Run(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	timer := time.NewTimer(min(every, censusFirst))
+	defer timer.Stop()
 	for {
-		c.count(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		began := c.Now()
+		c.count(ctx)
+		timer.Reset(max(every, censusShare*c.Now().Sub(began)))
 	}
 }
 

@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,33 @@ func TestCensusOutlastsReports(t *testing.T) {
 	})
 }
 
-// TestCensus: sessions are counted at once and at each interval, and a count that
+// TestCensusLeavesTime: where a count takes long, the next one comes later, and the
+// first leaves the start of the process alone. The time is the bubble's.
+func TestCensusLeavesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		took := []time.Duration{time.Millisecond, 3 * time.Second, 0}
+		began := time.Now()
+		var at []time.Duration
+		c := service.Census{Now: time.Now, Active: census(func(context.Context) (map[int32]int64, error) {
+			at = append(at, time.Since(began))
+			time.Sleep(took[len(at)-1])
+			return nil, nil
+		}), See: func(map[int32]int64) {
+			if len(at) == len(took) {
+				stop()
+			}
+		}}
+		c.Run(ctx, service.CensusEvery)
+		want := []time.Duration{2 * time.Second, 32*time.Second + time.Millisecond, 185*time.Second + time.Millisecond}
+		if !slices.Equal(at, want) {
+			t.Errorf("counted at %v, want %v", at, want)
+		}
+	})
+}
+
+// TestCensus: sessions are counted soon and at each interval, and a count that
 // fails is told as nobody's knowledge.
 func TestCensus(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
