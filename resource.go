@@ -82,7 +82,7 @@ func openResources(ctx context.Context, j job, log func() *zap.Logger) (*resourc
 	}
 	res.lookout = newLookout(res.metrics.Metrics, log)
 	res.watchBudget(log)
-	res.census = &service.Census{Active: repository.Sessions{DB: db}, Now: res.clock.Now, See: res.metrics.count}
+	res.census = &service.Census{Active: repository.Sessions{DB: db}, Now: res.clock.Now, Process: j.now, See: res.metrics.count}
 	if err := res.prepare(ctx, secrets); err != nil {
 		res.tracing.close(ctx)
 		return nil, errors.Join(err, db.Close())
@@ -175,10 +175,7 @@ func newLogger(cfg config.Log, out io.Writer) *zap.Logger {
 	if err != nil {
 		level = zapcore.InfoLevel // the configuration was checked
 	}
-	form := zap.NewProductionEncoderConfig()
-	var stamps middleware.Stamps
-	form.EncodeTime = func(t time.Time, to zapcore.PrimitiveArrayEncoder) { to.AppendString(stamps.Text(t)) }
-	form.EncodeDuration = zapcore.MillisDurationEncoder
+	form := middleware.LogForm()
 	encoder := zapcore.NewConsoleEncoder(form)
 	if cfg.Format == "json" {
 		encoder = zapcore.NewJSONEncoder(form)

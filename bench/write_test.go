@@ -35,7 +35,7 @@ func BenchmarkHand(b *testing.B) {
 	s := newStack(b, repository.MySQL)
 	h := newHand(b, s)
 	b.Run("login", func(b *testing.B) {
-		contest(b, contender{"by hand", h.logins}, contender{"menshen", logins(s)})
+		contest(b, contender{"by hand", h.logins}, contender{"by hand, of a first login only", h.firstLogins}, contender{"menshen", logins(s)})
 	})
 	b.Run("refresh", func(b *testing.B) {
 		contest(b, contender{"by hand", h.refreshes}, contender{"menshen", refreshes(s)})

@@ -27,17 +27,14 @@ func (h *hand) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d
 
 // jsonLog writes lines as the program does, at the times of the clock.
 func jsonLog(to *bytes.Buffer, level zapcore.Level, clock zapcore.Clock) *zap.Logger {
-	var stamps Stamps
-	form := zap.NewProductionEncoderConfig()
-	form.EncodeTime = func(t time.Time, to zapcore.PrimitiveArrayEncoder) { to.AppendString(stamps.Text(t)) }
-	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(form), zapcore.AddSync(to), level), zap.WithClock(clock))
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(LogForm()), zapcore.AddSync(to), level), zap.WithClock(clock))
 }
 
 // TestAccessLogLines: a line of success that is put together by hand is the log's
 // own line, byte for byte, and nothing else is put together so.
 func TestAccessLogLines(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
-	ask := func(t *testing.T, byHand bool, level zapcore.Level, step time.Duration, method, path string) (atOnce, later string) {
+	ask := func(t *testing.T, byHand bool, level zapcore.Level, step time.Duration, method, path, peer string) (atOnce, later string) {
 		clock := &hand{time.Date(2026, 11, 27, 8, 2, 3, 4_000_000, time.FixedZone("", 8*3600)), step}
 		// The log's own clock stands where the request ends: zap asks after us.
 		var now, late bytes.Buffer
@@ -60,6 +57,7 @@ func TestAccessLogLines(t *testing.T) {
 		engine.GET("/broken", func(c *gin.Context) { _ = c.Error(errors.New("broken")) })
 		r := httptest.NewRequest(method, path, nil)
 		r.Header.Set("X-Request-Id", "a.b-c_1")
+		r.RemoteAddr = peer
 		engine.ServeHTTP(httptest.NewRecorder(), r)
 		return now.String(), late.String()
 	}
@@ -67,19 +65,21 @@ func TestAccessLogLines(t *testing.T) {
 		for _, row := range []struct{ method, path string }{
 			{"GET", "/known/secret?token=secret"}, {"HEAD", "/known/secret"}, {"GET", "/own"}, {"GET", "/traced"},
 		} {
-			_, want := ask(t, false, zapcore.InfoLevel, step, row.method, row.path)
-			atOnce, got := ask(t, true, zapcore.InfoLevel, step, row.method, row.path)
-			if diff := cmp.Diff(want, got); diff != "" || got == "" || atOnce != "" {
-				t.Errorf("%s %s: %s%s", row.method, row.path, atOnce, diff)
+			for _, peer := range []string{"192.0.2.1:80", "[2001:db8::1%eth0]:80", "@", "x\"}\n{\":80"} {
+				_, want := ask(t, false, zapcore.InfoLevel, step, row.method, row.path, peer)
+				atOnce, got := ask(t, true, zapcore.InfoLevel, step, row.method, row.path, peer)
+				if diff := cmp.Diff(want, got); diff != "" || got == "" || atOnce != "" {
+					t.Errorf("%s %s from %q: %s%s", row.method, row.path, peer, atOnce, diff)
+				}
 			}
 		}
 	}
 	for _, path := range []string{"/refused", "/broken", "/nowhere"} {
-		if atOnce, later := ask(t, true, zapcore.InfoLevel, 0, "GET", path); later != "" || atOnce == "" {
+		if atOnce, later := ask(t, true, zapcore.InfoLevel, 0, "GET", path, "192.0.2.1:80"); later != "" || atOnce == "" {
 			t.Errorf("%s: at once %q, later %q", path, atOnce, later)
 		}
 	}
-	if atOnce, later := ask(t, true, zapcore.WarnLevel, 0, "GET", "/own"); atOnce != "" || later != "" {
+	if atOnce, later := ask(t, true, zapcore.WarnLevel, 0, "GET", "/own", "192.0.2.1:80"); atOnce != "" || later != "" {
 		t.Errorf("level warn: %s%s", atOnce, later)
 	}
 }

@@ -39,7 +39,7 @@ func NewAddresses(proxies []string) (Addresses, error) {
 }
 
 // Of is the peer's address; when the peer is a trusted proxy, the right-most
-// hop of X-Forwarded-For that is not. No other header counts. Of several header
+// hop of X-Forwarded-For that is not; "unknown" for a peer without an address. No other header counts. Of several header
 // lines the last is the nearest (RFC 9110 §5.3). A hop that is no address ends
 // the search at the proxy that reported it.
 func (a Addresses) Of(r *http.Request) string {
@@ -48,7 +48,7 @@ func (a Addresses) Of(r *http.Request) string {
 	}
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return r.RemoteAddr
+		return "unknown" // no listener of ours gives such a peer, and nothing else goes into the log unquoted
 	}
 	client := peer.Addr().Unmap().WithZone("")
 	if !a.trusts(client) {
@@ -74,7 +74,7 @@ func (a Addresses) Of(r *http.Request) string {
 // plainPeer cuts the port off an IPv4 peer, which net/http has written as we would.
 func plainPeer(addr string) (host string, ok bool) {
 	end := strings.LastIndexByte(addr, ':')
-	if end < 0 {
+	if end <= 0 {
 		return "", false
 	}
 	for _, b := range []byte(addr[:end]) {

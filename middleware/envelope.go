@@ -59,10 +59,29 @@ func (w *exchangeWriter) Asked() *model.Request { return &w.exchange.Request }
 func (w *exchangeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func exchangeOf(c *gin.Context) *exchange {
-	if w, ok := c.Writer.(*exchangeWriter); ok {
+	if w := writerOf(c); w != nil {
 		return &w.exchange
 	}
 	return &exchange{}
+}
+
+// writerOf finds the writer below any that others have put around it; nil when
+// nobody began an exchange.
+func writerOf(c *gin.Context) *exchangeWriter {
+	if w, ok := c.Writer.(*exchangeWriter); ok {
+		return w
+	}
+	for w := http.ResponseWriter(c.Writer); w != nil; {
+		if ours, ok := w.(*exchangeWriter); ok {
+			return ours
+		}
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = outer.Unwrap()
+	}
+	return nil
 }
 
 // Handle makes a gin handler of a Handler.

@@ -219,6 +219,29 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestExchangeBelowOtherWriters: who puts a writer around ours changes nothing of
+// what is answered and of what the log says.
+func TestExchangeBelowOtherWriters(t *testing.T) {
+	h := newHouse(t, &Envelope{})
+	wrap := func(c *gin.Context) {
+		c.Writer = struct {
+			gin.ResponseWriter
+			unwrapper
+		}{c.Writer, unwrapper{c.Writer}}
+	}
+	h.GET("/no", wrap, wrap, Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
+	if w := h.ask(http.MethodGet, "/no"); w.Code != 400 || !strings.Contains(w.Body.String(), "40002") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if code := h.logs.All()[0].ContextMap()["code"]; code != int64(40002) && code != int32(40002) {
+		t.Errorf("the log says %v", code)
+	}
+}
+
+type unwrapper struct{ inner http.ResponseWriter }
+
+func (u unwrapper) Unwrap() http.ResponseWriter { return u.inner }
+
 // TestIDs: ids are of 128 bits, and none comes twice, whenever the bits are drawn anew.
 func TestIDs(t *testing.T) {
 	var one, other ids

@@ -12,8 +12,8 @@ type Request struct {
 	Actor    string  // name of the admin key, on the admin listener
 }
 
-// Asked is what the writer of an answer is, beside: it knows the request that is
-// answered, and travels where gin's context does.
+// Asked is implemented by the writer of an answer: it gives the request that is
+// answered.
 type Asked interface{ Asked() *Request }
 
 // Constant is the data of an answer that is the same every time: it is rendered

@@ -23,7 +23,7 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 // charged to nobody and may be any number: of them it lists those that somebody
 // tried, and the one that is the newest of all.
 //
-// Numbers of rows stand in the text, here and below: SQLite compiles a statement
+// Numbers of rows stand in the texts of the hot paths: SQLite compiles a statement
 // anew for each value that is bound to its LIMIT.
 func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
 	codes, err := codeShape.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?

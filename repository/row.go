@@ -126,6 +126,9 @@ func (s shape[T]) upsert(ctx context.Context, db *DB, doing, statement string, a
 	}
 	_, err = db.change(ctx, doing, func(on *gorm.DB) (int64, error) {
 		rows, err := s.read(on.Statement.ConnPool.QueryContext(ctx, statement+" RETURNING "+s.columns, args...))
+		if err == nil && len(rows) == 0 {
+			err = fmt.Errorf("%s: no row came back", doing)
+		}
 		if err == nil {
 			row = rows[0]
 		}

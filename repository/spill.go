@@ -10,14 +10,17 @@ import (
 // each login would write such a file.
 const subjournalRoom = 4 << 20
 
-// SQLite takes it only before anybody has opened a database in the process.
-func init() {
+// roomGiven is SQLite's answer. It takes the setting only before anybody has opened
+// a database in the process, so nothing later than the package's own variables will do.
+var roomGiven = giveRoom()
+
+func giveRoom() int32 {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	arguments := libc.Xmalloc(tls, 8)
 	if arguments == 0 {
-		return
+		return sqlite3.SQLITE_NOMEM
 	}
 	defer libc.Xfree(tls, arguments)
-	_ = sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, libc.VaList(arguments, int32(subjournalRoom)))
+	return sqlite3.Xsqlite3_config(tls, sqlite3.SQLITE_CONFIG_STMTJRNL_SPILL, libc.VaList(arguments, int32(subjournalRoom)))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 var sqliteWords = words{
@@ -34,7 +35,7 @@ const sqliteReaders = 4
 // sqliteWriter is what the one connection that writes has beside. Its cache holds
 // all pages of a group, else they are written twice; 16 MiB in the WAL before they
 // go to where they belong save writing a page that changes again and again.
-var sqliteWriter = []string{"_txlock=immediate", "_pragma=cache_size(-16000)", "_pragma=wal_autocheckpoint(4000)"}
+var sqliteWriter = []string{"_txlock=immediate", "_pragma=cache_size(-16384)", "_pragma=wal_autocheckpoint(4096)"}
 
 // sqliteOpenTries bounds how often processes that start at once on an empty
 // file race for its switch to WAL: SQLite's busy timeout does not wait there.
@@ -42,6 +43,9 @@ const sqliteOpenTries = 30
 
 func (db *DB) openSQLite(ctx context.Context) error {
 	db.words = sqliteWords
+	if roomGiven != sqlite3.SQLITE_OK {
+		return fmt.Errorf("open database: SQLite was in use before it could be set up: %d", roomGiven)
+	}
 	var err error
 	for try := range sqliteOpenTries {
 		if try > 0 && !pause(ctx, try) {

@@ -303,6 +303,23 @@ func (remembering) ByNumber(context.Context, int32, []byte) (model.User, error) 
 	return model.User{ID: 1}, nil
 }
 
+// TestLoginOutlivesASigner: a panic beside the transaction is this login's failure,
+// which undoes it, and not the end of the process.
+func TestLoginOutlivesASigner(t *testing.T) {
+	play(t, scene{"panic", func(t *testing.T, w *world) {
+		code := w.code("13800138000")
+		ring := w.sessions.Tokens.Keys
+		w.sessions.Tokens.Keys = nil
+		if _, err := w.try("13800138000", code); err == nil || !strings.Contains(err.Error(), "panic") {
+			t.Errorf("error %v", err)
+		}
+		w.sessions.Tokens.Keys = ring
+		if _, err := w.try("13800138000", code); err != nil {
+			t.Error(err)
+		}
+	}})
+}
+
 // TestLoginWithoutAKey: the token is signed beside the transaction, which is undone
 // when that fails: the code stays good, and nobody is registered.
 func TestLoginWithoutAKey(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -251,12 +253,20 @@ func (s *Sessions) plan(session *model.Session, gen int64, now model.Time) {
 }
 
 // signAside is signCurrent while its caller goes on, in a transaction that others
-// wait for. The caller must wait for what it returns.
+// wait for. The caller must wait for what it returns. A panic comes back as an
+// error, for nobody could recover it there.
 func (s *Sessions) signAside(session model.Session) (wait func() (IssuedToken, error)) {
 	var token IssuedToken
 	var err error
 	var signing sync.WaitGroup
-	signing.Go(func() { token, err = s.signCurrent(session) })
+	signing.Go(func() {
+		defer func() {
+			if recovered := recover(); recovered != nil {
+				err = fmt.Errorf("panic: sign a token: %T\n%s", recovered, debug.Stack())
+			}
+		}()
+		token, err = s.signCurrent(session)
+	})
 	return func() (IssuedToken, error) { signing.Wait(); return token, err }
 }
 

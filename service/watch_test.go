@@ -24,7 +24,7 @@ func TestCensusOutlastsReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		c := service.Census{Now: time.Now, Active: census(func(ctx context.Context) (map[int32]int64, error) {
+		c := service.Census{Now: time.Now, Process: time.Now, Active: census(func(ctx context.Context) (map[int32]int64, error) {
 			select {
 			case <-time.After(7 * time.Second):
 				return map[int32]int64{0: 1}, nil
@@ -42,17 +42,20 @@ func TestCensusOutlastsReports(t *testing.T) {
 }
 
 // TestCensusLeavesTime: where a count takes long, the next one comes later, and the
-// first leaves the start of the process alone. The time is the bubble's.
+// first leaves the start of the process alone; a count that failed is tried again soon. The time is the bubble's.
 func TestCensusLeavesTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		took := []time.Duration{time.Millisecond, 3 * time.Second, 0}
+		took := []time.Duration{time.Millisecond, 3 * time.Second, 8 * time.Second, 0}
 		began := time.Now()
 		var at []time.Duration
-		c := service.Census{Now: time.Now, Active: census(func(context.Context) (map[int32]int64, error) {
+		c := service.Census{Now: time.Now, Process: time.Now, Active: census(func(context.Context) (map[int32]int64, error) {
 			at = append(at, time.Since(began))
 			time.Sleep(took[len(at)-1])
+			if took[len(at)-1] == 8*time.Second {
+				return nil, errors.New("away")
+			}
 			return nil, nil
 		}), See: func(map[int32]int64) {
 			if len(at) == len(took) {
@@ -60,7 +63,7 @@ func TestCensusLeavesTime(t *testing.T) {
 			}
 		}}
 		c.Run(ctx, service.CensusEvery)
-		want := []time.Duration{2 * time.Second, 32*time.Second + time.Millisecond, 185*time.Second + time.Millisecond}
+		want := []time.Duration{2 * time.Second, 32*time.Second + time.Millisecond, 185*time.Second + time.Millisecond, 223*time.Second + time.Millisecond}
 		if !slices.Equal(at, want) {
 			t.Errorf("counted at %v, want %v", at, want)
 		}
@@ -74,7 +77,7 @@ func TestCensus(t *testing.T) {
 	defer stop()
 	asked := 0
 	var told []map[int32]int64
-	c := service.Census{Now: newFakeClock().Now, Active: census(func(context.Context) (map[int32]int64, error) {
+	c := service.Census{Now: newFakeClock().Now, Process: newFakeClock().Now, Active: census(func(context.Context) (map[int32]int64, error) {
 		if asked++; asked == 2 {
 			return map[int32]int64{7: 7}, errors.New("away")
 		}
