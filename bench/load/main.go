@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,6 +109,9 @@ func measure(ctx context.Context, p plan) (*report, error) {
 		return nil, err
 	}
 	defer s.close()
+	if err := s.makeRoom(ctx, slices.Max(p.sessions)); err != nil {
+		return nil, err
+	}
 	r := &report{plan: p, machine: describeMachine(), began: time.Now(), database: s.databaseName}
 	for _, scenario := range []struct {
 		name string

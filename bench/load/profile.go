@@ -24,6 +24,9 @@ func profile(ctx context.Context, file string) error {
 		return err
 	}
 	defer s.close()
+	if err := s.makeRoom(ctx, liveSessions); err != nil {
+		return err
+	}
 	p, _, requests, err := s.startSeeded(ctx)
 	if err != nil {
 		return err

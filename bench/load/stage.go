@@ -95,8 +95,12 @@ func (s *stage) build(ctx context.Context) error {
 	return nil
 }
 
-// bufferPool is the server's memory for tables: they fit, as in production.
-const bufferPool = 1 << 30
+// The server's memory for tables, which fit, as in production: so much at least,
+// and so much for each session of the largest table, in bytes.
+const (
+	bufferPool  = 1 << 30
+	sessionPool = 1 << 10
+)
 
 // openMySQL takes a server that keeps what it has answered, or none.
 func (s *stage) openMySQL(ctx context.Context, dsn string) (err error) {
@@ -118,11 +122,19 @@ func (s *stage) openMySQL(ctx context.Context, dsn string) (err error) {
 	if s.mysqlProcess, err = strconv.Atoi(readLine(pidFile)); err != nil {
 		return fmt.Errorf("process of the database server: %w", err)
 	}
-	if _, err := s.mysql.ExecContext(ctx, fmt.Sprintf("SET GLOBAL innodb_buffer_pool_size = %d", bufferPool)); err != nil {
-		return err
-	}
-	s.databaseName = version + ", innodb_flush_log_at_trx_commit=1, doublewrite, buffer pool of 1 GiB"
+	s.databaseName = version
 	return nil
+}
+
+// makeRoom gives the server the memory for a table of so many sessions.
+func (s *stage) makeRoom(ctx context.Context, sessions int) error {
+	if s.mysql == nil {
+		return nil
+	}
+	pool := (max(bufferPool, sessions*sessionPool) + bufferPool - 1) / bufferPool
+	s.databaseName += fmt.Sprintf(", innodb_flush_log_at_trx_commit=1, doublewrite, buffer pool of %d GiB", pool)
+	_, err := s.mysql.ExecContext(ctx, fmt.Sprintf("SET GLOBAL innodb_buffer_pool_size = %d", pool*bufferPool))
+	return err
 }
 
 // deployment is what outlives a process: its database, its folder, its secret.
