@@ -32,7 +32,7 @@ const (
 func (c *Census) Run(ctx context.Context, every time.Duration) {
 	timer := time.NewTimer(min(every, censusFirst))
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return

@@ -45,7 +45,7 @@ func (f *Follower) Run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	failing := false // told once, until it is well again
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
