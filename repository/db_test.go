@@ -122,6 +122,12 @@ func TestSQLiteConnections(t *testing.T) {
 		wantText(t, p, "PRAGMA journal_mode", "wal")
 		wantText(t, p, "PRAGMA synchronous", "2") // FULL
 		wantText(t, p, "PRAGMA busy_timeout", "250")
+		cache, checkpoint := "-2000", "1000" // SQLite's own
+		if which == "write" {
+			cache, checkpoint = "-16384", "4096"
+		}
+		wantText(t, p, "PRAGMA cache_size", cache)
+		wantText(t, p, "PRAGMA wal_autocheckpoint", checkpoint)
 		_, err := p.ExecContext(t.Context(), "DELETE FROM gates")
 		if (err == nil) != (which == "write") {
 			t.Errorf("the %s pool answers a write with %v", which, err)
@@ -164,6 +170,8 @@ func TestMySQLConnections(t *testing.T) {
 	wantText(t, p, "SELECT @@character_set_client", "utf8mb4")
 	wantText(t, p, "SELECT @@character_set_connection", "utf8mb4")
 	wantText(t, p, "SELECT @@autocommit", "1")
+	wantText(t, p, "SELECT @@max_statement_time", "0")
+	wantText(t, db.Pools()["report"], "SELECT @@max_statement_time", "10")
 	if len(db.Pools()) != 2 {
 		t.Errorf("%d pools, want one, and one for reports", len(db.Pools()))
 	}
@@ -177,7 +185,11 @@ func TestMySQLKeepsGivenParameters(t *testing.T) {
 	db := openAt(t, repository.MySQL, dbtest.DSN(t, repository.MySQL)+
 		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&max_statement_time=7&parseTime=false&clientFoundRows=false")
 	wantText(t, pool(db), "SELECT @@time_zone", "+08:00")
-	wantText(t, pool(db), "SELECT @@max_statement_time", "7")
+	for which, p := range db.Pools() {
+		if got := text(t, p, "SELECT @@max_statement_time"); got != "7" {
+			t.Errorf("the %s pool ends statements after %s s", which, got)
+		}
+	}
 	if err := pool(db).QueryRowContext(t.Context(), "SELECT SLEEP(30)").Scan(new(int)); err == nil {
 		t.Error("the given readTimeout has no effect")
 	}

@@ -71,11 +71,15 @@ func (db *DB) openMySQL(ctx context.Context) error {
 func (db *DB) openReports(config *mysqldriver.Config) error {
 	config = config.Clone()
 	config.ReadTimeout = max(config.ReadTimeout, reportTime)
-	pool, err := mysqlPool(config)
+	connector, err := mysqldriver.NewConnector(config)
 	if err != nil {
-		return err
+		return fmt.Errorf("open database: %w", err)
 	}
-	db.report, err = mysqlGorm(newPool(pool), reportConns)
+	more := limitReads
+	if config.Params["max_statement_time"] != "" || config.Params["max_execution_time"] != "" {
+		more = nil // the operator's own
+	}
+	db.report, err = mysqlGorm(newPool(sql.OpenDB(session{connector, more})), reportConns)
 	return err
 }
 
@@ -152,14 +156,17 @@ func mysqlPool(config *mysqldriver.Config) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return sql.OpenDB(session{connector}), nil
+	return sql.OpenDB(session{connector, nil}), nil
 }
 
 // session makes every connection of the pool alike. The isolation level is set
 // by a statement because its variable bears different names on MySQL 8, MariaDB
 // and TiDB; lock waits end before the client has gone, so that no transaction
 // waits for nobody.
-type session struct{ driver.Connector }
+type session struct {
+	driver.Connector
+	more func(ctx context.Context, conn driver.Conn) error // what else a connection needs; may be nil
+}
 
 func (s session) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := s.Connector.Connect(ctx)
@@ -175,5 +182,28 @@ func (s session) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
+	if s.more != nil {
+		if err := s.more(ctx, conn); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
 	return conn, nil
+}
+
+// limitReads has the server end a read after reportTime: one whose reader has gone
+// would go on, and another would take its place on a new connection. MariaDB and
+// MySQL (TiDB too) have names of their own for it; who knows neither has no limit.
+func limitReads(ctx context.Context, conn driver.Conn) error {
+	const unknownVariable = 1193
+	for _, statement := range []string{
+		fmt.Sprintf("SET SESSION max_statement_time = %d", int(reportTime.Seconds())),
+		fmt.Sprintf("SET SESSION max_execution_time = %d", reportTime.Milliseconds()),
+	} {
+		_, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil)
+		if my, ok := errors.AsType[*mysqldriver.MySQLError](err); !ok || my.Number != unknownVariable {
+			return err
+		}
+	}
+	return nil
 }

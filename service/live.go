@@ -1,6 +1,7 @@
 package service
 
 import (
+	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ type liveEntry struct {
 	gen          int64
 	idleUntil    model.Time
 	endsAt       model.Time
-	loadedAt     int64 // Unix nanoseconds
+	loadedAt     int64 // Unix nanoseconds, less the entry's spread
 	deviceNumber string
 	group        string
 	productType  int32
@@ -44,9 +45,10 @@ const (
 	liveBytes  = 256 << 20
 	entryBytes = 200
 	// followLimit is how old the last read of the log may be; liveFor is after
-	// how long an entry is read again, event or none.
+	// how long an entry is read again, event or none, or up to liveSpread sooner.
 	followLimit = time.Second
 	liveFor     = time.Minute
+	liveSpread  = 10 * time.Second
 	// recentFor outlasts every read of the database.
 	recentFor = 30 * time.Second
 )
@@ -126,6 +128,16 @@ func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool
 	}, true
 }
 
+// spread is by how much an entry is read again sooner than after liveFor. It is
+// another for each session: many that were read at once, after a start, would be read
+// again at once each minute, and keep all others waiting.
+func spread(id string) time.Duration {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(id)) // never fails
+	const steps = 10_000
+	return time.Duration(sum.Sum32()%steps) * liveSpread / steps
+}
+
 // keep remembers an active session as it was read.
 func (l *Live) keep(s model.Session) {
 	if l == nil || s.EndedAt != 0 {
@@ -137,7 +149,7 @@ func (l *Live) keep(s model.Session) {
 		return
 	}
 	l.entries.Set(s.ID, liveEntry{
-		userID: s.UserID, gen: s.Gen, idleUntil: s.IdleUntil, endsAt: s.EndsAt, loadedAt: l.now().UnixNano(),
+		userID: s.UserID, gen: s.Gen, idleUntil: s.IdleUntil, endsAt: s.EndsAt, loadedAt: l.now().Add(-spread(s.ID)).UnixNano(),
 		deviceNumber: s.DeviceNumber, group: s.ProductGroup, productType: s.ProductType, confirmed: s.Confirmed,
 	})
 }

@@ -96,14 +96,33 @@ func TestLiveDoubts(t *testing.T) {
 	}
 }
 
-// TestLiveReadsAgain: an entry is read again after a minute, event or none.
+// TestLiveSpread: sessions that were read at once are read again over ten seconds, and
+// none later than after a minute.
+func TestLiveSpread(t *testing.T) {
+	perSecond := map[time.Duration]int{}
+	for range 10_000 {
+		early := spread(newName())
+		if early < 0 || early >= liveSpread {
+			t.Fatalf("%v earlier", early)
+		}
+		perSecond[early/time.Second]++
+	}
+	for second, n := range perSecond {
+		if n < 800 || n > 1200 {
+			t.Errorf("%d of 10,000 in second %d", n, second)
+		}
+	}
+}
+
+// TestLiveReadsAgain: an entry is read again after a minute, less its spread, event or
+// none.
 func TestLiveReadsAgain(t *testing.T) {
 	live, clock, s, claims := liveScene()
 	found := func() bool {
 		_, ok := live.session(claims, model.TimeOf(clock.Now()))
 		return ok
 	}
-	follow(live, clock, liveFor-1)
+	follow(live, clock, liveFor-spread(s.ID)-1)
 	if !found() {
 		t.Error("forgotten before a minute was over")
 	}
