@@ -32,11 +32,12 @@ type liveEntry struct {
 	gen          int64
 	idleUntil    model.Time
 	endsAt       model.Time
-	loadedAt     int64 // Unix nanoseconds, less the entry's spread
+	loadedAt     int64 // Unix nanoseconds
 	deviceNumber string
 	group        string
 	productType  int32
 	confirmed    bool
+	early        uint16 // by how much sooner than after liveFor it is read again, in ms
 }
 
 const (
@@ -92,7 +93,7 @@ func (l *Live) find(id string) (liveEntry, bool) {
 		return liveEntry{}, false
 	}
 	entry, ok := l.entries.GetIfPresent(id)
-	return entry, ok && within(now, entry.loadedAt, liveFor)
+	return entry, ok && within(now, entry.loadedAt, liveFor-time.Duration(entry.early)*time.Millisecond)
 }
 
 // within reports whether at is less than d ago. A clock that was set back makes
@@ -128,14 +129,12 @@ func (l *Live) session(claims model.Claims, now model.Time) (model.Session, bool
 	}, true
 }
 
-// spread is by how much an entry is read again sooner than after liveFor. It is
-// another for each session: many that were read at once, after a start, would be read
-// again at once each minute, and keep all others waiting.
-func spread(id string) time.Duration {
+// spread is liveEntry.early, another for each session: many that were read at once,
+// after a start, would be read again at once each minute, and keep all others waiting.
+func spread(id string) uint16 {
 	sum := fnv.New32a()
-	_, _ = sum.Write([]byte(id)) // never fails
-	const steps = 10_000
-	return time.Duration(sum.Sum32()%steps) * liveSpread / steps
+	_, _ = sum.Write([]byte(id))                                   // never fails
+	return uint16(sum.Sum32() % uint32(liveSpread.Milliseconds())) //nolint:gosec // at most 10,000
 }
 
 // keep remembers an active session as it was read.
@@ -149,7 +148,7 @@ func (l *Live) keep(s model.Session) {
 		return
 	}
 	l.entries.Set(s.ID, liveEntry{
-		userID: s.UserID, gen: s.Gen, idleUntil: s.IdleUntil, endsAt: s.EndsAt, loadedAt: l.now().Add(-spread(s.ID)).UnixNano(),
+		userID: s.UserID, gen: s.Gen, idleUntil: s.IdleUntil, endsAt: s.EndsAt, loadedAt: l.now().UnixNano(), early: spread(s.ID),
 		deviceNumber: s.DeviceNumber, group: s.ProductGroup, productType: s.ProductType, confirmed: s.Confirmed,
 	})
 }

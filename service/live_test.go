@@ -101,8 +101,8 @@ func TestLiveDoubts(t *testing.T) {
 func TestLiveSpread(t *testing.T) {
 	perSecond := map[time.Duration]int{}
 	for range 10_000 {
-		early := spread(newName())
-		if early < 0 || early >= liveSpread {
+		early := time.Duration(spread(newName())) * time.Millisecond
+		if early >= liveSpread {
 			t.Fatalf("%v earlier", early)
 		}
 		perSecond[early/time.Second]++
@@ -122,7 +122,7 @@ func TestLiveReadsAgain(t *testing.T) {
 		_, ok := live.session(claims, model.TimeOf(clock.Now()))
 		return ok
 	}
-	follow(live, clock, liveFor-spread(s.ID)-1)
+	follow(live, clock, liveFor-time.Duration(spread(s.ID))*time.Millisecond-1)
 	if !found() {
 		t.Error("forgotten before a minute was over")
 	}
