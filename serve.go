@@ -56,6 +56,9 @@ func (s *swap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve runs until ctx ends, then answers what it has accepted and stops.
 func serve(ctx context.Context, j job) error {
 	s := &server{job: j, out: &lineOutput{w: j.out}}
+	hangUp := make(chan os.Signal, 1) // from the first moment: it would end the process
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
 	defer s.out.flush()
 	s.log.Store(newLogger(j.cfg.Log, s.out))
 	defer stdlog.SetOutput(stdlog.Writer())
@@ -71,10 +74,10 @@ func serve(ctx context.Context, j job) error {
 	if err := s.apply(j.cfg); err != nil {
 		return err
 	}
-	return s.listen(ctx)
+	return s.listen(ctx, hangUp)
 }
 
-func (s *server) listen(ctx context.Context) error {
+func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 	var listeners net.ListenConfig
 	public, err := listeners.Listen(ctx, "tcp", s.job.cfg.Server.Addr)
 	if err != nil {
@@ -106,7 +109,7 @@ func (s *server) listen(ctx context.Context) error {
 	owned.Go(func() { s.res.janitor.Run(background, service.JanitorEvery) })
 	owned.Go(func() { s.res.budget.Run(background, service.BudgetEvery) })
 	owned.Go(func() { s.source.watcher.Run(background, watchEvery, func() { s.reload(s.source.watcher.Settled()) }) })
-	owned.Go(func() { s.reloadOnHangUp(background) })
+	owned.Go(func() { s.reloadOn(background, hangUp) })
 	s.log.Load().Info("serving", zap.String("version", version), zap.String("env", s.job.cfg.Env),
 		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
 		zap.String("database", s.res.db.Driver()))
@@ -250,12 +253,9 @@ func (s *server) noteReload(changed []string) {
 	}
 }
 
-// reloadOnHangUp has the file read again, whether it changed or not. It is to
+// reloadOn has the file read again, whether it changed or not. It is to
 // settle first, like any change: a signal may come while it is written.
-func (s *server) reloadOnHangUp(ctx context.Context) {
-	hangUp := make(chan os.Signal, 1)
-	signal.Notify(hangUp, syscall.SIGHUP)
-	defer signal.Stop(hangUp)
+func (s *server) reloadOn(ctx context.Context, hangUp <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
