@@ -39,9 +39,9 @@ func NewAddresses(proxies []string) (Addresses, error) {
 }
 
 // Of is the peer's address; when the peer is a trusted proxy, the right-most
-// hop of X-Forwarded-For that is not; "unknown" for a peer without an address. No other header counts. Of several header
+// hop of X-Forwarded-For that is not. No other header counts. Of several header
 // lines the last is the nearest (RFC 9110 §5.3). A hop that is no address ends
-// the search at the proxy that reported it.
+// the search at the proxy that reported it. A peer without an address is "unknown".
 func (a Addresses) Of(r *http.Request) string {
 	if host, ok := plainPeer(r.RemoteAddr); ok && len(a.trusted) == 0 {
 		return host

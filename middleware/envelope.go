@@ -68,9 +68,6 @@ func exchangeOf(c *gin.Context) *exchange {
 // writerOf finds the writer below any that others have put around it; nil when
 // nobody began an exchange.
 func writerOf(c *gin.Context) *exchangeWriter {
-	if w, ok := c.Writer.(*exchangeWriter); ok {
-		return w
-	}
 	for w := http.ResponseWriter(c.Writer); w != nil; {
 		if ours, ok := w.(*exchangeWriter); ok {
 			return ours
