@@ -1,10 +1,9 @@
-# The static binary and the certificate authorities that https providers need,
-# nothing else. Time zones are in the binary.
+# The image contains the static binary and the certificate authorities that https
+# providers need, and nothing else. Time zones are in the binary.
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t menshen .
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
-COPY third_party third_party
 RUN go mod download
 COPY . .
 ARG VERSION=dev
@@ -14,11 +13,11 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags=nomsgpack,timetzdata 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/tmp /tmp
-# A new volume takes owner and mode from here.
+# A new volume gets its owner and mode from this folder.
 COPY --from=build --chown=65532:65532 /out/data /data
 COPY --from=build /out/menshen /menshen
 USER 65532:65532
-ENV MENSHEN_DATA_DIR=/data
+ENV MENSHEN_ENV=production MENSHEN_DATA_DIR=/data
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM

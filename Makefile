@@ -1,15 +1,16 @@
-# Every target does its own set-up: Go and, on Debian, apt are enough.
+# Each target installs what it needs: Go and, on Debian, apt are enough.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30s
 ROUNDS ?= 5
+SHARD ?= 1/1
 
-# One set of tags for what is run, tested, checked and shipped: no MessagePack in
-# gin (6 MB), time zones in the binary. Other flags of your own stay.
+# The same tags for running, testing, checking and shipping: gin without MessagePack
+# (6 MB), time zones in the binary. Other flags of GOFLAGS are kept.
 GOFLAGS := $(strip $(filter-out -tags=%,$(shell go env GOFLAGS)) -tags=nomsgpack,timetzdata)
 export GOFLAGS FUZZTIME
 
-# The linter of the API document asks nobody and reports to nobody.
+# The linter of the API document sends no telemetry and looks for no update.
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
 
@@ -18,19 +19,24 @@ GOLANGCI := go tool -modfile=tools/lint/go.mod golangci-lint
 REDOCLY := tools/openapi/node_modules/.bin/redocly
 MAX_SIZE := 42000000
 
-# SQLite is C put into Go, on memory that is not Go's: the race detector sees
-# nothing there, and its instruments make each statement ten times as slow.
-UNRACED := modernc.org/...=-race=false -d=checkptr=0
+# SQLite is C translated to Go, on memory of its own: the race detector sees nothing
+# there, and its instrumentation makes each statement ten times as slow. The driver
+# around it is instrumented: a generic type that an uninstrumented package shares with
+# others, such as sync.Map, would lose its instrumentation everywhere.
+UNRACED := -gcflags=modernc.org/sqlite/lib="-race=false -d=checkptr=0" -gcflags=modernc.org/libc="-race=false -d=checkptr=0"
 
-# Models and searches run apart, without the race detector: they are most of the
-# work of their package, act after act, and what may race has tests of its own.
+# Model tests and searches run separately, without the race detector: they take most
+# of their package's time and are sequential. Concurrency has its own tests.
 MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts)$$
 
+# Tests that have a long form, which MENSHEN_SOAK asks for.
+SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad)$$
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-cluster verify deploy-check model mutants fuzz bench bench-check bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
+.PHONY: help run build test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start menshen on :8080 with SQLite in ./data
 	go run .
@@ -39,44 +45,63 @@ build: ## Build the static binary ./menshen
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o menshen .
 	@awk -v bytes="$$(wc -c <menshen)" 'BEGIN { printf "menshen %s: %.1f MB\n", "$(VERSION)", bytes / 1e6 }'
 
-test: ## Test everything against SQLite and a throw-away MariaDB, with the race detector
+test: ## Run all tests on SQLite and a temporary MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
-	scripts/with-mariadb go test ./service -run '$(MODELS)' -timeout 5m
-	CGO_ENABLED=1 scripts/with-mariadb go test -race -gcflags="$(UNRACED)" -skip '$(MODELS)' -timeout 15m ./...
+	scripts/with-mariadb go test ./service/... -run '$(MODELS)' -timeout 5m
+	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 15m ./...
 
-test-short: ## Test against SQLite alone, without the race detector
+test-short: ## Run the tests on SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2
 	env -u MENSHEN_TEST_MYSQL go test -short ./...
 
-test-cluster: ## Test an instance on each node of a throw-away Galera cluster of three
-	scripts/with-galera go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run Cluster -v ./e2e/...
+test-mysql: ## Run the tests of the database, the services and the program on a temporary Oracle MySQL
+	MENSHEN_TEST_DRIVER=mysql scripts/with-mysql go test -timeout 15m ./repository/... ./service/... ./app/... ./test/scenario ./test/e2e
 
-verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf have them
+test-clock: ## Test instances on a MariaDB whose clock jumps, by libfaketime
+	MARIADB_CLOCK=1 scripts/with-mariadb go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run '^TestDatabaseClock$$' -v ./test/e2e
+
+test-cluster: ## Test an instance on each node of a temporary Galera cluster of three
+	scripts/with-galera go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run Cluster -v ./test/e2e/...
+
+test-group: ## Test an instance on each node of a temporary MySQL group of three primaries
+	scripts/with-group go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run 'Cluster|Group' -v ./test/e2e/...
+
+soak: ## Run the long forms of the tests of faults (docs/reliability.md) on MariaDB and MySQL: takes hours
+	MENSHEN_SOAK=1 scripts/with-mariadb go test ./test/e2e -run '$(SOAK)' -count=1 -parallel 1 -timeout 6h -v
+	MENSHEN_SOAK=1 scripts/with-mysql go test ./test/e2e -run '$(SOAK)' -skip '/^sqlite$$' -count=1 -parallel 1 -timeout 6h -v
+
+verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf show them
 	scripts/verify
 
-deploy-check: ## Let systemd judge the unit and promtool the alarms in deploy/
+deploy-check: ## Check the unit in deploy/ with systemd and the alarms with promtool
 	scripts/deploy-check
 
 model: ## Run 10,000 sequences of the model test of sessions against both databases
 	scripts/with-mariadb go test ./service -run '^TestSessionModel$$' -count=1 -timeout 60m -v -rapid.checks=2000
 
-mutants: ## Make each mistake of scripts/mutants in turn and print which test notices
-	scripts/mutate
+mutants: ## Make each mistake of scripts/mutants in turn and print the test that fails (PATTERN, SHARD=I/N)
+	@scripts/mutate -pattern '$(PATTERN)' -shard '$(SHARD)'
+
+mutants-check: ## Check that each mistake of scripts/mutants has one place and compiles there
+	@scripts/mutate -list
+
+mutants-update: ## Update scripts/mutants to the current code, after renames and moves
+	@scripts/mutate -update
 
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	scripts/fuzz
 
-bench: ## Load the whole binary beside a bare Gin server and a durable MariaDB; write docs/performance.md
+bench: ## Measure the binary against a bare Gin server, with a durable MariaDB; write docs/performance.md
 	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -write docs/performance.md -ratios bench/ratios.json
 
 bench-check: ## Compare ratios of a shorter run with bench/ratios.json: fails beyond 15 %
 	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -quick -ratios bench/ratios.json -check
 
-bench-micro: ## Run the benchmarks of packages against SQLite and a durable, throw-away MariaDB
+bench-micro: ## Run the benchmarks of the packages on SQLite and a durable, temporary MariaDB
 	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...
 
-bench-write: ## Compare what writes with one commit each and with SQL by hand, ROUNDS (5) rounds
-	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench 'Group|Hand|Statements' -benchtime $(ROUNDS)x -timeout 30m ./bench
+bench-write: ## Compare writes with single commits and with hand-written SQL, ROUNDS (5) rounds
+	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench 'GroupCommit|RawSQL|Statements' -benchtime $(ROUNDS)x -timeout 30m ./bench
 
 lint: lint-go lint-openapi lint-full vuln ## All linters: format, vet, staticcheck, golangci-lint with gosec, govulncheck, API document
 	go mod verify
@@ -85,11 +110,11 @@ lint-go:
 	@unformatted=$$(find . -name '*.go' -not -path '*/node_modules/*' -exec gofmt -l {} +) && \
 		if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags=nomsgpack,timetzdata,cluster ./e2e
+	go vet -tags=nomsgpack,timetzdata,cluster ./test/e2e
 	$(TOOL) staticcheck ./...
 
 lint-openapi: $(REDOCLY)
-	$(REDOCLY) lint --config redocly.yaml
+	$(REDOCLY) lint --config tools/openapi/redocly.yaml
 
 $(REDOCLY): tools/openapi/package-lock.json tools/openapi/package.json
 	@scripts/need node nodejs npm
@@ -99,32 +124,34 @@ $(REDOCLY): tools/openapi/package-lock.json tools/openapi/package.json
 	npm --prefix tools/openapi ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
-lint-full: ## Check with golangci-lint too, gosec among it (minutes, when it is built first)
+lint-full: ## Run golangci-lint with gosec (takes minutes the first time, to build it)
 	$(GOLANGCI) run ./...
 
-vuln: ## Look for known vulnerabilities, if their data can be had (VULNDB: a local copy)
+vuln: ## Look for known vulnerabilities of modules and of the API page (VULN=required: fails if a database cannot be had)
 	@scripts/vuln
 
-licenses: ## Generate docs/licenses.md, refusing what may not be linked
+licenses: ## Generate docs/licenses.md; fails for licences that must not be linked
 	@go -C tools run ./licenses .. >docs/licenses.md.new || { rm -f docs/licenses.md.new; exit 1; }
 	@mv docs/licenses.md.new docs/licenses.md
 
-deadcode: ## List functions that nothing reaches, tests included
+deadcode: ## List functions that no code calls, tests included
 	$(TOOL) deadcode -test ./...
 
 docs: ## Generate docs/errors.md from the table of failures
 	go test ./model -run '^TestErrorsDocument$$' -count=1 -update
 
-# CI leaves golangci-lint out: to build it takes five minutes of processor time.
-check: lint-go lint-openapi build ## What CI checks besides the tests: quick linters, generated docs, licences, modules, static build
+# CI leaves out golangci-lint: building it takes five minutes of processor time.
+check: lint-go lint-openapi build mutants-check ## Run what CI checks besides tests: quick linters, generated docs, licences, modules, static build
 	@test "$$(wc -c <menshen)" -le $(MAX_SIZE) || { echo "menshen is larger than $(MAX_SIZE) bytes"; exit 1; }
 	@before=$$(cksum docs/errors.md) && $(MAKE) --no-print-directory docs && test "$$before" = "$$(cksum docs/errors.md)" || \
 		{ echo "docs/errors.md was not up to date; 'make docs' and commit it"; exit 1; }
-	@go -C tools test ./licenses
+	@go -C tools test ./licenses ./mutate ./page
 	@before=$$(cksum docs/licenses.md) && $(MAKE) --no-print-directory licenses && test "$$before" = "$$(cksum docs/licenses.md)" || \
 		{ echo "docs/licenses.md was not up to date; 'make licenses' and commit it"; exit 1; }
+	@go mod graph | grep -q "^modernc.org/sqlite@$$(go list -m -f '{{.Version}}' modernc.org/sqlite) modernc.org/libc@$$(go list -m -f '{{.Version}}' modernc.org/libc)$$" || \
+		{ echo "modernc.org/libc is not the version that modernc.org/sqlite was translated for"; exit 1; }
 	go mod tidy -diff
 	go mod verify
 
-clean: ## Remove what the targets made; your data/ stays
+clean: ## Remove the files that the targets made; data/ stays
 	rm -rf menshen dist tools/openapi/node_modules tools/verify/node/node_modules

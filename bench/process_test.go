@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// Bounds of what is waited for.
+// Limits of waiting.
 const (
 	startTime = 30 * time.Second
 	stopTime  = 10 * time.Second
@@ -55,8 +55,8 @@ func TestMain(m *testing.M) {
 	os.Exit(exit)
 }
 
-// deployment is what outlives a process: a data folder with SQLite in it, the
-// secrets, the provider of messages.
+// deployment is what outlives a process: a data folder with a database of SQLite,
+// the secrets, the provider of messages.
 type deployment struct {
 	folder string
 	secret string
@@ -69,7 +69,7 @@ type deployment struct {
 func newDeployment(b *testing.B) *deployment {
 	b.Helper()
 	d := &deployment{
-		folder: b.TempDir(), secret: freshSecret(), sms: freshSecret(),
+		folder: b.TempDir(), secret: newSecret(), sms: newSecret(),
 		client: &http.Client{Timeout: callTime, Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128}},
 	}
 	d.server = httptest.NewServer(d)
@@ -78,13 +78,13 @@ func newDeployment(b *testing.B) *deployment {
 	return d
 }
 
-func freshSecret() string {
+func newSecret() string {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
 	return base64.StdEncoding.EncodeToString(key[:])
 }
 
-// ServeHTTP is the provider of messages: it keeps the newest code of a number.
+// ServeHTTP is the provider of messages: it keeps the newest code of each number.
 func (d *deployment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var m struct{ Mobile, Code string }
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
@@ -95,7 +95,7 @@ func (d *deployment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// logLoad tells how busy the machine was: figures of a busy one are no figures.
+// logLoad logs how busy the machine is: figures of a busy one mean nothing.
 func logLoad(b *testing.B, when string) {
 	b.Helper()
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
@@ -126,7 +126,7 @@ func (d *deployment) start(b *testing.B) *process {
 		"PATH=" + os.Getenv("PATH"), "MENSHEN_ENV=dev", "MENSHEN_DATA_DIR=" + filepath.Join(d.folder, "data"),
 		"MENSHEN_SERVER_ADDR=127.0.0.1:0", "MENSHEN_SERVER_ADMIN_ADDR=127.0.0.1:0", "MENSHEN_LOG_FORMAT=json",
 		"MENSHEN_LIMITS_ENABLED=false", "MENSHEN_CODE_COOLDOWN=0s", "MENSHEN_CODE_PER_MOBILE_HOUR=0", "MENSHEN_CODE_PER_MOBILE_DAY=0",
-		"MENSHEN_CODE_PER_IP_HOUR=0", "MENSHEN_CODE_PER_IP_DAY=0", "MENSHEN_CODE_DAILY_BUDGET=0",
+		"MENSHEN_CODE_PER_IP_HOUR=0", "MENSHEN_CODE_PER_IP_DAY=0", "MENSHEN_CODE_PER_BLOCK_HOUR=0", "MENSHEN_CODE_PER_BLOCK_DAY=0", "MENSHEN_CODE_DAILY_BUDGET=0",
 		"MENSHEN_SECRET_KEY=" + d.secret, "MENSHEN_SMS_PROVIDER=webhook",
 		"MENSHEN_SMS_WEBHOOK_URL=" + d.server.URL, "MENSHEN_SMS_WEBHOOK_SECRET=whsec_" + d.sms,
 	}
@@ -149,22 +149,22 @@ func (d *deployment) start(b *testing.B) *process {
 	return p
 }
 
-// await reads the log until it tells the addresses, and asks whether it is
-// ready; the rest of the log is read and dropped.
+// await reads the log until it holds the addresses, and checks that the program is
+// ready. The rest of the log is read and dropped.
 func (p *process) await(b *testing.B, log io.ReadCloser) {
 	b.Helper()
-	serving, said := make(chan struct{}), ""
+	serving, text := make(chan struct{}), ""
 	go func() {
 		defer func() { _ = log.Close() }()
 		lines := bufio.NewScanner(log)
-		for told := false; lines.Scan(); {
+		for found := false; lines.Scan(); {
 			var line struct{ Msg, Addr, AdminAddr string }
-			if told {
+			if found {
 				continue
 			}
-			said += lines.Text() + "\n"
+			text += lines.Text() + "\n"
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-				p.public, p.admin, told = line.Addr, line.AdminAddr, true
+				p.public, p.admin, found = line.Addr, line.AdminAddr, true
 				close(serving)
 			}
 		}
@@ -173,7 +173,7 @@ func (p *process) await(b *testing.B, log io.ReadCloser) {
 	case <-serving:
 	case err := <-p.exited:
 		p.handle = nil
-		b.Fatalf("the program ended: %v\n%s", err, said)
+		b.Fatalf("the program ended: %v\n%s", err, text)
 	case <-time.After(startTime):
 		b.Fatal("the program does not serve")
 	}
@@ -213,7 +213,7 @@ func (p *process) stop(b *testing.B) time.Duration {
 	return time.Since(began)
 }
 
-// memory is a line of the process's status in kB, VmRSS or VmHWM.
+// memory returns a line of the process's status in kB, VmRSS or VmHWM.
 func (p *process) memory(b *testing.B, name string) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/status")
@@ -238,7 +238,7 @@ func number(b *testing.B, text string) float64 {
 	return value
 }
 
-// metrics reads what the program tells of itself, lines without labels.
+// metrics returns the program's metrics without labels.
 func (p *process) metrics(b *testing.B) map[string]float64 {
 	b.Helper()
 	response, err := p.client.Get("http://" + p.admin + "/metrics")
@@ -255,7 +255,7 @@ func (p *process) metrics(b *testing.B) map[string]float64 {
 	return found
 }
 
-// collect asks for a garbage collection and reports whether there was one:
+// collect requests a garbage collection and reports whether there was one:
 // profiles are served in development alone.
 func (p *process) collect(b *testing.B) bool {
 	b.Helper()
@@ -302,7 +302,7 @@ func (p *process) post(path string, body map[string]any) (json.RawMessage, error
 	return envelope.Data, nil
 }
 
-// send asks for a code and takes it from the provider.
+// send requests a code and takes it from the provider.
 func (p *process) send(mobile string) (string, error) {
 	if _, err := p.post("/auth/mobile/code", map[string]any{"companyType": 0, "productType": 0, "mobile": mobile}); err != nil {
 		return "", err

@@ -8,19 +8,19 @@ import (
 	"menshen/model"
 )
 
-// BenchmarkRepository is each act of the storage that a hot path makes, one after
-// the other on one connection, on both databases.
+// BenchmarkRepository measures each act of the storage on a hot path, one after the
+// other on one connection.
 func BenchmarkRepository(b *testing.B) {
-	eachDatabase(b, func(b *testing.B, s *stack) {
-		login, err := s.newUser(b.Context(), "device-1")
+	eachDatabase(b, func(b *testing.B, h *harness) {
+		login, err := h.logInNewUser(b.Context(), "device-1")
 		if err != nil {
 			b.Fatal(err)
 		}
-		claims, err := s.tokens.Verify(string(login.Access.Value))
+		claims, err := h.tokens.Verify(string(login.Access.Value))
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, act := range s.storageActs(claims) {
+		for _, act := range h.storageActs(claims) {
 			b.Run(act.name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
@@ -33,25 +33,28 @@ func BenchmarkRepository(b *testing.B) {
 	})
 }
 
-// storageAct can be done again and again.
+// storageAct can be repeated.
 type storageAct struct {
 	name string
 	do   func(ctx context.Context) error
 }
 
-func (s *stack) storageActs(claims model.Claims) []storageAct {
-	sessions, users, codes := s.sessions.Store, s.login.Users, s.codes.Store
+func (h *harness) storageActs(claims model.Claims) []storageAct {
+	sessions, users, codes := h.sessions.Store, h.login.Users, h.login.Codes.Store
 	line := model.Event{Kind: model.EventLogin, UserID: claims.UserID, SessionID: claims.SessionID, Actor: "bench"}
 	return []storageAct{
 		{"session/by id", func(ctx context.Context) error { _, err := sessions.ByID(ctx, claims.SessionID); return err }},
 		{"session/active", func(ctx context.Context) error { _, err := sessions.Active(ctx, claims.UserID, "app"); return err }},
-		{"session/slot", func(ctx context.Context) error { _, err := sessions.Slot(ctx, claims.UserID, "app"); return err }},
+		{"session/slot", func(ctx context.Context) error {
+			_, err := sessions.LoginSequence(ctx, claims.UserID, "app")
+			return err
+		}},
 		{"session/confirm", func(ctx context.Context) error {
 			return sessions.Confirm(ctx, claims.SessionID, claims.Gen, model.TimeOf(time.Now()))
 		}},
 		{"session/advance", func(ctx context.Context) error {
-			return s.sessions.Tx.Within(ctx, func(ctx context.Context) error {
-				_, err := sessions.Advance(ctx, model.Slot{UserID: claims.UserID, ProductGroup: "app", LoginAt: model.TimeOf(time.Now())})
+			return h.sessions.Tx.Within(ctx, func(ctx context.Context) error {
+				_, err := sessions.Advance(ctx, model.LoginSequence{UserID: claims.UserID, ProductGroup: "app", LoginAt: model.TimeOf(time.Now())})
 				return err
 			})
 		}},
@@ -66,13 +69,13 @@ func (s *stack) storageActs(claims model.Claims) []storageAct {
 		}},
 		{"user/by id", func(ctx context.Context) error { _, err := users.ByID(ctx, claims.UserID); return err }},
 		{"code/recent", func(ctx context.Context) error { _, err := codes.Recent(ctx, []byte("nobody"), 1, 10); return err }},
-		{"code/nth sent", func(ctx context.Context) error { _, err := codes.NthSent(ctx, "", 1, 100); return err }},
+		{"code/nth sent", func(ctx context.Context) error { _, err := codes.NthSent(ctx, model.SendScope{}, 1, 100); return err }},
 		{"code/gate", func(ctx context.Context) error {
-			return s.sessions.Tx.Within(ctx, func(ctx context.Context) error { return codes.Gate(ctx, []byte("bench"), model.TimeOf(time.Now())) })
+			return h.sessions.Tx.Within(ctx, func(ctx context.Context) error { return codes.Gate(ctx, []byte("bench"), model.TimeOf(time.Now())) })
 		}},
 		{"event/append", func(ctx context.Context) error {
 			line.At = model.TimeOf(time.Now())
-			return s.sessions.Events.Append(ctx, line)
+			return h.sessions.Events.Append(ctx, line)
 		}},
 	}
 }

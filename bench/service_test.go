@@ -8,19 +8,25 @@ import (
 	"time"
 
 	"menshen/model"
+	"menshen/repository"
 	"menshen/service"
+	"menshen/service/token"
 )
 
 // parallel is how many clients act at a time.
 const parallel = 64
 
-// preparers make what acts need: few, so that a busy machine keeps the bounds of sending.
+// preparers is how many clients prepare an act at a time: few, so that a busy
+// machine stays within the time limit of sending.
 const preparers = 8
 
-// BenchmarkTokens is what a token costs: to sign, to verify with its signature,
-// to find again.
+// BenchmarkTokens measures what a token costs: to sign, to verify with its
+// signature, to find in the cache of verified tokens.
 func BenchmarkTokens(b *testing.B) {
-	tokens := newTokens(b)
+	cached := newHarness(b, repository.SQLite).tokens
+	uncached := *cached
+	uncached.Cache = nil
+	tokens := &uncached
 	now := model.TimeOf(time.Now()).Second()
 	claims := model.Claims{
 		UserID: 1 << 52, SessionID: "AAAAAAAAAAAAAAAAAAAAAAAAAA", TokenID: "BBBBBBBBBBBBBBBBBBBBBBBBBB", Gen: 7,
@@ -38,12 +44,10 @@ func BenchmarkTokens(b *testing.B) {
 			}
 		}
 	})
-	cached := *tokens
-	cached.Seen = service.NewTokenCache()
 	for _, state := range []struct {
 		name   string
-		tokens *service.Tokens
-	}{{"miss", tokens}, {"hit", &cached}} {
+		tokens *token.Issuer
+	}{{"miss", tokens}, {"hit", cached}} {
 		b.Run("verify/"+state.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -55,64 +59,66 @@ func BenchmarkTokens(b *testing.B) {
 	}
 }
 
-// BenchmarkCheck is the hot check in process: the rule alone with a session that
-// is remembered, and the whole route from the parsed request to the written
-// answer, with log and metrics.
+// BenchmarkCheck measures the hot check in process: the rule alone, with the
+// session in the cache or in the database, and the whole route from the parsed
+// request to the written response, with log and metrics.
 func BenchmarkCheck(b *testing.B) {
-	eachDatabase(b, func(b *testing.B, s *stack) {
-		login, err := s.newUser(b.Context(), "device-1")
+	eachDatabase(b, func(b *testing.B, h *harness) {
+		login, err := h.logInNewUser(b.Context(), "device-1")
 		if err != nil {
 			b.Fatal(err)
 		}
 		raw := string(login.Access.Value)
-		claims, err := s.tokens.Verify(raw)
+		claims, err := h.tokens.Verify(raw)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run("live", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				result, err := s.sessions.Check(b.Context(), claims, "device-1", service.Caller{})
+				result, err := h.sessions.Check(b.Context(), claims, "device-1", model.Caller{})
 				if err != nil || !result.IsLogin {
 					b.Fatal(result, err)
 				}
 			}
 		})
 		b.Run("database", func(b *testing.B) {
-			forgetful := *s.sessions
-			forgetful.Live = nil
+			uncached, endings := *h.sessions, *h.sessions.Endings
+			endings.Cache = nil
+			uncached.Endings = &endings
 			b.ReportAllocs()
 			for b.Loop() {
-				result, err := forgetful.Check(b.Context(), claims, "device-1", service.Caller{})
+				result, err := uncached.Check(b.Context(), claims, "device-1", model.Caller{})
 				if err != nil || !result.IsLogin {
 					b.Fatal(result, err)
 				}
 			}
 		})
-		b.Run("route", func(b *testing.B) { checkRoute(b, s, raw, "device-1") })
+		b.Run("route", func(b *testing.B) { checkRoute(b, h, raw, "device-1") })
 		b.Run("route/parallel", func(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				ask := newAsker(b, s, raw, "device-1")
+				check := newRouteCheck(b, h, raw, "device-1")
 				for pb.Next() {
-					ask()
+					check()
 				}
 			})
 		})
 	})
 }
 
-func checkRoute(b *testing.B, s *stack, raw, device string) {
+func checkRoute(b *testing.B, h *harness, raw, device string) {
 	b.Helper()
-	ask := newAsker(b, s, raw, device)
+	check := newRouteCheck(b, h, raw, device)
 	b.ReportAllocs()
 	for b.Loop() {
-		ask()
+		check()
 	}
 }
 
-// newAsker is a client whose request and answer cost the benchmark nothing.
-func newAsker(b *testing.B, s *stack, raw, device string) (ask func()) {
+// newRouteCheck returns a check over the whole route. Request and response writer
+// are reused, so that they cost the benchmark nothing.
+func newRouteCheck(b *testing.B, h *harness, raw, device string) (check func()) {
 	b.Helper()
 	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/wx/pc/check-login-status?deviceNumber="+device, nil)
 	if err != nil {
@@ -120,33 +126,33 @@ func newAsker(b *testing.B, s *stack, raw, device string) (ask func()) {
 	}
 	request.RemoteAddr = "192.0.2.1:4711"
 	request.Header.Set("Authorization", "Bearer "+raw)
-	w := &writer{header: http.Header{}}
+	w := &discardWriter{header: http.Header{}}
 	return func() {
 		clear(w.header)
-		s.handler.ServeHTTP(w, request)
+		h.handler.ServeHTTP(w, request)
 		if w.status != http.StatusOK || w.header["X-Login-State"][0] != "active" {
 			b.Errorf("status %d, state %q", w.status, w.header["X-Login-State"])
 		}
 	}
 }
 
-// writer takes an answer and drops it.
-type writer struct {
+// discardWriter keeps the status and the headers of a response, and drops its body.
+type discardWriter struct {
 	header http.Header
 	status int
 }
 
-func (w *writer) Header() http.Header         { return w.header }
-func (w *writer) WriteHeader(status int)      { w.status = status }
-func (w *writer) Write(p []byte) (int, error) { return len(p), nil }
+func (w *discardWriter) Header() http.Header         { return w.header }
+func (w *discardWriter) WriteHeader(status int)      { w.status = status }
+func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkActs is what writes cost when 64 clients act at a time: ns/op is the
-// time from one to the next, ms-* how long each one waits. What an act needs is
-// made before, outside of the time.
+// BenchmarkActs measures writes while 64 clients act at a time: ns/op is the time
+// from one to the next, ms-* how long each one takes. What an act needs is
+// prepared outside of the measured time.
 func BenchmarkActs(b *testing.B) {
 	for _, act := range []struct {
 		name string
-		run  func(b *testing.B, s *stack)
+		run  func(b *testing.B, h *harness)
 	}{
 		{"bind", bindAct}, {"login/register", registerAct}, {"login/displace", displaceAct}, {"refresh", refreshAct},
 	} {
@@ -154,7 +160,7 @@ func BenchmarkActs(b *testing.B) {
 	}
 }
 
-// timeActs measures one act for each of 0…b.N-1.
+// timeActs measures act for each of 0…b.N-1.
 func timeActs(b *testing.B, act func(i int) error) {
 	b.Helper()
 	b.ReportAllocs()
@@ -165,18 +171,18 @@ func timeActs(b *testing.B, act func(i int) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acts/s")
 }
 
-// bindAct is the first check of a session with a device number.
-func bindAct(b *testing.B, s *stack) {
+// bindAct measures the first check of a session with a device number.
+func bindAct(b *testing.B, h *harness) {
 	claims := make([]model.Claims, b.N)
 	each(b, b.N, preparers, func(i int) error {
-		login, err := s.newUser(b.Context(), "")
+		login, err := h.logInNewUser(b.Context(), "")
 		if err == nil {
-			claims[i], err = s.tokens.Verify(string(login.Access.Value))
+			claims[i], err = h.tokens.Verify(string(login.Access.Value))
 		}
 		return err
 	})
 	timeActs(b, func(i int) error {
-		result, err := s.sessions.Check(b.Context(), claims[i], "device-1", service.Caller{})
+		result, err := h.sessions.Check(b.Context(), claims[i], "device-1", model.Caller{})
 		if err == nil && result.State != service.StateBound {
 			err = fmt.Errorf("state %q", result.State)
 		}
@@ -184,25 +190,25 @@ func bindAct(b *testing.B, s *stack) {
 	})
 }
 
-// registerAct is the first login of a number.
-func registerAct(b *testing.B, s *stack) {
-	mobiles := sendAll(b, s, nil)
+// registerAct measures the first login of a number.
+func registerAct(b *testing.B, h *harness) {
+	mobiles := sendAll(b, h, nil)
 	timeActs(b, func(i int) error {
-		_, err := s.enter(b.Context(), mobiles[i], "")
+		_, err := h.logIn(b.Context(), mobiles[i], "")
 		return err
 	})
 }
 
-// displaceAct is a login that takes the place of another one of the same user.
-func displaceAct(b *testing.B, s *stack) {
-	mobiles := sendAll(b, s, nil)
+// displaceAct measures a login that displaces another session of the same user.
+func displaceAct(b *testing.B, h *harness) {
+	mobiles := sendAll(b, h, nil)
 	each(b, b.N, preparers, func(i int) error {
-		_, err := s.enter(b.Context(), mobiles[i], "")
+		_, err := h.logIn(b.Context(), mobiles[i], "")
 		return err
 	})
-	sendAll(b, s, mobiles)
+	sendAll(b, h, mobiles)
 	timeActs(b, func(i int) error {
-		login, err := s.enter(b.Context(), mobiles[i], "")
+		login, err := h.logIn(b.Context(), mobiles[i], "")
 		if err == nil && login.Displaced != 1 {
 			err = fmt.Errorf("%d were displaced", login.Displaced)
 		}
@@ -210,31 +216,31 @@ func displaceAct(b *testing.B, s *stack) {
 	})
 }
 
-// sendAll sends b.N codes, to new numbers when there are none.
-func sendAll(b *testing.B, s *stack, mobiles []string) []string {
+// sendAll sends b.N codes, to new numbers if mobiles is nil.
+func sendAll(b *testing.B, h *harness, mobiles []string) []string {
 	b.Helper()
 	if mobiles == nil {
 		mobiles = make([]string, b.N)
 		for i := range mobiles {
-			mobiles[i] = s.number()
+			mobiles[i] = h.number()
 		}
 	}
-	each(b, b.N, preparers, func(i int) error { return s.send(b.Context(), mobiles[i]) })
+	each(b, b.N, preparers, func(i int) error { return h.sendCode(b.Context(), mobiles[i]) })
 	return mobiles
 }
 
-// refreshAct is a refresh with the current pair, each client with its own.
-func refreshAct(b *testing.B, s *stack) {
+// refreshAct measures a refresh with the current pair; each client has its own.
+func refreshAct(b *testing.B, h *harness) {
 	type pair struct{ access, refresh model.Secret }
 	idle := make(chan pair, parallel)
 	each(b, parallel, preparers, func(int) error {
-		login, err := s.newUser(b.Context(), "")
+		login, err := h.logInNewUser(b.Context(), "")
 		idle <- pair{login.Access.Value, login.Refresh.Value}
 		return err
 	})
 	timeActs(b, func(int) error {
 		p := <-idle
-		token, err := s.sessions.Refresh(b.Context(), p.access, p.refresh, service.Caller{IP: "192.0.2.1"})
+		token, err := h.sessions.Refresh(b.Context(), p.access, p.refresh, model.Caller{IP: "192.0.2.1"})
 		idle <- pair{token.Value, p.refresh}
 		if err == nil && token.Value == p.access {
 			err = errors.New("the token was not replaced")

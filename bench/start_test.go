@@ -13,7 +13,7 @@ const (
 )
 
 // BenchmarkStart measures the process as it ships, on SQLite: the first start on
-// an empty folder until /readyz is 200, a start on what that left, a stop by
+// an empty folder until /readyz is 200, a start on the same folder, a stop by
 // SIGTERM, the resident memory of an idle process, the size of the binary. The
 // first start makes the keys, the secrets and the schema. It runs once.
 func BenchmarkStart(b *testing.B) {

@@ -22,11 +22,11 @@ const (
 	spareFiles = 1_000
 )
 
-// user is somebody with a session and its streams.
+// user is a user with a session and its streams.
 type user struct {
 	mobile string
 	token  string
-	told   chan time.Time // when each stream heard of the end
+	ended  chan time.Time // when each stream received the end
 }
 
 // BenchmarkStreams opens ten thousand streams on one process and kicks users by
@@ -35,14 +35,14 @@ type user struct {
 //	kB/stream        growth of the server's resident memory, a round of heartbeats
 //	                 after the last stream was opened, without a collection asked for
 //	peak-kB/stream   growth to the highest resident memory up to then
-//	ms-*             from the answer of the login to the event, at each stream of
+//	ms-*             from the response of the login to the event, at each stream of
 //	                 the user; below zero when the event was first
 //	start-ms-*       from the beginning of the login's request to the event
 //	stop-ms          from SIGTERM, with the other streams open, to the end
 //
 // The server is restarted between the logins and the streams, so that the growth
 // is not hidden by memory that the logins have left behind. It runs once,
-// whatever -benchtime says up to its own length, and ends by itself.
+// for any -benchtime up to its own length.
 func BenchmarkStreams(b *testing.B) {
 	if testing.Short() {
 		b.Skip("-short")
@@ -52,7 +52,7 @@ func BenchmarkStreams(b *testing.B) {
 	first := d.start(b)
 	users := make([]*user, crowd)
 	each(b, crowd, 16, func(i int) (err error) {
-		u := &user{mobile: fmt.Sprintf("139%08d", i), told: make(chan time.Time, perUser)}
+		u := &user{mobile: fmt.Sprintf("139%08d", i), ended: make(chan time.Time, perUser)}
 		users[i] = u
 		code, err := first.send(u.mobile)
 		if err == nil {
@@ -73,8 +73,8 @@ func BenchmarkStreams(b *testing.B) {
 	answered, started := make(figures, 0, kicks*perUser), make(figures, 0, kicks*perUser)
 	for _, u := range users[:kicks] {
 		time.Sleep(kickPause)
-		began, answer, told := kick(b, p, u)
-		for _, at := range told {
+		began, answer, ends := kick(b, p, u)
+		for _, at := range ends {
 			answered, started = append(answered, at.Sub(answer)), append(started, at.Sub(began))
 		}
 	}
@@ -84,7 +84,7 @@ func BenchmarkStreams(b *testing.B) {
 	b.ReportMetric(ms(p.stop(b)), "stop-ms")
 }
 
-// needFiles skips the benchmark where a process may not have so many files.
+// needFiles skips the benchmark where a process may not have n files.
 func needFiles(b *testing.B, n uint64) {
 	b.Helper()
 	var limit syscall.Rlimit
@@ -115,14 +115,14 @@ func openStreams(b *testing.B, p *process, users []*user) (closeAll func()) {
 			return err
 		}
 		conns[i] = conn
-		go follow(conn, u.told)
+		go follow(conn, u.ended)
 		return nil
 	})
 	b.Logf("%d streams were opened in %s", len(conns), time.Since(began).Round(time.Millisecond))
 	return closeAll
 }
 
-// openStream opens one and reads until its first line has come.
+// openStream opens a stream and reads until its first line.
 func openStream(addr, token string) (net.Conn, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -146,8 +146,8 @@ func openStream(addr, token string) (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Time{})
 }
 
-// follow reads a stream to its end and tells when the event came.
-func follow(conn net.Conn, told chan<- time.Time) {
+// follow reads a stream to its end and reports when the event came.
+func follow(conn net.Conn, ended chan<- time.Time) {
 	var kept [512]byte
 	for have := 0; ; {
 		n, err := conn.Read(kept[have:])
@@ -156,7 +156,7 @@ func follow(conn net.Conn, told chan<- time.Time) {
 			return
 		}
 		if have += n; bytes.Contains(kept[:have], []byte("event: session.ended")) {
-			told <- at
+			ended <- at
 			return
 		}
 		have = copy(kept[:], kept[max(0, have-32):have]) // the beginning of an event may be there
@@ -185,8 +185,8 @@ func reportMemory(b *testing.B, p *process, before float64) {
 }
 
 // kick logs the user in on another device and waits until all streams of the
-// old session have heard of its end.
-func kick(b *testing.B, p *process, u *user) (began, answer time.Time, told []time.Time) {
+// old session have received its end.
+func kick(b *testing.B, p *process, u *user) (began, answer time.Time, ends []time.Time) {
 	b.Helper()
 	code, err := p.send(u.mobile)
 	if err != nil {
@@ -201,11 +201,11 @@ func kick(b *testing.B, p *process, u *user) (began, answer time.Time, told []ti
 	timeout := time.After(eventTime)
 	for range perUser {
 		select {
-		case at := <-u.told:
-			told = append(told, at)
+		case at := <-u.ended:
+			ends = append(ends, at)
 		case <-timeout:
-			b.Fatalf("%d of %d streams heard of the kick within %s", len(told), perUser, eventTime)
+			b.Fatalf("%d of %d streams received the kick within %s", len(ends), perUser, eventTime)
 		}
 	}
-	return began, answer, told
+	return began, answer, ends
 }

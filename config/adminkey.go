@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// hashPrefix marks an operator's key that is given by its hash.
+// hashPrefix marks an operator's key that is configured as a hash.
 const hashPrefix = "sha256:"
 
 // Hash is the SHA-256 of the operator's key.
@@ -15,8 +15,7 @@ func (k AdminKey) Hash() [sha256.Size]byte {
 	return hash
 }
 
-// hashOf is the hash of a key that is given in clear or hashed; ok is false for
-// what is neither.
+// hashOf is the hash of a key in clear or as a hash. ok is false for a malformed hash.
 func hashOf(key Secret) (hash [sha256.Size]byte, hashed, ok bool) {
 	digits, hashed := strings.CutPrefix(string(key), hashPrefix)
 	if !hashed {
@@ -29,8 +28,8 @@ func hashOf(key Secret) (hash [sha256.Size]byte, hashed, ok bool) {
 	return [sha256.Size]byte(decoded), true, true
 }
 
-// hashKeys forgets keys that were given in clear: a configuration lives as long
-// as the process, and its memory is to hold no operator's key.
+// hashKeys replaces keys in clear by their hashes, since a configuration stays in
+// memory.
 func (c *Config) hashKeys() {
 	for i := range c.Admin.Keys {
 		hash := c.Admin.Keys[i].Hash()

@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// coldKeys cannot change while the process runs: listeners, storage, keys and
-// what every token and every stored hash depends on. A section ends with a dot.
+// coldKeys cannot change while the process runs. A name that ends with a dot is a
+// section.
 var coldKeys = []string{
-	"env", "data_dir", "server.addr", "server.admin_addr", "database.", "secret.",
-	"token.key_dir", "token.issuer", "token.algorithm", "tracing.",
+	"env", "data_dir", "server.addr", "server.admin_addr", "server.idle_timeout", "database.",
+	"secret.", "token.key_dir", "token.issuer", "token.algorithm", "tracing.",
 }
 
-// ColdChanges lists the dotted keys that differ between two configurations and
-// cannot be applied without a restart, in the order of config.yaml. Empty means
-// that the new one may replace the old one. A product's group is cold for its
-// type: sessions keep the group of their login, so products[1].group is listed
-// (by the new index) when both configurations have that type in different groups.
+// ColdChanges lists the keys that differ and need a restart, in the order of
+// config.yaml; if it is empty, updated may replace old. The group of a product type is
+// cold, since sessions keep the group of their login: it is listed as
+// products[i].group, with the index in updated.
 func ColdChanges(old, updated *Config) []string {
 	var changed []string
 	for _, key := range Changes(old, updated) {
@@ -37,17 +36,29 @@ func ColdChanges(old, updated *Config) []string {
 	return changed
 }
 
-// Changes lists the dotted keys whose values differ between two configurations,
-// in the order of config.yaml, a list as a whole. It tells no value.
-func Changes(old, updated *Config) []string {
-	before := map[string]reflect.Value{}
-	for key, value := range leaves(old) {
-		before[key] = value
+// CheckReload returns Problems if updated is valid but must not replace old while the
+// process runs. It does not compare cold keys. A file without any key is probably being
+// written, so that a return to all defaults takes a restart. Without an audience in common
+// no token in use would be valid.
+func CheckReload(old, updated *Config) error {
+	if old.FromFile && !updated.FromFile {
+		return Problems{{Key: "the configuration file", Text: "holds no key"}}
 	}
+	inForce := func(audience string) bool { return slices.Contains(old.Token.Audience, audience) }
+	if !slices.ContainsFunc(updated.Token.Audience, inForce) {
+		return Problems{{Key: "token.audience", Text: "keeps none of the audiences in force, which would end every login"}}
+	}
+	return nil
+}
+
+// Changes lists the keys whose values differ, in the order of config.yaml. A list is
+// one key.
+func Changes(old, updated *Config) []string {
 	var changed []string
-	for key, value := range leaves(updated) {
-		if !equal(before[key], value) {
-			changed = append(changed, key)
+	before := leaves(reflect.ValueOf(old).Elem(), "")
+	for i, after := range leaves(reflect.ValueOf(updated).Elem(), "") {
+		if !equal(before[i].value, after.value) {
+			changed = append(changed, after.key)
 		}
 	}
 	return changed
@@ -59,7 +70,7 @@ func cold(key string) bool {
 	})
 }
 
-// equal takes a nil list for an empty one.
+// equal compares two values. A nil list equals an empty one.
 func equal(a, b reflect.Value) bool {
 	if a.Kind() == reflect.Slice && a.Len() == 0 && b.Len() == 0 {
 		return true

@@ -39,7 +39,7 @@ func TestColdChanges(t *testing.T) {
 	}
 }
 
-// TestChanges: names alone, in the order of the manual, hot and cold.
+// TestChanges: the keys without values, in the order of the manual, hot and cold.
 func TestChanges(t *testing.T) {
 	operator := func(key string) string { return "admin: {keys: [{name: a, key: '" + key + "'}]}\n" }
 	plain := strings.Repeat(canary, 4)
@@ -65,6 +65,32 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+func TestCheckReload(t *testing.T) {
+	for name, tt := range map[string]struct{ old, updated, want string }{
+		"the same":                    {"code: {length: 8}", "code: {length: 8}", ""},
+		"another key":                 {"code: {length: 8}", "log: {level: debug}", ""},
+		"empty":                       {"code: {length: 8}", "\n", "holds no key"},
+		"comments":                    {"code: {length: 8}", "# code: {length: 8}\n", "holds no key"},
+		"sections without keys":       {"code: {length: 8}", "code:\nlog:\n", "holds no key"},
+		"empty as before":             {"\n", "# nothing\n", ""},
+		"the first key":               {"\n", "code: {length: 8}", ""},
+		"one audience added":          {"token: {audience: [a]}", "token: {audience: [b, a]}", ""},
+		"one audience removed":        {"token: {audience: [a, b]}", "token: {audience: [b]}", ""},
+		"one of two kept":             {"token: {audience: [a, b]}", "token: {audience: [c, b]}", ""},
+		"another audience":            {"token: {audience: [a]}", "token: {audience: [b]}", "token.audience"},
+		"other audiences":             {"token: {audience: [a, b]}", "token: {audience: [c, d]}", "token.audience"},
+		"another case":                {"token: {audience: [a]}", "token: {audience: [A]}", "token.audience"},
+		"the default audience leaves": {"log: {level: debug}", "token: {audience: [a]}", "token.audience"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := config.CheckReload(mustLoad(t, tt.old), mustLoad(t, tt.updated))
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestColdChangesTakesNilForEmpty(t *testing.T) {
 	loaded, bare := mustLoad(t, ""), mustLoad(t, "")
 	bare.Secret.Previous = nil
@@ -73,7 +99,7 @@ func TestColdChangesTakesNilForEmpty(t *testing.T) {
 	}
 }
 
-// The keys that the manual marks are the keys that are cold.
+// TestManualMarksColdKeys: the manual marks exactly the cold keys.
 func TestManualMarksColdKeys(t *testing.T) {
 	lines := strings.Split(string(shipped(t)), "\n")
 	var marked []string
@@ -91,7 +117,7 @@ func TestManualMarksColdKeys(t *testing.T) {
 	for key := range manual {
 		var entries []string
 		for _, k := range append(companions[key], key) {
-			entries = append(entries, variable(k)+"="+other(t, k, manual[k]))
+			entries = append(entries, variable(k)+"="+otherValue(t, k, manual[k]))
 		}
 		for _, cold := range config.ColdChanges(mustLoad(t, ""), mustLoad(t, "", entries...)) {
 			changed[cold] = true

@@ -14,8 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// documentYAML answers the root node of a YAML file that holds one document, or
-// nil when there is nothing but comments.
+// documentYAML returns the root of the one document, nil if there are comments only.
 func documentYAML(text []byte) (*yaml.Node, error) {
 	if line, ok := unreadable(text); !ok {
 		return nil, fmt.Errorf("is not UTF-8 text: line %d holds a byte that cannot be read", line)
@@ -37,18 +36,14 @@ func documentYAML(text []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// unreadable finds the first line that is not text.
+// unreadable returns the first line that is not text. ok is true if there is none.
 func unreadable(text []byte) (line int, ok bool) {
-	line = 1
-	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
-		switch {
-		case r == '\n':
-			line++
-		case r == utf8.RuneError && size == 1, unicode.IsControl(r) && r != '\t' && r != '\r':
+	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r) }
+	for content := range bytes.Lines(text) {
+		line++
+		if !utf8.Valid(content) || bytes.ContainsFunc(content, control) {
 			return line, false
 		}
-		text = text[size:]
 	}
 	return 0, true
 }
@@ -59,9 +54,8 @@ var (
 	quotedValue   = regexp.MustCompile("(?s)`.*`")
 )
 
-// malformed tells YAML's error without what it repeats of the file. A secret
-// that begins with * and lacks its quotes is an alias to YAML, whose error has
-// its name and not its line.
+// malformed is the YAML parser's error without what it repeats of the file. A secret
+// that begins with * and lacks quotes is an alias to YAML, whose name is in the error.
 func malformed(text []byte, err error) error {
 	cause := err.Error()
 	if found := unknownAnchor.FindStringSubmatch(cause); found != nil {
@@ -78,8 +72,7 @@ func malformed(text []byte, err error) error {
 	return fmt.Errorf("is malformed YAML%s: %s", where, cause)
 }
 
-// documentJSON answers a JSON text as the node that the same YAML would be, so
-// that lists in variables are read by the rules of the file.
+// documentJSON parses JSON into the node of the same YAML text.
 func documentJSON(text string) (*yaml.Node, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
@@ -118,10 +111,11 @@ func nodeJSON(decoder *json.Decoder) (*yaml.Node, error) {
 	case bool:
 		return scalarNode("!!bool", fmt.Sprint(token)), nil
 	case json.Number:
+		tag := "!!float"
 		if wholeNumber.MatchString(token.String()) {
-			return scalarNode("!!int", token.String()), nil
+			tag = "!!int"
 		}
-		return scalarNode("!!float", token.String()), nil
+		return scalarNode(tag, token.String()), nil
 	}
 	return scalarNode("!!null", ""), nil
 }

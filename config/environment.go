@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"menshen/internal/smallfile"
 )
 
 const (
@@ -15,16 +17,15 @@ const (
 	fileSuffix = "_FILE"
 )
 
-// environment reads the variables of one process: X is the value of a key,
-// X_FILE names a file that holds it. If both are set, the file counts.
+// environment reads the variables. X holds the value of a key; X_FILE, which wins,
+// names a file that holds it.
 type environment struct {
 	*report
 	open func(name string) ([]byte, error)
 }
 
-// values answers the keys that are given, and a warning for each variable that
-// looks like ours and is not: an orchestrator injects its own, so an unknown
-// one may not stop a start.
+// values returns the values by key, and a warning for each unknown variable:
+// orchestrators inject variables of their own.
 func (e *environment) values(environ []string) (values map[string]any, warnings []string) {
 	variables := map[string]string{}
 	for _, entry := range environ {
@@ -33,24 +34,29 @@ func (e *environment) values(environ []string) (values map[string]any, warnings 
 		}
 	}
 	values = map[string]any{}
-	for key, zero := range leaves(new(Config)) {
-		name := variable(key)
+	var exposed []string
+	for _, zero := range leaves(reflect.ValueOf(Config{}), "") {
+		key, name := zero.key, variable(zero.key)
 		text, given := variables[name]
 		file, fromFile := variables[name+fileSuffix]
 		delete(variables, name)
 		delete(variables, name+fileSuffix)
 		if fromFile {
 			name += fileSuffix
-			var err error
-			if text, err = e.content(file); err != nil {
+			content, err := e.open(file)
+			if err != nil {
 				e.refuse(key, name, "cannot read the file that %s names: %s", name, err)
 				continue
+			}
+			text = strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+			if secretive(zero.value.Type()) && openToOthers(file) {
+				exposed = append(exposed, name)
 			}
 		}
 		if !given && !fromFile {
 			continue
 		}
-		if v, ok := e.value(key, name, zero.Type(), text); ok {
+		if v, ok := e.value(key, name, zero.value.Type(), text); ok {
 			values[key] = v.Interface()
 		}
 	}
@@ -58,26 +64,35 @@ func (e *environment) values(environ []string) (values map[string]any, warnings 
 		warnings = append(warnings, strings.Trim(strconv.QuoteToASCII(name), `"`)+": unknown variable, it has no effect")
 	}
 	slices.Sort(warnings)
+	if len(exposed) > 0 {
+		warnings = append(warnings, strings.Join(exposed, ", ")+": files with secrets, open to other users by their mode; 0400 or 0440 keeps them out")
+	}
 	return values, warnings
 }
 
-// content is a file's text without its one final line break.
-func (e *environment) content(file string) (string, error) {
-	text, err := e.open(file)
-	if err != nil {
-		// Without the path: somebody may have put the secret itself there.
-		if path := (*fs.PathError)(nil); errors.As(err, &path) {
-			err = path.Err
-		}
-		return "", err
+// secretive reports whether a value of the type may hold a secret.
+func secretive(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Slice:
+		return secretive(t.Elem())
+	case reflect.Struct:
+		return slices.ContainsFunc(members(t), func(m member) bool { return secretive(m.typ) })
+	default:
+		return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[DSN]()
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
 }
 
-// value reads the text of one variable: lists of objects are JSON, lists of
-// scalars have commas, and an empty text is an empty list of either.
+// openToOthers reports whether the mode of a file lets other users read it, or its group
+// write it. Orchestrators mount secrets for the group of the process, which may read them.
+func openToOthers(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().Perm()&0o027 != 0
+}
+
+// value parses a variable. A list of objects is JSON, a list of scalars is separated by
+// commas.
 func (e *environment) value(key, name string, t reflect.Type, text string) (reflect.Value, bool) {
-	e.came(key, name)
+	e.setOrigin(key, name)
 	if t.Kind() != reflect.Slice {
 		v, err := parse(t, text)
 		if err != nil {
@@ -111,15 +126,12 @@ func (e *environment) value(key, name string, t reflect.Type, text string) (refl
 	return list, true
 }
 
-var errTooLarge = errors.New("it is larger than 1 MiB")
-
-// readFile reads a small file. The bound keeps a wrong path, such as a device
-// or a database, from filling the memory.
+// readFile reads a file. Its errors lack the path, because a variable may hold the
+// secret itself by mistake.
 func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name) //nolint:gosec // named by the operator, in a variable that ends in _FILE
-	if err != nil {
-		return nil, err
+	text, err := smallfile.Read(name)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return nil, path.Err
 	}
-	defer func() { _ = file.Close() }()
-	return readSmall(file)
+	return text, err
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzLoad: whatever stands in a file and in the environment, Load answers
-// either problems, each with a key and on one line, or a configuration that
-// passes the rules again, prints and does not differ from itself.
+// FuzzLoad: whatever the file and the environment hold, Load returns either problems,
+// each with a key and on one line, or a configuration that passes the rules again, can
+// be printed and equals itself.
 func FuzzLoad(f *testing.F) {
 	defaults, err := os.ReadFile("../config.yaml")
 	if err != nil {
@@ -23,12 +23,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("sms: {provider: webhook, webhook: {url: 'https://%zz', secret: whsec_}}\n"), "MENSHEN_SERVER_CORS_ORIGINS=https://[::1]:1,null")
 	f.Add([]byte("code: {test_numbers: [{mobile: 1, code: 000000, until: 2030-01-01}]}\n"), "MENSHEN_SERVER_ADDR=[::1%x]:0")
 	f.Fuzz(func(t *testing.T, file []byte, environ string) {
-		l := layers{
-			o:    Options{Defaults: defaults, File: "config.yaml", Environ: strings.Split(environ, "\n")},
-			file: file,
-			open: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
-		}
-		cfg, _, err := l.load()
+		options := Options{Defaults: defaults, File: "config.yaml", FileText: file, Environ: strings.Split(environ, "\n")}
+		cfg, _, err := options.load(func(string) ([]byte, error) { return nil, fs.ErrNotExist })
 		if err != nil {
 			var list Problems
 			if cfg != nil || !errors.As(err, &list) || len(list) == 0 {

@@ -9,15 +9,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"menshen/config"
 )
 
-// canary stands for a secret in the wrong place: it may be in no message. It is
-// short and plain, so that nothing drops it for its looks.
+// canary is a secret in the wrong place: no message may hold it. It is short and
+// plain, so that no check drops it for its form.
 const canary = "canary7f3a"
+
+// today is when the tests load configurations.
+var today = time.Date(2029, 12, 1, 0, 0, 0, 0, time.UTC)
 
 // shipped is the config.yaml that the binary embeds.
 func shipped(t testing.TB) []byte {
@@ -29,17 +33,17 @@ func shipped(t testing.TB) []byte {
 	return text
 }
 
-// load reads the file's text and the variables over the shipped defaults.
+// load merges the text of a file and the variables with the shipped defaults.
 func load(t testing.TB, file string, environ ...string) (*config.Config, []string, error) {
 	t.Helper()
-	o := config.Options{Defaults: shipped(t), Environ: environ}
+	o := config.Options{Defaults: shipped(t), Environ: environ, Now: today}
 	if file != "" {
 		o.File, o.FileRequired = write(t, "config.yaml", file), true
 	}
 	return config.Load(o)
 }
 
-// mustLoad fails the test unless the configuration is right and without warnings.
+// mustLoad fails the test unless the configuration is valid and without warnings.
 func mustLoad(t testing.TB, file string, environ ...string) *config.Config {
 	t.Helper()
 	cfg, warnings, err := load(t, file, environ...)
@@ -80,7 +84,7 @@ func key(first, size int) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// production is the least that production asks for.
+// production is the minimal environment of a valid production configuration.
 func production(more ...string) []string {
 	return append([]string{
 		"MENSHEN_ENV=production",
@@ -91,8 +95,8 @@ func production(more ...string) []string {
 	}, more...)
 }
 
-// keysOf lists the dotted keys of a YAML text with their nodes, without regard
-// to the package's own reading; a list is one key.
+// keysOf lists the dotted keys of a YAML text with their nodes, without the reader of
+// the package. A list is one key.
 func keysOf(t testing.TB, text []byte) map[string]*yaml.Node {
 	t.Helper()
 	var document yaml.Node
@@ -114,10 +118,10 @@ func keysOf(t testing.TB, text []byte) map[string]*yaml.Node {
 	return keys
 }
 
-// variable is a key's name in the environment.
+// variable is the name of a key's environment variable.
 func variable(key string) string {
 	return "MENSHEN_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// hashOf is the SHA-256 of an operator's key, as a configuration gives it.
+// hashOf is the SHA-256 of an operator's key in the form of the configuration.
 func hashOf(key string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(key))) }

@@ -1,96 +1,78 @@
 package config
 
 import (
+	"cmp"
 	"errors"
-	"io"
 	"io/fs"
 	"reflect"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
 )
 
-// embeddedName stands for the embedded file where a problem must name it.
+// embeddedName names the embedded file in problems.
 const embeddedName = "embedded config.yaml"
 
 // Options are the layers of a configuration.
 type Options struct {
-	Defaults     []byte   // the embedded config.yaml, which holds every key
-	File         string   // path of the file; empty for none
-	FileText     []byte   // what File holds, when that was read already; nil: read it
-	FileRequired bool     // whether the file's absence is a problem: it was asked for by name
-	Environ      []string // "NAME=value" as os.Environ answers it; of two equal names the last counts
+	Defaults     []byte    // the embedded config.yaml, which holds every key
+	File         string    // path of the file; empty for none
+	FileText     []byte    // content of File if it has been read already; nil: read it
+	FileRequired bool      // whether a missing file is a problem: its name was given
+	Environ      []string  // "NAME=value" as os.Environ returns it; of two equal names the last counts
+	Now          time.Time // by which the ends of test numbers are judged
 }
 
-// Load reads, merges and checks a configuration. The warnings are sentences for
-// the log, without values, and may come beside an error. The error is of
-// type [Problems] and holds all of them; the Config is then nil.
+// Load reads, merges and checks a configuration. The warnings are sentences for the
+// log and hold no values; they may be returned together with an error. The error is
+// of type [Problems], and cfg is nil then.
 func Load(o Options) (cfg *Config, warnings []string, err error) {
-	text, err := o.text()
-	if err != nil {
-		return nil, nil, err
+	if o.File != "" && o.FileText == nil {
+		o.FileText, err = readFile(o.File)
+		if err != nil && (o.FileRequired || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, nil, Problems{{Key: o.File, Text: "cannot read the configuration file: " + err.Error()}}
+		}
 	}
-	return layers{o: o, file: text, open: readFile}.load()
+	return o.load(readFile)
 }
 
-// text reads the file. One that need not be there and is not, is empty.
-func (o Options) text() ([]byte, error) {
-	if o.File == "" || o.FileText != nil {
-		return o.FileText, nil
-	}
-	text, err := readFile(o.File)
-	switch {
-	case err == nil:
-		return text, nil
-	case errors.Is(err, fs.ErrNotExist) && !o.FileRequired:
-		return nil, nil
-	}
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		err = path.Err
-	}
-	return nil, Problems{{Key: o.File, Text: "cannot read the configuration file: " + err.Error()}}
-}
-
-// layers is Load after the file was read.
-type layers struct {
-	o    Options
-	file []byte
-	open func(name string) ([]byte, error) // reads the files that _FILE variables name
-}
-
-func (l layers) load() (*Config, []string, error) {
+// load is Load with the content of the file. open reads the files that _FILE variables
+// name.
+func (o Options) load(open func(name string) ([]byte, error)) (*Config, []string, error) {
 	r := newReport()
-	defaults, err := l.layer(r, embeddedName, l.o.Defaults)
+	defaults, err := r.layer(embeddedName, o.Defaults)
 	if err != nil {
 		return nil, nil, err
 	}
-	// The embedded text is no place to send an operator to.
+	// An operator cannot mend the embedded file: problems must not point there.
 	clear(r.origin)
-	file, err := l.layer(r, l.o.File, l.file)
+	file, err := r.layer(o.File, o.FileText)
 	if err != nil {
 		return nil, nil, err
 	}
-	environ := environment{report: r, open: l.open}
-	values, warnings := environ.values(l.o.Environ)
-
+	fromFile := len(r.origin) > 0
+	environ := environment{report: r, open: open}
+	values, warnings := environ.values(o.Environ)
+	values["from_file"], values["lax"] = fromFile, []string{}
 	cfg, err := merge(defaults, file, values)
 	if err != nil {
 		r.refuse(embeddedName, "", "%s", err)
 		return nil, warnings, r.problems
 	}
-	(&rules{Config: cfg, report: r}).check()
+	(&rules{Config: cfg, report: r, now: o.Now}).check()
 	if len(r.problems) > 0 {
 		return nil, warnings, r.problems
 	}
+	cfg.Lax = cfg.laxKeys(o.Now)
 	cfg.inherit()
 	cfg.hashKeys()
-	return cfg, append(warnings, cfg.warnings()...), nil
+	return cfg, append(warnings, cfg.warnings(o.Now)...), nil
 }
 
-// layer reads a YAML file. Of one that is malformed nothing can be said but
-// that, so it is the error.
-func (layers) layer(r *report, name string, text []byte) (map[string]any, error) {
+// layer reads a YAML file. If it is malformed, nothing else can be checked.
+func (r *report) layer(name string, text []byte) (map[string]any, error) {
 	root, err := documentYAML(text)
 	if err != nil {
 		return nil, Problems{{Key: name, Text: err.Error()}}
@@ -105,8 +87,7 @@ func (layers) layer(r *report, name string, text []byte) (map[string]any, error)
 	return source.section(root, reflect.TypeFor[Config](), ""), nil
 }
 
-// merge lets viper put the typed layers over each other. A key that the
-// embedded file lacks is an error, so that the manual is always whole.
+// merge merges the layers. The embedded file must hold every key.
 func merge(defaults, file, environ map[string]any) (*Config, error) {
 	v := viper.New()
 	for key, value := range defaults {
@@ -126,23 +107,11 @@ func merge(defaults, file, environ map[string]any) (*Config, error) {
 	})
 }
 
-// inherit fills in what products leave to the token section.
+// inherit sets the lifetimes that products leave to the token section.
 func (c *Config) inherit() {
 	for i := range c.Products {
-		if c.Products[i].AccessTTL == 0 {
-			c.Products[i].AccessTTL = c.Token.AccessTTL
-		}
-		if c.Products[i].RefreshTTL == 0 {
-			c.Products[i].RefreshTTL = c.Token.RefreshTTL
-		}
+		p := &c.Products[i]
+		p.AccessTTL = cmp.Or(p.AccessTTL, c.Token.AccessTTL)
+		p.RefreshTTL = cmp.Or(p.RefreshTTL, c.Token.RefreshTTL)
 	}
-}
-
-func readSmall(r io.Reader) ([]byte, error) {
-	const bound = 1 << 20
-	text, err := io.ReadAll(io.LimitReader(r, bound+1))
-	if err == nil && len(text) > bound {
-		return nil, errTooLarge
-	}
-	return text, err
 }

@@ -12,7 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The masked output is made from the types, so it holds every key of Config.
+// TestManualHoldsEveryKeyAndNoOther: the masked output is made from the types, so it
+// holds every key of Config.
 func TestManualHoldsEveryKeyAndNoOther(t *testing.T) {
 	manual := slices.Sorted(maps.Keys(keysOf(t, shipped(t))))
 	types := slices.Sorted(maps.Keys(keysOf(t, []byte(mustLoad(t, "").Masked()))))
@@ -25,7 +26,7 @@ func TestManualExplainsEveryKey(t *testing.T) {
 	lines := strings.Split(string(shipped(t)), "\n")
 	for key, node := range keysOf(t, shipped(t)) {
 		line := node.Line - 1
-		// Keys of one kind may share a comment, a list's items stand below its key.
+		// Keys of one kind may share a comment; the items of a list stand below its key.
 		for line > 0 && strings.TrimSpace(lines[line]) != "" && !strings.Contains(lines[line], "#") {
 			line--
 		}
@@ -47,16 +48,18 @@ func TestVariablesAreUnambiguous(t *testing.T) {
 	}
 }
 
-// others holds a right value other than the default for each key whose value
-// cannot be changed by rule.
+// others holds a valid value other than the default for each key for which otherValue
+// cannot make one.
 var others = map[string]string{
 	"env":                    "test",
 	"data_dir":               "elsewhere",
 	"server.addr":            ":9090",
 	"server.admin_addr":      "127.0.0.1:9091",
+	"server.admin_hosts":     "menshen.example.com",
 	"server.trusted_proxies": "10.0.0.0/8,192.168.1.1",
 	"server.cors_origins":    "https://a.example,https://b.example",
 	"server.locale":          "en",
+	"code.ticket":            "required",
 	"database.driver":        "mysql",
 	"database.dsn":           "u:p@tcp(h:3306)/d",
 	"sms.provider":           "webhook",
@@ -85,23 +88,31 @@ var others = map[string]string{
 	"challenge.provider": "turnstile",
 	"challenge.secret":   key(9, 26),
 	"challenge.url":      "https://captcha.example.com",
-	"token.issuer":       "other",
-	"token.audience":     "a,b",
-	"token.algorithm":    "EdDSA",
-	"token.key_dir":      "keys",
-	"secret.key":         key(6, 32),
-	"secret.previous":    key(7, 32) + "," + key(8, 32),
-	"companies":          `[{"type":9}]`,
-	"products":           `[{"type":9,"group":"g"}]`,
-	"clients":            `[{"id":"c","secret":"0123456789abcdef0123456789abcdef"}]`,
-	"admin.keys":         `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
-	"log.level":          "debug",
-	"log.format":         "json",
-	"tracing.endpoint":   "http://localhost:4318",
-	"tracing.ratio":      "0.25",
+
+	"challenge.providers":           "turnstile",
+	"challenge.turnstile.site_key":  "0x4AAAAAAA",
+	"challenge.turnstile.secret":    key(9, 26),
+	"challenge.turnstile.url":       "https://captcha.example.com",
+	"challenge.turnstile.hostnames": "app.example.com,localhost",
+	"challenge.turnstile.action":    "send-code",
+
+	"token.issuer":     "other",
+	"token.audience":   "a,b",
+	"token.algorithm":  "EdDSA",
+	"token.key_dir":    "keys",
+	"secret.key":       key(6, 32),
+	"secret.previous":  key(7, 32) + "," + key(8, 32),
+	"companies":        `[{"type":9}]`,
+	"products":         `[{"type":9,"group":"g"}]`,
+	"clients":          `[{"id":"c","secret":"0123456789abcdef0123456789abcdef"}]`,
+	"admin.keys":       `[{"name":"n","key":"0123456789abcdef0123456789abcdef"}]`,
+	"log.level":        "debug",
+	"log.format":       "json",
+	"tracing.endpoint": "http://localhost:4318",
+	"tracing.ratio":    "0.25",
 }
 
-// companions are what a key's other value needs beside it.
+// companions are the variables that a key's other value requires.
 var companions = map[string][]string{
 	"database.driver":    {"database.dsn"},
 	"database.dsn":       {"database.driver"},
@@ -109,9 +120,11 @@ var companions = map[string][]string{
 	"sms.fallback":       {"sms.webhook.url", "sms.webhook.secret"},
 	"sms.default_region": {"sms.regions"},
 	"challenge.provider": {"challenge.secret"},
+
+	"challenge.providers": {"challenge.turnstile.secret"},
 }
 
-func other(t *testing.T, key string, node *yaml.Node) string {
+func otherValue(t *testing.T, key string, node *yaml.Node) string {
 	t.Helper()
 	if value, known := others[key]; known {
 		return value
@@ -138,10 +151,10 @@ func TestEveryKeyIsReachableByEnvironmentAlone(t *testing.T) {
 	before := keysOf(t, []byte(mustLoad(t, "").Masked()))
 	for key, node := range manual {
 		t.Run(key, func(t *testing.T) {
-			value := other(t, key, node)
+			value := otherValue(t, key, node)
 			var companion []string
 			for _, k := range companions[key] {
-				companion = append(companion, variable(k)+"="+other(t, k, manual[k]))
+				companion = append(companion, variable(k)+"="+otherValue(t, k, manual[k]))
 			}
 			for _, entry := range []string{
 				variable(key) + "=" + value,

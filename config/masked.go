@@ -3,33 +3,35 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Masked is the effective configuration as YAML, in the order of config.yaml,
-// with secrets, test numbers and the DSN's password as "***". It is fit for a
-// terminal and for a log.
+// Masked is the configuration as YAML in the order of config.yaml, with "***" for
+// secrets, test numbers, the password of the DSN and the queries of URLs.
 func (c *Config) Masked() string {
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(render(reflect.ValueOf(c).Elem())); err != nil {
-		// Only nodes of this file's own making are encoded.
+		// Cannot happen: render makes valid nodes.
 		return "# " + err.Error() + "\n"
 	}
 	return text.String()
 }
 
 func render(v reflect.Value) *yaml.Node {
+	tag, text := "", fmt.Sprint(v.Interface()) // masks secrets
 	switch {
 	case v.Type() == durationType:
-		return scalarNode("!!str", brief(time.Duration(v.Int())))
+		tag, text = "!!str", brief(v.Interface())
 	case v.Type() == timeType:
-		return scalarNode("!!timestamp", v.Interface().(time.Time).Format(time.RFC3339))
+		tag, text = "!!timestamp", v.Interface().(time.Time).Format(time.RFC3339)
 	case v.Kind() == reflect.Struct:
 		node := &yaml.Node{Kind: yaml.MappingNode}
 		for _, m := range members(v.Type()) {
@@ -46,16 +48,18 @@ func render(v reflect.Value) *yaml.Node {
 		}
 		return node
 	case v.Kind() == reflect.String:
-		// Sprint, so that secrets mask themselves.
-		return scalarNode("!!str", fmt.Sprint(v.Interface()))
-	case v.Kind() == reflect.Bool:
-		return scalarNode("!!bool", fmt.Sprint(v.Bool()))
+		tag, text = "!!str", withoutQuery(text)
 	case v.Kind() == reflect.Float64:
-		text := strconv.FormatFloat(v.Float(), 'f', -1, 64)
-		if wholeNumber.MatchString(text) {
-			return scalarNode("!!int", text) // as YAML sees it
-		}
-		return scalarNode("!!float", text)
+		text = strconv.FormatFloat(v.Float(), 'f', -1, 64) // without an exponent
 	}
-	return scalarNode("!!int", fmt.Sprint(v.Int()))
+	return scalarNode(tag, text)
+}
+
+// withoutQuery masks the query of a URL: some receivers take a secret there.
+func withoutQuery(text string) string {
+	if u, err := url.Parse(text); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery == "" {
+		return text
+	}
+	before, _, _ := strings.Cut(text, "?")
+	return before + "?" + mask
 }

@@ -2,15 +2,16 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
 
-// Problem is one reason to refuse a configuration.
+// Problem is one reason for refusing a configuration.
 type Problem struct {
-	Key   string // dotted key, such as code.length or companies[1].type; the file's name when it is no YAML
-	Text  string // what is wrong, without any text that was given
-	Where string // file:line or name of the variable; empty for what is given nowhere
+	Key   string // dotted key, such as code.length or companies[1].type; the name of a file that is not YAML
+	Text  string // what is wrong, without any text of the configuration
+	Where string // file:line or name of the variable; empty if the key is not configured
 }
 
 // Error is "key: text (where)", on one line.
@@ -21,7 +22,7 @@ func (p Problem) Error() string {
 	return p.Key + ": " + p.Text + " (" + p.Where + ")"
 }
 
-// Problems is every reason to refuse a configuration. It is the error of [Load].
+// Problems is the error of [Load]: all reasons for refusing a configuration.
 type Problems []Problem
 
 // Error is one line for each problem.
@@ -33,8 +34,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// report gathers problems, and remembers where each key's value came from so
-// that a rule that fails later can still point at the line.
+// report collects problems, and the origin of each value for rules that are checked
+// later.
 type report struct {
 	problems Problems
 	origin   map[string]string
@@ -45,36 +46,30 @@ func newReport() *report {
 	return &report{origin: map[string]string{}, refused: map[string]bool{}}
 }
 
-// came notes the origin of a key.
-func (r *report) came(key, where string) { r.origin[key] = where }
+// setOrigin records where a key's value was read.
+func (r *report) setOrigin(key, where string) { r.origin[key] = where }
 
-// replaced forgets the origins of a list's items: a given list replaces the
-// whole list of the former layer.
+// replaced deletes the origins of a list's items, which a later layer replaces.
 func (r *report) replaced(key string) {
-	for known := range r.origin {
-		if strings.HasPrefix(known, key+"[") {
-			delete(r.origin, known)
-		}
-	}
+	maps.DeleteFunc(r.origin, func(known, _ string) bool { return strings.HasPrefix(known, key+"[") })
 }
 
-// refuse adds a problem of a value that could not be read.
+// refuse adds a problem with a value that cannot be read.
 func (r *report) refuse(key, where, format string, args ...any) {
 	r.refused[key] = true
 	r.problems = append(r.problems, Problem{Key: key, Text: fmt.Sprintf(format, args...), Where: where})
 }
 
-// breaks adds a problem of a value that was read and breaks a rule, unless the
-// key or something around it was refused already: one cause, one problem.
+// breaks adds a problem with a value that breaks a rule, unless the key, or a section or
+// item that contains it, already has one.
 func (r *report) breaks(key, format string, args ...any) {
-	if !r.sound(key) {
-		return
+	if r.valid(key) {
+		r.refuse(key, r.where(key), format, args...)
 	}
-	r.refuse(key, r.where(key), format, args...)
 }
 
-// sound tells whether neither the key nor what it is part of has a problem.
-func (r *report) sound(key string) bool {
+// valid reports whether neither the key nor a section or item that contains it has a problem.
+func (r *report) valid(key string) bool {
 	for ; key != ""; key = parent(key) {
 		if r.refused[key] {
 			return false
@@ -92,18 +87,16 @@ func (r *report) where(key string) string {
 	return ""
 }
 
-// parent cuts the last part off: companies[1].type → companies[1] → companies → "".
+// parent is the key without its last part: companies[1].type → companies[1] →
+// companies → "".
 func parent(key string) string {
 	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }
 
-// join puts a member's name under a section's path.
+// join is the key of a member of a section.
 func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
+	return strings.TrimPrefix(path+"."+name, ".")
 }
 
-// item is the path of a list's n-th value.
+// item is the key of the n-th value of a list.
 func item(path string, n int) string { return path + "[" + strconv.Itoa(n) + "]" }

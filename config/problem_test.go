@@ -3,23 +3,24 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"menshen/config"
 )
 
-// bad is a configuration that must be refused for the keys named and no other.
-type bad struct {
+// refused is a configuration that must be refused for exactly the named keys.
+type refused struct {
 	name    string
 	file    string
 	environ []string
 	keys    []string
 }
 
-func (b bad) run(t *testing.T) {
+func (b refused) run(t *testing.T) {
 	t.Helper()
 	cfg, warnings, err := load(t, b.file, b.environ...)
 	if cfg != nil {
-		t.Fatalf("Load answers a configuration beside %v", err)
+		t.Fatalf("Load returns a configuration and %v", err)
 	}
 	list := problems(t, err)
 	var keys []string
@@ -35,22 +36,29 @@ func (b bad) run(t *testing.T) {
 	if strings.Join(keys, " ") != strings.Join(b.keys, " ") {
 		t.Errorf("problems name %q, want %q:\n%v", keys, b.keys, err)
 	}
-	if told := err.Error() + strings.Join(warnings, ""); strings.Contains(told, canary) {
-		t.Errorf("a value is told: %s", told)
+	if shown := err.Error() + strings.Join(warnings, ""); strings.Contains(shown, canary) {
+		t.Errorf("a value is shown: %s", shown)
 	}
 }
 
-func file(name, text string, keys ...string) bad { return bad{name: name, file: text, keys: keys} }
-
-func env(name, entry string, keys ...string) bad {
-	return bad{name: name, environ: []string{entry}, keys: keys}
+func file(name, text string, keys ...string) refused {
+	return refused{name: name, file: text, keys: keys}
 }
 
-func prod(name, entry string, keys ...string) bad {
-	return bad{name: "production: " + name, environ: production(entry), keys: keys}
+func env(name, entry string, keys ...string) refused {
+	return refused{name: name, environ: []string{entry}, keys: keys}
 }
 
-var shapes = []bad{
+func prod(name, entry string, keys ...string) refused {
+	return refused{name: "production: " + name, environ: production(entry), keys: keys}
+}
+
+// testNumber is the variable of a test number with this code and end.
+func testNumber(code string, until time.Time) string {
+	return `MENSHEN_CODE_TEST_NUMBERS=[{"mobile":"13800138000","code":"` + code + `","until":"` + until.Format(time.RFC3339) + `"}]`
+}
+
+var shapes = []refused{
 	file("unknown section", "servers: {addr: ':1'}", "servers"),
 	file("unknown key", "code: {lenght: 6}", "code.lenght"),
 	file("unknown nested key", "sms: {webhook: {uri: x}}", "sms.webhook.uri"),
@@ -123,7 +131,8 @@ var shapes = []bad{
 	env("_FILE that is a directory", "MENSHEN_CLIENTS_FILE=/", "clients"),
 }
 
-var ranges = []bad{
+var ranges = []refused{
+	file("connections of an address", "server: {max_conns_per_ip: -1}", "server.max_conns_per_ip"),
 	file("env", "env: prod", "env"),
 	file("data_dir", "data_dir: ''", "data_dir"),
 	file("addr without a port", "server: {addr: localhost}", "server.addr"),
@@ -144,6 +153,10 @@ var ranges = []bad{
 	file("origin with a user", "server: {cors_origins: ['https://u@a.example']}", "server.cors_origins[0]"),
 	file("origin null", "server: {cors_origins: ['null']}", "server.cors_origins[0]"),
 	env("empty item", "MENSHEN_SERVER_CORS_ORIGINS=https://a.example,", "server.cors_origins[1]"),
+	file("connections closed too soon", "server: {idle_timeout: 4999ms}", "server.idle_timeout"),
+	file("connections kept too long", "server: {idle_timeout: 3600001ms}", "server.idle_timeout"),
+	file("connections closed at once", "server: {idle_timeout: 0s}", "server.idle_timeout"),
+	file("idle_timeout without a unit", "server: {idle_timeout: 75}", "server.idle_timeout"),
 	file("locale", "server: {locale: zh}", "server.locale"),
 	file("driver", "database: {driver: postgres}", "database.driver"),
 	file("mysql without dsn", "database: {driver: mysql}", "database.dsn"),
@@ -151,6 +164,8 @@ var ranges = []bad{
 	file("mysql with a wrong parameter", "database: {driver: mysql, dsn: 'u:"+canary+"@tcp(h)/d?parseTime="+canary+"'}", "database.dsn"),
 	file("mysql without a database", "database: {driver: mysql, dsn: 'u:"+canary+"@tcp(h)/'}", "database.dsn"),
 	file("mysql's dsn with sqlite", "database: {dsn: 'u:"+canary+"@tcp(h)/d'}", "database.dsn"),
+	file("too few connections", "database: {max_conns: 3}", "database.max_conns"),
+	file("too many connections", "database: {max_conns: 1001}", "database.max_conns"),
 	file("provider", "sms: {provider: pigeon}", "sms.provider"),
 	file("region in small letters", "sms: {regions: [CN, hk]}", "sms.regions[1]"),
 	file("region of no country", "sms: {regions: [CN, XX]}", "sms.regions[1]"),
@@ -179,16 +194,16 @@ var ranges = []bad{
 	file("guard's window beyond a code's retention", "guard: {window: 24h1s}", "guard.window"),
 	file("guard that judges by nothing", "guard: {least: 0}", "guard.least"),
 	file("guard that judges by more than it reads", "guard: {least: 2001}", "guard.least"),
+	file("burst that is no more than usual", "guard: {burst: 1}", "guard.burst"),
+	file("burst of more than a thousand times", "guard: {burst: 1001}", "guard.burst"),
 	file("more than all redeemed", "guard: {percent: 101}", "guard.percent"),
-	file("challenge of nobody", "guard: {action: challenge}", "challenge.provider"),
-	file("challenge's provider", "challenge: {provider: "+canary+", secret: "+canary+"}", "challenge.provider"),
-	file("challenge without a secret", "challenge: {provider: turnstile}", "challenge.secret"),
-	file("challenge nowhere", "challenge: {url: ''}", "challenge.url"),
-	file("challenge by file", "challenge: {url: 'file:///x'}", "challenge.url"),
-	file("challenge with a password", "challenge: {url: 'https://u:"+canary+"@h/'}", "challenge.url"),
-	file("challenge that waits too long", "challenge: {timeout: 3001ms}", "challenge.timeout"),
-	file("challenge that does not wait", "challenge: {timeout: 0s}", "challenge.timeout"),
 	file("negative request limit", "limits: {other: -1}", "limits.other"),
+	file("short retention of sessions", "retention: {sessions: 23h59m}", "retention.sessions"),
+	file("short retention of events", "retention: {events: 0s}", "retention.events"),
+	file("endless retention", "retention: {events: 87601h}", "retention.events"),
+	file("admin host with a port", "server: {admin_hosts: [a.example, 'b.example:8081']}", "server.admin_hosts[1]"),
+	file("admin host in capitals", "server: {admin_hosts: [A.example]}", "server.admin_hosts[0]"),
+	file("admin host with a pattern", "server: {admin_hosts: ['*.example']}", "server.admin_hosts[0]"),
 	file("issuer", "token: {issuer: ''}", "token.issuer"),
 	file("no audience", "token: {audience: []}", "token.audience"),
 	file("empty audience", "token: {audience: [a, '']}", "token.audience[1]"),
@@ -213,7 +228,7 @@ var ranges = []bad{
 	env("empty ratio", "MENSHEN_TRACING_RATIO=", "tracing.ratio"),
 }
 
-var objects = []bad{
+var objects = []refused{
 	file("key that is not base64", "secret: {key: '"+canary+"!'}", "secret.key"),
 	file("key in URL's base64", "secret: {key: '"+strings.Repeat("-_", 21)+"8='}", "secret.key"),
 	file("key of 31 bytes", "secret: {key: "+key(1, 31)+"}", "secret.key"),
@@ -261,14 +276,14 @@ var objects = []bad{
 	file("test number's letters", "code: {test_numbers: [{mobile: "+canary+", code: abcdef, until: 2030-01-31T00:00:00Z}]}", "code.test_numbers[0].mobile", "code.test_numbers[0].code"),
 	file("a bad item is no first of two", "companies: [{type: x}, {type: 0}]", "companies[0].type"),
 	file("a bad group is no group", "products: [{type: 0, group: App}, {type: 1, group: App, max_sessions: 2}]", "products[0].group", "products[1].group"),
-	file("a bad leader leads nobody", "products: [{type: 0, group: a, max_sessions: x}, {type: 1, group: a, max_sessions: 2}]", "products[0].max_sessions"),
+	file("a product with a problem leads no group", "products: [{type: 0, group: a, max_sessions: x}, {type: 1, group: a, max_sessions: 2}]", "products[0].max_sessions"),
 	file("all at once", "env: x\nfoo: 1\ncode: {length: x, ttl: 30, max_attempts: 0}\nlog: {level: loud}\n",
 		"foo", "code.length", "code.ttl", "env", "code.max_attempts", "log.level"),
 	{name: "over all layers", file: "code: {length: x}", keys: []string{"code.length", "server.docs", "limits.login"},
 		environ: []string{"MENSHEN_CODE_LENGTH=7", "MENSHEN_SERVER_DOCS=x", "MENSHEN_LIMITS_LOGIN_FILE=/none"}},
 }
 
-var inProduction = []bad{
+var inProduction = []refused{
 	{name: "nothing given", environ: []string{"MENSHEN_ENV=production"}, keys: []string{"sms.provider", "secret.key"}},
 	prod("log provider", "MENSHEN_SMS_PROVIDER=log", "sms.provider"),
 	prod("generated secret", "MENSHEN_SECRET_KEY=", "secret.key"),
@@ -292,22 +307,24 @@ var inProduction = []bad{
 	prod("fails_per_mobile_day off", "MENSHEN_CODE_FAILS_PER_MOBILE_DAY=0", "code.fails_per_mobile_day"),
 	prod("guard's short window", "MENSHEN_GUARD_WINDOW=14m59s", "guard.window"),
 	prod("guard that judges by few", "MENSHEN_GUARD_LEAST=9", "guard.least"),
-	prod("challenge that all pass", "MENSHEN_CHALLENGE_SECRET=1x0000000000000000000000000000000AA", "challenge.secret"),
-	prod("challenge's sample", "MENSHEN_CHALLENGE_SECRET=changemechangeme", "challenge.secret"),
-	prod("challenge in clear", "MENSHEN_CHALLENGE_URL=http://captcha.example.com/", "challenge.url"),
-	prod("challenge on this machine", "MENSHEN_CHALLENGE_URL=https://localhost/", "challenge.url"),
-	prod("challenge that hardly waits", "MENSHEN_CHALLENGE_TIMEOUT=499ms", "challenge.timeout"),
 	prod("short access token", "MENSHEN_TOKEN_ACCESS_TTL=59s", "token.access_ttl"),
 	prod("short session", "MENSHEN_TOKEN_REFRESH_TTL=59m", "token.refresh_ttl"),
 	prod("short idle time", "MENSHEN_TOKEN_IDLE_TTL=1s", "token.idle_ttl"),
 	prod("no grace", "MENSHEN_TOKEN_REUSE_GRACE=0s", "token.reuse_grace"),
 	prod("no activation", "MENSHEN_TOKEN_KEY_ACTIVATION=0s", "token.key_activation"),
+	prod("all peers", "MENSHEN_SERVER_TRUSTED_PROXIES=10.0.0.0/8,0.0.0.0/0", "server.trusted_proxies"),
+	prod("test number's repeated digit", testNumber("000000", today), "code.test_numbers[0].code"),
+	prod("test number's rising digits", testNumber("123456", today), "code.test_numbers[0].code"),
+	prod("test number's rising digits over 0", testNumber("789012", today), "code.test_numbers[0].code"),
+	prod("test number's falling digits", testNumber("654321", today), "code.test_numbers[0].code"),
+	prod("test number's falling digits over 0", testNumber("321098", today), "code.test_numbers[0].code"),
+	prod("test number for more than a year", testNumber("246813", today.Add(366*24*time.Hour+time.Second)), "code.test_numbers[0].until"),
 	prod("product's short token", `MENSHEN_PRODUCTS=[{"type":0,"group":"a","access_ttl":"1s"}]`, "products[0].access_ttl"),
 }
 
 func TestBadConfigurationsAreRefused(t *testing.T) {
-	for title, table := range map[string][]bad{
-		"shapes": shapes, "ranges": ranges, "objects": objects, "production": inProduction,
+	for title, table := range map[string][]refused{
+		"shapes": shapes, "ranges": ranges, "objects": objects, "production": inProduction, "challenge": challenges,
 	} {
 		t.Run(title, func(t *testing.T) {
 			for _, tt := range table {
@@ -365,30 +382,31 @@ func TestMalformedFilesAreOneProblem(t *testing.T) {
 	}
 }
 
-// Whatever stands in the place of a value is never told again.
+// TestProblemsRepeatNothing: no problem repeats a text that stands in the place of a
+// value.
 func TestProblemsRepeatNothing(t *testing.T) {
-	var tried []bad
+	var tried []refused
 	for key := range keysOf(t, shipped(t)) {
 		line, closing := strings.ReplaceAll(key, ".", ": {"), strings.Repeat("}", strings.Count(key, "."))
 		for _, value := range []string{
 			canary, "[" + canary + "]", "{" + canary + ": " + canary + "}", "[{" + canary + ": " + canary + "}]",
 			"!" + canary + " x", "!!int " + canary, "*" + canary, "'" + canary + "\x01'", "\"" + canary + "\\n\"",
 		} {
-			tried = append(tried, bad{file: line + ": " + value + closing})
+			tried = append(tried, refused{file: line + ": " + value + closing})
 		}
 		tried = append(tried,
-			bad{environ: []string{variable(key) + "=" + canary}},
-			bad{environ: []string{variable(key) + `=[{"` + canary + `":"` + canary + `"}]`}},
-			bad{environ: []string{variable(key) + "_FILE=" + canary}})
+			refused{environ: []string{variable(key) + "=" + canary}},
+			refused{environ: []string{variable(key) + `=[{"` + canary + `":"` + canary + `"}]`}},
+			refused{environ: []string{variable(key) + "_FILE=" + canary}})
 	}
 	for _, b := range tried {
 		_, warnings, err := load(t, b.file, b.environ...)
 		if err == nil {
 			continue
 		}
-		// The name of an unknown key is no value.
-		told := strings.ReplaceAll(err.Error(), canary+": is an unknown key", "")
-		if strings.Contains(told+strings.Join(warnings, ""), canary) {
+		// The name of an unknown key may be repeated.
+		shown := strings.ReplaceAll(err.Error(), canary+": is an unknown key", "")
+		if strings.Contains(shown+strings.Join(warnings, ""), canary) {
 			t.Errorf("%s %q: %v", b.file, b.environ, err)
 		}
 	}

@@ -8,18 +8,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// digitsOnly is what a member marked "digits" may hold without quotes: YAML
-// takes it for a number, its text is what was meant.
+// digitsOnly is what a member marked "digits" may hold without quotes. YAML reads it
+// as a number, but the text counts.
 var digitsOnly = regexp.MustCompile(`\A\+?[0-9]+\z`)
 
-// reader turns the nodes of one layer into values of the types of Config. What
-// it cannot read it reports and leaves out, so that the rest is still judged.
-// It follows the types and not the nodes: aliases that multiply or contain
+// reader converts the nodes of one layer to values. It reports and leaves out what it
+// cannot read. It follows the types, not the nodes: aliases that multiply or contain
 // themselves cost nothing.
 type reader struct {
 	*report
 	source string // file name, or name of the variable
-	lines  bool   // whether nodes have lines worth telling
+	lines  bool   // whether problems name the line of a node
 }
 
 func (r *reader) at(n *yaml.Node) string {
@@ -29,8 +28,8 @@ func (r *reader) at(n *yaml.Node) string {
 	return r.source + ":" + strconv.Itoa(n.Line)
 }
 
-// section reads a mapping into a tree of typed values by key. Null gives
-// nothing: that is a section all of whose keys are commented out.
+// section reads a mapping into values by key. Null is a section whose keys are all
+// commented out.
 func (r *reader) section(n *yaml.Node, t reflect.Type, path string) map[string]any {
 	values := map[string]any{}
 	if n = target(n); null(n) {
@@ -53,12 +52,11 @@ func (r *reader) section(n *yaml.Node, t reflect.Type, path string) map[string]a
 	return values
 }
 
-// object reads one mapping of a list. Members that it leaves out take their
-// fallback or are missing.
+// object reads one mapping of a list.
 func (r *reader) object(n *yaml.Node, t reflect.Type, path string) reflect.Value {
 	object := reflect.New(t).Elem()
 	n = target(n)
-	r.came(path, r.at(n))
+	r.setOrigin(path, r.at(n))
 	if n.Kind != yaml.MappingNode {
 		r.refuse(path, r.at(n), "must be %s", noun(t))
 		return object
@@ -86,7 +84,7 @@ func (r *reader) object(n *yaml.Node, t reflect.Type, path string) reflect.Value
 			r.refuse(join(path, m.name), r.at(n), "is missing")
 		}
 		if m.fallback != "" {
-			// A fallback is a constant of this package and always parses.
+			// Cannot fail: fallbacks are constants of this package.
 			v, _ := parse(m.typ, m.fallback)
 			object.Field(m.index).Set(v)
 		}
@@ -94,8 +92,8 @@ func (r *reader) object(n *yaml.Node, t reflect.Type, path string) reflect.Value
 	return object
 }
 
-// pairs calls each for every pair whose key is known, and refuses unknown keys
-// and keys given twice. YAML and viper would take the last without a word.
+// pairs calls each for every pair with a known key. It refuses keys given twice, of
+// which YAML and viper would silently take the last.
 func (r *reader) pairs(n *yaml.Node, list []member, path string, each func(member, *yaml.Node)) {
 	known := make(map[string]member, len(list))
 	for _, m := range list {
@@ -121,10 +119,9 @@ func (r *reader) pairs(n *yaml.Node, list []member, path string, each func(membe
 	}
 }
 
-// value reads a scalar or a list.
 func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool) {
 	n = target(n)
-	r.came(key, r.at(n))
+	r.setOrigin(key, r.at(n))
 	if m.typ.Kind() != reflect.Slice {
 		return r.scalar(n, m, key)
 	}
@@ -144,7 +141,7 @@ func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool)
 			continue
 		}
 		node = target(node)
-		r.came(item(key, i), r.at(node))
+		r.setOrigin(item(key, i), r.at(node))
 		if v, ok := r.scalar(node, member{typ: elem}, item(key, i)); ok {
 			list.Index(i).Set(v)
 		}
@@ -152,8 +149,7 @@ func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool)
 	return list, true
 }
 
-// scalar reads one value whose YAML type must be the key's type. Null is the
-// empty string; nothing else has an empty value.
+// scalar reads one value. Null is the empty string, and an error for other types.
 func (r *reader) scalar(n *yaml.Node, m member, key string) (reflect.Value, bool) {
 	text := n.Value
 	switch {
@@ -174,7 +170,7 @@ func (r *reader) scalar(n *yaml.Node, m member, key string) (reflect.Value, bool
 	return v, true
 }
 
-// fits compares the type that YAML saw with the type that the key wants.
+// fits reports whether the YAML type of a node fits the type of its key.
 func fits(n *yaml.Node, m member) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -183,7 +179,7 @@ func fits(n *yaml.Node, m member) bool {
 	number := tag == "!!int" || tag == "!!float"
 	switch {
 	case m.typ == durationType:
-		// A bare number goes on to parse, which knows 0 and asks for a unit.
+		// parse accepts the number 0 and asks for a unit with all others.
 		return tag == "!!str" || tag == "!!int"
 	case m.typ == timeType:
 		return tag == "!!str" || tag == "!!timestamp"
@@ -197,13 +193,13 @@ func fits(n *yaml.Node, m member) bool {
 	return tag == "!!int"
 }
 
-// unnamed stands for a key that is not repeated.
+// unnamed stands for a key that a problem must not repeat.
 const unnamed = "?"
 
 var keyLike = regexp.MustCompile(`\A[\pL\pN_.-]{1,31}\z`)
 
-// unknown names a key that nobody knows if it looks like a key. Where a colon is
-// missing or misplaced the "key" is a secret, and these are longer or have signs.
+// unknown is the name of an unknown key, or unnamed if it may be a secret: after a
+// misplaced colon a secret is read as the key.
 func unknown(name string) string {
 	if keyLike.MatchString(name) {
 		return name
@@ -218,7 +214,7 @@ func advice(n *yaml.Node, m member) string {
 	return ""
 }
 
-// target follows an alias to what it stands for; YAML has no alias of an alias.
+// target follows an alias. YAML has no alias of an alias.
 func target(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,16 +12,17 @@ import (
 const (
 	day  = 24 * time.Hour
 	year = 365 * day
-	// forever bounds durations that nothing else bounds: the end of anything
-	// that starts now stays far inside what a time in milliseconds can hold.
+	// forever bounds durations, so that no end exceeds a time in milliseconds.
 	forever = 10 * year
+	// testNumberLife is the longest time until the end of a test number in production.
+	testNumberLife = 366 * day
 )
 
-// rules checks a configuration whose types are right. Every broken rule is a
-// problem of its own key.
+// rules checks the values of a configuration whose types are right.
 type rules struct {
 	*Config
 	*report
+	now time.Time
 }
 
 func (r *rules) check() {
@@ -32,6 +35,7 @@ func (r *rules) check() {
 	r.guard()
 	r.challenge()
 	r.limits()
+	r.retention()
 	r.tokens()
 	r.secrets()
 	r.companies()
@@ -43,42 +47,22 @@ func (r *rules) check() {
 	r.tracing()
 }
 
-// span is what a number or a duration may be, both ends included. Production
-// has a floor of its own.
+// span is a range, both ends included.
 type span[T int | time.Duration] struct{ least, leastInProduction, most T }
 
-func (s span[T]) holds(value T, production bool) (least T, ok bool) {
-	least = s.least
-	if production {
+// within checks that a value lies in its range.
+func within[T int | time.Duration](r *rules, key string, value T, s span[T]) {
+	least := s.least
+	if r.Production() {
 		least = s.leastInProduction
 	}
-	return least, least <= value && value <= s.most
-}
-
-func (r *rules) number(key string, value int, s span[int]) {
-	least, ok := s.holds(value, r.Production())
 	switch {
-	case ok:
+	case least <= value && value <= s.most:
 	case value == 0 && s.least == 0:
-		r.switchedOff(key)
-	default:
-		r.breaks(key, "%d is out of range %d…%d", value, least, s.most)
-	}
-}
-
-func (r *rules) duration(key string, value time.Duration, s span[time.Duration]) {
-	least, ok := s.holds(value, r.Production())
-	switch {
-	case ok:
-	case value == 0 && s.least == 0:
-		r.switchedOff(key)
+		r.breaks(key, "0 switches it off, which production refuses")
 	default:
 		r.breaks(key, "%s is out of range %s…%s", brief(value), brief(least), brief(s.most))
 	}
-}
-
-func (r *rules) switchedOff(key string) {
-	r.breaks(key, "0 switches it off, which production refuses")
 }
 
 func (r *rules) oneOf(key, value string, allowed ...string) {
@@ -93,12 +77,12 @@ func (r *rules) notEmpty(key, value string) {
 	}
 }
 
-// unique answers whether a value is new among the items before it, by the
-// path of the first that has it. Items that could not be read do not count.
+// unique maps each value of a list to the key of the first item that has it. Items with
+// a problem do not count.
 type unique[T comparable] map[T]string
 
 func (u unique[T]) add(r *rules, key string, value T) {
-	if !r.sound(key) {
+	if !r.valid(key) {
 		return
 	}
 	if first, taken := u[value]; taken {
@@ -110,16 +94,21 @@ func (u unique[T]) add(r *rules, key string, value T) {
 
 func (r *rules) codes() {
 	c := r.Code
-	r.number("code.length", c.Length, span[int]{6, 6, 10})
-	r.duration("code.ttl", c.TTL, span[time.Duration]{time.Second, time.Minute, 10 * time.Minute})
-	r.number("code.max_attempts", c.MaxAttempts, span[int]{1, 1, 100})
-	r.duration("code.cooldown", c.Cooldown, span[time.Duration]{0, 10 * time.Second, day})
-	r.number("code.per_mobile_hour", c.PerMobileHour, span[int]{0, 1, 1_000_000})
-	r.number("code.per_mobile_day", c.PerMobileDay, span[int]{0, 1, 1_000_000})
-	r.number("code.per_ip_hour", c.PerIPHour, span[int]{0, 1, 1_000_000})
-	r.number("code.per_ip_day", c.PerIPDay, span[int]{0, 1, 1_000_000})
-	r.number("code.daily_budget", c.DailyBudget, span[int]{0, 1, 1_000_000_000})
-	r.number("code.fails_per_mobile_day", c.FailsPerMobileDay, span[int]{0, 1, 1_000_000})
+	within(r, "code.length", c.Length, span[int]{6, 6, 10})
+	within(r, "code.ttl", c.TTL, span[time.Duration]{time.Second, time.Minute, 10 * time.Minute})
+	within(r, "code.max_attempts", c.MaxAttempts, span[int]{1, 1, 100})
+	within(r, "code.cooldown", c.Cooldown, span[time.Duration]{0, 10 * time.Second, day})
+	within(r, "code.per_mobile_hour", c.PerMobileHour, span[int]{0, 1, 1_000_000})
+	within(r, "code.per_mobile_day", c.PerMobileDay, span[int]{0, 1, 1_000_000})
+	within(r, "code.per_ip_hour", c.PerIPHour, span[int]{0, 1, 1_000_000})
+	within(r, "code.per_ip_day", c.PerIPDay, span[int]{0, 1, 1_000_000})
+	within(r, "code.per_block_hour", c.PerBlockHour, span[int]{0, 1, 1_000_000})
+	within(r, "code.per_block_day", c.PerBlockDay, span[int]{0, 1, 1_000_000})
+	within(r, "code.daily_budget", c.DailyBudget, span[int]{0, 1, 1_000_000_000})
+	within(r, "code.hourly_share", c.HourlyShare, span[int]{5, 5, 100})
+	within(r, "code.reserve", c.Reserve, span[int]{0, 0, 90})
+	within(r, "code.fails_per_mobile_day", c.FailsPerMobileDay, span[int]{0, 1, 1_000_000})
+	r.oneOf("code.ticket", c.Ticket, TicketOptional, TicketRequired)
 	r.testNumbers()
 }
 
@@ -134,11 +123,34 @@ func (r *rules) testNumbers() {
 		if !digits(string(n.Code)) || len(n.Code) != r.Code.Length {
 			r.breaks(key+".code", "must be as many digits as code.length says: %d", r.Code.Length)
 		}
+		if !r.Production() {
+			continue
+		}
+		if plainDigits(string(n.Code)) {
+			r.breaks(key+".code", "one digit repeated, or digits in sequence, is what anybody would try: production refuses it")
+		}
+		if n.Until.Sub(r.now) > testNumberLife {
+			r.breaks(key+".until", "is more than 366 days away, which production refuses")
+		}
 	}
 }
 
-// mobile is a rough check; whether the number suits sms.regions is judged where
-// numbers are parsed.
+// plainDigits reports whether each digit follows from the one before by the same step: 0,
+// up or down by one. 0 follows 9.
+func plainDigits(code string) bool {
+	for _, step := range []int{0, 1, 9} {
+		plain := len(code) > 1
+		for i := 1; i < len(code); i++ {
+			plain = plain && int(code[i]-'0') == (int(code[i-1]-'0')+step)%10
+		}
+		if plain {
+			return true
+		}
+	}
+	return false
+}
+
+// mobile is a rough check, before numbers are parsed.
 func mobile(text string) bool {
 	text = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "").Replace(text)
 	text = strings.TrimPrefix(text, "+")
@@ -151,10 +163,17 @@ func digits(text string) bool {
 
 func (r *rules) limits() {
 	perMinute := span[int]{0, 0, 1_000_000}
-	r.number("limits.login", r.Limits.Login, perMinute)
-	r.number("limits.refresh", r.Limits.Refresh, perMinute)
-	r.number("limits.check", r.Limits.Check, perMinute)
-	r.number("limits.other", r.Limits.Other, perMinute)
+	within(r, "limits.login", r.Limits.Login, perMinute)
+	within(r, "limits.refresh", r.Limits.Refresh, perMinute)
+	within(r, "limits.check", r.Limits.Check, perMinute)
+	within(r, "limits.other", r.Limits.Other, perMinute)
+	within(r, "limits.guess", r.Limits.Guess, span[int]{0, 0, 1000})
+}
+
+func (r *rules) retention() {
+	kept := span[time.Duration]{day, day, forever}
+	within(r, "retention.sessions", r.Retention.Sessions, kept)
+	within(r, "retention.events", r.Retention.Events, kept)
 }
 
 var (
@@ -172,11 +191,11 @@ func (r *rules) tokens() {
 		r.notEmpty(item("token.audience", i), audience)
 	}
 	r.oneOf("token.algorithm", t.Algorithm, "ES256", "EdDSA", "RS256")
-	r.duration("token.key_activation", t.KeyActivation, span[time.Duration]{0, time.Minute, 30 * day})
-	r.duration("token.access_ttl", t.AccessTTL, accessTTL)
-	r.duration("token.refresh_ttl", t.RefreshTTL, refreshTTL)
-	r.duration("token.idle_ttl", t.IdleTTL, refreshTTL)
-	r.duration("token.reuse_grace", t.ReuseGrace, span[time.Duration]{0, time.Second, day})
+	within(r, "token.key_activation", t.KeyActivation, span[time.Duration]{0, time.Minute, 30 * day})
+	within(r, "token.access_ttl", t.AccessTTL, accessTTL)
+	within(r, "token.refresh_ttl", t.RefreshTTL, refreshTTL)
+	within(r, "token.idle_ttl", t.IdleTTL, refreshTTL)
+	within(r, "token.reuse_grace", t.ReuseGrace, span[time.Duration]{0, time.Second, day})
 }
 
 func (r *rules) companies() {
@@ -199,17 +218,17 @@ func (r *rules) products() {
 	for i, p := range r.Products {
 		key := item("products", i)
 		types.add(r, key+".type", p.Type)
-		if !group(p.Group) {
+		if !group.MatchString(p.Group) {
 			r.breaks(key+".group", "must be 1 to 32 characters of a–z, 0–9, _ and -")
 		}
-		r.number(key+".max_sessions", p.MaxSessions, span[int]{1, 1, 100})
+		within(r, key+".max_sessions", p.MaxSessions, span[int]{1, 1, 100})
 		r.oneOf(key+".on_conflict", p.OnConflict, OnConflictReplace, OnConflictReject)
-		// Zero is what an object has that leaves it to token.*.
+		// Zero: the product leaves it to the section token.
 		if p.AccessTTL != 0 {
-			r.duration(key+".access_ttl", p.AccessTTL, accessTTL)
+			within(r, key+".access_ttl", p.AccessTTL, accessTTL)
 		}
 		if p.RefreshTTL != 0 {
-			r.duration(key+".refresh_ttl", p.RefreshTTL, refreshTTL)
+			within(r, key+".refresh_ttl", p.RefreshTTL, refreshTTL)
 		}
 		if leader, known := leaders[p.Group]; known {
 			r.agree(leader, i)
@@ -219,30 +238,27 @@ func (r *rules) products() {
 	}
 }
 
-// agree compares a product with the first one of its group: a group is one set
-// of slots and can have one policy only.
+// agree compares a product with the first one of its group.
 func (r *rules) agree(leader, other int) {
 	a, b := r.Products[leader], r.Products[other]
 	first, key := item("products", leader), item("products", other)
-	if !r.sound(first+".group") || !r.sound(key+".group") {
+	if !r.valid(first+".group") || !r.valid(key+".group") {
 		return
 	}
-	if a.MaxSessions != b.MaxSessions && r.sound(first+".max_sessions") {
+	if a.MaxSessions != b.MaxSessions && r.valid(first+".max_sessions") {
 		r.breaks(key+".max_sessions", "must be that of %s, which is of the same group", first)
 	}
-	if a.OnConflict != b.OnConflict && r.sound(first+".on_conflict") {
+	if a.OnConflict != b.OnConflict && r.valid(first+".on_conflict") {
 		r.breaks(key+".on_conflict", "must be that of %s, which is of the same group", first)
 	}
 }
 
-func group(name string) bool {
-	return len(name) >= 1 && len(name) <= 32 &&
-		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
-}
+var group = regexp.MustCompile(`\A[a-z0-9_-]{1,32}\z`)
 
-// brief prints a duration without the zero units that time.Duration adds.
-func brief(d time.Duration) string {
-	text := d.String()
+// brief is a number, or a duration without the zero units that time.Duration adds: 5m,
+// not 5m0s.
+func brief(value any) string {
+	text := fmt.Sprint(value)
 	for _, zero := range []string{"m0s", "h0m"} {
 		if strings.HasSuffix(text, zero) {
 			text = text[:len(text)-2]

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -14,13 +15,23 @@ import (
 func (r *rules) server() {
 	r.listener("server.addr", r.Server.Addr)
 	r.listener("server.admin_addr", r.Server.AdminAddr)
-	if r.sound("server.addr") && clash(r.Server.Addr, r.Server.AdminAddr) {
+	if r.valid("server.addr") && clash(r.Server.Addr, r.Server.AdminAddr) {
 		r.breaks("server.admin_addr", "must be another address than server.addr")
 	}
+	for i, host := range r.Server.AdminHosts {
+		if !hostName.MatchString(host) || host != strings.ToLower(host) {
+			r.breaks(item("server.admin_hosts", i), "must be a domain name such as menshen.example.com: lower case, no scheme, no port, no *")
+		}
+	}
+	within(r, "server.idle_timeout", r.Server.IdleTimeout, span[time.Duration]{5 * time.Second, 5 * time.Second, time.Hour})
+	within(r, "server.max_conns_per_ip", r.Server.MaxConnsPerIP, span[int]{0, 0, 1_000_000})
 	for i, proxy := range r.Server.TrustedProxies {
 		if _, ok := network(proxy); !ok {
 			r.breaks(item("server.trusted_proxies", i), "must be an IP address or a CIDR such as 10.0.0.0/8")
 		}
+	}
+	if r.Production() && r.trustsPublic() {
+		r.breaks("server.trusted_proxies", publicTrust)
 	}
 	for i, text := range r.Server.CORSOrigins {
 		if !origin(text) {
@@ -42,8 +53,8 @@ func (r *rules) listener(key, addr string) {
 	}
 }
 
-// clash tells whether two listeners cannot both be had: one port, and one host
-// or any host. Port 0 is a new one each time.
+// clash reports whether two listeners cannot both be opened. Port 0 is a new port each
+// time.
 func clash(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -54,17 +65,16 @@ func clash(a, b string) bool {
 	return hostA == hostB || slices.Contains(wild, hostA) || slices.Contains(wild, hostB)
 }
 
-// network reads an address or a CIDR; an address is a network of its own.
 func network(text string) (netip.Prefix, bool) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return netip.PrefixFrom(addr, addr.BitLen()), true
 	}
 	prefix, err := netip.ParsePrefix(text)
-	return prefix, err == nil && (!prefix.Addr().Is4In6() || prefix.Bits() >= 96) // a shorter one would hold no IPv4
+	return prefix, err == nil && (!prefix.Addr().Is4In6() || prefix.Bits() >= 96) // a shorter prefix contains no IPv4
 }
 
-// origin tells whether text is an origin byte for byte as a browser sends it
-// (RFC 6454 §6.2): anything else would be listed and never match.
+// origin reports whether text is an origin exactly as a browser sends it (RFC 6454
+// §6.2).
 func origin(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || strings.ContainsFunc(text, notInOrigin) {
@@ -77,10 +87,11 @@ func origin(text string) bool {
 	return text == u.Scheme+"://"+strings.ToLower(u.Host) && !strings.HasSuffix(u.Host, ":")
 }
 
-// notInOrigin finds patterns, and letters that a browser sends as xn--….
+// notInOrigin reports characters of patterns, and letters that a browser sends as
+// xn--….
 func notInOrigin(c rune) bool { return c == '*' || c <= ' ' || c > '~' }
 
-// tracing asks for no https: spans hold no secret, and collectors stand near.
+// tracing does not require https: spans hold no secret.
 func (r *rules) tracing() {
 	u, err := url.Parse(r.Tracing.Endpoint)
 	switch {
@@ -98,9 +109,10 @@ func (r *rules) tracing() {
 func (r *rules) database() {
 	d := r.Database
 	r.oneOf("database.driver", d.Driver, DriverSQLite, DriverMySQL)
+	within(r, "database.max_conns", d.MaxConns, span[int]{4, 4, 1000})
 	switch {
 	case d.Driver == DriverSQLite && strings.Contains(string(d.DSN), "@tcp("):
-		// As a file name it would write the password to the disk.
+		// A file with this name would have the password in its name.
 		r.breaks("database.dsn", "is a MySQL DSN, but database.driver is sqlite")
 	case d.Driver == DriverMySQL && d.DSN == "":
 		r.breaks("database.dsn", "must be given with driver mysql")
@@ -115,7 +127,6 @@ func (r *rules) database() {
 	}
 }
 
-// local tells whether a host names this machine whatever the resolver says.
 func local(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
@@ -124,14 +135,4 @@ func local(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	addr = addr.Unmap()
 	return err == nil && (addr.IsLoopback() || addr.IsUnspecified())
-}
-
-// warnings are what is allowed and seldom meant.
-func (c *Config) warnings() []string {
-	for _, proxy := range c.Server.TrustedProxies {
-		if prefix, _ := network(proxy); prefix.Bits() == 0 {
-			return []string{"server.trusted_proxies: every peer is trusted, so every client can forge its address"}
-		}
-	}
-	return nil
 }

@@ -9,10 +9,10 @@ import (
 
 const (
 	secretKeySize  = 32 // bytes of secret.key
-	secretText     = 32 // least characters of clients' and operators' secrets
+	secretText     = 32 // minimum length of clients' and operators' secrets, in characters
 	webhookPrefix  = "whsec_"
 	webhookLeast   = 24 // bytes of a Standard Webhooks secret
-	webhookLenient = 16 // the same outside production
+	webhookLenient = 16 // outside production
 	webhookMost    = 64
 )
 
@@ -73,11 +73,10 @@ func (r *rules) clients() {
 	}
 }
 
-// ShellActor begins the actor of what was done by a command, where the operating
-// system tells the name; no admin key may have such a one.
+// ShellActor is the prefix of actors of commands. No admin key may have such a name.
 const ShellActor = "cli:"
 
-// maxActor is the bound of an actor's name in the audit trail, in characters.
+// maxActor bounds the name of an actor in the audit trail, in characters.
 const maxActor = 64
 
 func (r *rules) admins() {

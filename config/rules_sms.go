@@ -12,7 +12,7 @@ import (
 
 var (
 	providers = []string{ProviderLog, ProviderWebhook, ProviderAliyun, ProviderTencent, ProviderTwilio}
-	vendors   = []string{ProviderAliyun, ProviderTencent, ProviderTwilio} // those with templates
+	vendors   = []string{ProviderAliyun, ProviderTencent, ProviderTwilio} // providers with templates
 	purposes  = []string{"login", "change", "delete"}
 )
 
@@ -46,7 +46,7 @@ func (r *rules) regions() {
 	if len(r.SMS.Regions) == 0 {
 		r.breaks("sms.regions", "must not be empty")
 	}
-	allKnown := r.sound("sms.regions")
+	allKnown := r.valid("sms.regions")
 	for i, region := range r.SMS.Regions {
 		if !known[region] {
 			r.breaks(item("sms.regions", i), want)
@@ -61,9 +61,9 @@ func (r *rules) regions() {
 	}
 }
 
-// given demands a key of a provider that is in use, and tells whether there is
-// something to judge: a key is judged whenever it is given.
-func (r *rules) given(key, value, provider string) bool {
+// required demands a value for a key of a provider in use, and reports whether there is
+// one.
+func (r *rules) required(key, value, provider string) bool {
 	if value == "" && slices.Contains(r.SMS.Providers(), provider) {
 		r.breaks(key, "must be given with provider %s", provider)
 	}
@@ -72,16 +72,16 @@ func (r *rules) given(key, value, provider string) bool {
 
 func (r *rules) webhook() {
 	w := r.SMS.Webhook
-	if r.given("sms.webhook.url", w.URL, ProviderWebhook) {
+	if r.required("sms.webhook.url", w.URL, ProviderWebhook) {
 		r.target("sms.webhook.url", w.URL, "requests are signed with sms.webhook.secret")
 	}
-	if r.given("sms.webhook.secret", string(w.Secret), ProviderWebhook) {
+	if r.required("sms.webhook.secret", string(w.Secret), ProviderWebhook) {
 		r.webhookSecret(string(w.Secret))
 	}
 }
 
-// target answers where requests are posted to, nil after a problem; proof says
-// what stands in for a password.
+// target is the URL of requests, nil after a problem. proof says what authenticates
+// them.
 func (r *rules) target(key, text, proof string) *url.URL {
 	u, err := url.Parse(text)
 	switch {
@@ -99,9 +99,9 @@ func (r *rules) target(key, text, proof string) *url.URL {
 	return nil
 }
 
-// endpoint is where a vendor's API is; its paths are the API's.
+// endpoint is the address of a vendor's API, without a path.
 func (r *rules) endpoint(key, text, provider string) {
-	if !r.given(key, text, provider) {
+	if !r.required(key, text, provider) {
 		return
 	}
 	if u := r.target(key, text, "requests are signed with the provider's secret"); u != nil && (u.Path != "" || u.RawQuery != "" || u.ForceQuery) {
@@ -109,15 +109,15 @@ func (r *rules) endpoint(key, text, provider string) {
 	}
 }
 
-// credential is a vendor's id or secret, to stand in a header.
+// credential is a vendor's id or secret that is sent in a header.
 func (r *rules) credential(key, value, provider string) {
-	if r.given(key, value, provider) && strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '/' }) {
+	if r.required(key, value, provider) && strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '/' }) {
 		r.breaks(key, "must be printable ASCII without spaces, commas and slashes, as %s issues it", provider)
 	}
 }
 
 func (r *rules) vendorSecret(key string, value Secret, provider string) {
-	if r.given(key, string(value), provider) && r.Production() && sample(string(value)) {
+	if r.required(key, string(value), provider) && r.Production() && sample(string(value)) {
 		r.guessable(key)
 	}
 }
@@ -135,7 +135,7 @@ func (r *rules) tencent() {
 	r.credential("sms.tencent.region", t.Region, ProviderTencent)
 	r.credential("sms.tencent.secret_id", t.SecretID, ProviderTencent)
 	r.vendorSecret("sms.tencent.secret_key", t.SecretKey, ProviderTencent)
-	if r.given("sms.tencent.app_id", t.AppID, ProviderTencent) && !digits(t.AppID) {
+	if r.required("sms.tencent.app_id", t.AppID, ProviderTencent) && !digits(t.AppID) {
 		r.breaks("sms.tencent.app_id", "must be digits, such as 1400006666")
 	}
 }
@@ -145,11 +145,11 @@ var accountSID = regexp.MustCompile(`\AAC[0-9a-f]{32}\z`)
 func (r *rules) twilio() {
 	t := r.SMS.Twilio
 	r.endpoint("sms.twilio.endpoint", t.Endpoint, ProviderTwilio)
-	if r.given("sms.twilio.account_sid", t.AccountSID, ProviderTwilio) && !accountSID.MatchString(t.AccountSID) {
+	if r.required("sms.twilio.account_sid", t.AccountSID, ProviderTwilio) && !accountSID.MatchString(t.AccountSID) {
 		r.breaks("sms.twilio.account_sid", "must be AC and 32 hexadecimal digits")
 	}
 	r.vendorSecret("sms.twilio.auth_token", t.AuthToken, ProviderTwilio)
-	r.given("sms.twilio.from", t.From, ProviderTwilio)
+	r.required("sms.twilio.from", t.From, ProviderTwilio)
 }
 
 func (r *rules) templates() {
@@ -178,14 +178,14 @@ func (r *rules) templates() {
 		}
 	}
 	if len(r.problems) > before {
-		return // what a template fits is not certain
+		return // which messages a template fits is not certain
 	}
-	if missing := r.untold(); len(missing) > 0 {
+	if missing := r.untemplated(); len(missing) > 0 {
 		r.breaks("sms.templates", "none fits %s", strings.Join(missing, "; "))
 	}
 }
 
-// textTemplate checks one whose text we send.
+// textTemplate checks a template whose text is sent to the vendor.
 func (r *rules) textTemplate(key string, t Template) {
 	r.holds(key+".text", []string{t.Text})
 	if t.Sign != "" || t.Template != "" || len(t.Params) > 0 {
@@ -195,7 +195,7 @@ func (r *rules) textTemplate(key string, t Template) {
 
 var variableName = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_]*=`)
 
-// keptTemplate checks one whose text the vendor keeps.
+// keptTemplate checks a template whose text the vendor keeps.
 func (r *rules) keptTemplate(key string, t Template) {
 	r.notEmpty(key+".template", t.Template)
 	if t.Text != "" {
@@ -215,7 +215,7 @@ func (r *rules) keptTemplate(key string, t Template) {
 	r.holds(key+".params", t.Parameters())
 }
 
-// holds demands the code somewhere and no places that nobody fills.
+// holds requires {code} in the texts, and no other braces than {code} and {minutes}.
 func (r *rules) holds(key string, texts []string) {
 	all := strings.Join(texts, " ")
 	if !strings.Contains(all, "{code}") {
@@ -226,15 +226,14 @@ func (r *rules) holds(key string, texts []string) {
 	}
 }
 
-// untold lists the messages for which a vendor in use has no template, those of
-// all purposes in one.
-func (r *rules) untold() (missing []string) {
+// untemplated lists the messages for which a vendor in use has no template.
+func (r *rules) untemplated() (missing []string) {
 	for _, provider := range r.SMS.Providers() {
 		if !slices.Contains(vendors, provider) {
 			continue
 		}
 		for i, company := range r.Companies {
-			if !r.sound(item("companies", i) + ".type") {
+			if !r.valid(item("companies", i) + ".type") {
 				continue
 			}
 			for _, language := range Languages {

@@ -2,8 +2,10 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,30 +13,33 @@ import (
 	"unicode/utf8"
 )
 
-// wholeNumber has one spelling for each number: no sign plus, no leading zero
-// (010 is eight to YAML), no underscore, no hexadecimal.
+// wholeNumber allows one notation for each number: YAML reads 010 as eight.
 var wholeNumber = regexp.MustCompile(`\A-?(0|[1-9][0-9]*)\z`)
 
-// decimalNumber is a short number as people write it: no exponent, no infinity.
+// decimalNumber is a short decimal number without exponent.
 var decimalNumber = regexp.MustCompile(`\A-?[0-9]{1,9}(\.[0-9]{1,9})?\z`)
 
-// errUnit is apart from other faults because this one is made so often.
+// errUnit has a text of its own because the mistake is frequent.
 var errUnit = errors.New("needs a unit, such as 30s, 5m or 12h")
 
-// parse turns text into a value of type t. It is the only place where text
-// becomes a value, whether it stood in a file, a variable or a JSON document.
-// Its errors complete the sentence "<key>: …" and repeat nothing of the text.
+// parse converts text from files, variables and JSON to a value of type t. Its errors
+// complete the sentence "<key>: …" and repeat nothing of the text.
 func parse(t reflect.Type, text string) (reflect.Value, error) {
-	value := reflect.New(t).Elem()
+	value, wrong := reflect.New(t).Elem(), errors.New("must be "+noun(t))
 	switch {
 	case t == durationType:
-		d, err := parseDuration(text)
+		if wholeNumber.MatchString(text) && text != "0" {
+			return value, errUnit
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return value, wrong
+		}
 		value.SetInt(int64(d))
-		return value, err
 	case t == timeType:
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil {
-			return value, errors.New("must be " + noun(t))
+			return value, wrong
 		}
 		value.Set(reflect.ValueOf(at))
 	case t.Kind() == reflect.String:
@@ -43,57 +48,31 @@ func parse(t reflect.Type, text string) (reflect.Value, error) {
 		}
 		value.SetString(text)
 	case t.Kind() == reflect.Bool:
-		yes, err := parseBool(text)
-		value.SetBool(yes)
-		return value, err
-	case t.Kind() == reflect.Float64:
-		if !decimalNumber.MatchString(text) {
-			return value, errors.New("must be " + noun(t))
+		yes := slices.Contains([]string{"true", "True", "TRUE", "1"}, text)
+		if !yes && !slices.Contains([]string{"false", "False", "FALSE", "0"}, text) {
+			return value, wrong
 		}
+		value.SetBool(yes)
+	case t.Kind() == reflect.Float64:
 		number, err := strconv.ParseFloat(text, 64)
+		if err != nil || !decimalNumber.MatchString(text) {
+			return value, wrong
+		}
 		value.SetFloat(number)
-		return value, err
 	default:
-		n, err := parseInt(text, t.Bits())
+		if !wholeNumber.MatchString(text) {
+			return value, wrong
+		}
+		n, err := strconv.ParseInt(text, 10, t.Bits())
+		if err != nil {
+			return value, fmt.Errorf("is outside the range of a %d bit number", t.Bits())
+		}
 		value.SetInt(n)
-		return value, err
 	}
 	return value, nil
 }
 
-func parseDuration(text string) (time.Duration, error) {
-	if wholeNumber.MatchString(text) && text != "0" {
-		return 0, errUnit
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, errors.New("must be " + noun(durationType))
-	}
-	return d, nil
-}
-
-func parseBool(text string) (bool, error) {
-	switch text {
-	case "true", "True", "TRUE", "1":
-		return true, nil
-	case "false", "False", "FALSE", "0":
-		return false, nil
-	}
-	return false, errors.New("must be true or false")
-}
-
-func parseInt(text string, bits int) (int64, error) {
-	if !wholeNumber.MatchString(text) {
-		return 0, errors.New("must be a whole number in decimal digits")
-	}
-	n, err := strconv.ParseInt(text, 10, bits)
-	if err != nil {
-		return 0, errors.New("is outside the range of a " + strconv.Itoa(bits) + " bit number")
-	}
-	return n, nil
-}
-
-// noun names what t wants, to follow "must be".
+// noun describes the values of t, to follow "must be".
 func noun(t reflect.Type) string {
 	switch {
 	case t == durationType:

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,24 +12,27 @@ var (
 	timeType     = reflect.TypeFor[time.Time]()
 )
 
-// member is one field of a section or of a list's object, as files name it.
+// member is one field of a section or of a list's object.
 type member struct {
 	name     string
 	index    int
 	typ      reflect.Type
-	fallback string // value when an object leaves it out
+	fallback string // value if an object leaves it out
 	required bool   // an object may not leave it out
-	nonzero  bool   // zero may not be given, since leaving it out means something else
-	digits   bool   // digits without quotes are taken as they stand
+	nonzero  bool   // zero is refused; an object leaves the member out instead
+	digits   bool   // digits without quotes are text
 }
 
-// members lists the fields of a section or an object in the order of the type.
+// members lists the fields of a section or an object, in the order of the type.
 func members(t reflect.Type) []member {
-	list := make([]member, t.NumField())
-	for i := range list {
+	var list []member
+	for i := range t.NumField() {
 		field := t.Field(i)
 		rules := strings.Split(field.Tag.Get("member"), ",")
-		list[i] = member{
+		if slices.Contains(rules, "derived") {
+			continue
+		}
+		list = append(list, member{
 			name:     field.Tag.Get("mapstructure"),
 			index:    i,
 			typ:      field.Type,
@@ -38,47 +40,43 @@ func members(t reflect.Type) []member {
 			required: slices.Contains(rules, "required"),
 			nonzero:  slices.Contains(rules, "nonzero"),
 			digits:   slices.Contains(rules, "digits"),
-		}
+		})
 	}
 	return list
 }
 
-// names are the members' names, for telling what would have been known.
+// names lists the members' names for a problem.
 func names(list []member) string {
-	all := make([]string, len(list))
-	for i, m := range list {
-		all[i] = m.name
+	var all []string
+	for _, m := range list {
+		all = append(all, m.name)
 	}
 	return strings.Join(all, ", ")
 }
 
-// composite tells whether t is a section, or the object of a list.
+// composite reports whether t is a section or the object of a list.
 func composite(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != timeType }
 
-// leaves walks every key that a file or a variable can give, with its value.
-func leaves(cfg *Config) iter.Seq2[string, reflect.Value] {
-	return func(yield func(string, reflect.Value) bool) {
-		walk(reflect.ValueOf(cfg).Elem(), "", yield)
-	}
+// leaf is a key that a file or a variable can set, with its value.
+type leaf struct {
+	key   string
+	value reflect.Value
 }
 
-func walk(section reflect.Value, path string, yield func(string, reflect.Value) bool) bool {
+// leaves lists the leaves of a section, in the order of the type.
+func leaves(section reflect.Value, path string) (list []leaf) {
 	for _, m := range members(section.Type()) {
 		key, value := join(path, m.name), section.Field(m.index)
 		if composite(m.typ) {
-			if !walk(value, key, yield) {
-				return false
-			}
+			list = append(list, leaves(value, key)...)
 			continue
 		}
-		if !yield(key, value) {
-			return false
-		}
+		list = append(list, leaf{key, value})
 	}
-	return true
+	return list
 }
 
-// variable is the environment's name of a key: MENSHEN_SMS_WEBHOOK_URL.
+// variable is the name of a key's environment variable: MENSHEN_SMS_WEBHOOK_URL.
 func variable(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }

@@ -11,10 +11,9 @@ import (
 
 const mask = "***"
 
-// Secret is a value that must not be seen. However it is printed, logged or
-// marshalled it shows "***" (an empty one shows nothing, so that a missing
-// secret can be noticed); only the conversion string(s) gives it away. Keep it
-// in exported fields: fmt cannot call methods on unexported ones.
+// Secret is a value that must not be shown. Printed, logged or marshalled it is "***",
+// or "" if it is empty. Only string(s) returns the text. Use it in exported fields
+// only: fmt calls no methods on unexported ones.
 type Secret string
 
 // String is the mask.
@@ -25,25 +24,25 @@ func (s Secret) String() string {
 	return mask
 }
 
-// Format answers every verb of fmt with the mask.
+// Format writes the mask for every verb of fmt.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // MarshalText is the mask, for JSON, YAML and structured logs.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// DSN is a data source name. However it is printed, logged or marshalled its
-// password is masked; only the conversion string(d) gives it away.
+// DSN is a data source name, whose password is masked like a [Secret]. Only string(d)
+// returns the text.
 type DSN string
 
-// String is the DSN with "***" for the password. What is neither a MySQL DSN
-// nor plainly a path is masked as a whole, since a password may be anywhere in it.
+// String is the DSN with "***" for the password. A text that is neither a MySQL DSN nor
+// clearly a path is masked as a whole.
 func (d DSN) String() string {
 	text := string(d)
 	if parsed, err := mysql.ParseDSN(text); err == nil && text != "" {
 		if parsed.Passwd == "" {
 			return text
 		}
-		// The driver's own reading: last slash, last @ before it, first colon.
+		// As the driver parses it: last slash, last @ before it, first colon.
 		at := strings.LastIndexByte(text[:strings.LastIndexByte(text, '/')], '@')
 		return text[:strings.IndexByte(text, ':')+1] + mask + text[at:]
 	}
@@ -53,13 +52,13 @@ func (d DSN) String() string {
 	return text
 }
 
-// Format answers every verb of fmt with the masked DSN.
+// Format writes the masked DSN for every verb of fmt.
 func (d DSN) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
 
 // MarshalText is the masked DSN, for JSON, YAML and structured logs.
 func (d DSN) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// Current is secret.key as bytes: 32 of them, or nil when none is configured.
+// Current is the 32 bytes of secret.key, nil if it is not configured.
 func (k SecretKeys) Current() []byte {
 	key, err := decodeBase64(string(k.Key))
 	if err != nil || len(key) == 0 {
@@ -68,7 +67,7 @@ func (k SecretKeys) Current() []byte {
 	return key
 }
 
-// Retired is secret.previous as bytes, in the order given.
+// Retired is the bytes of secret.previous, in the configured order.
 func (k SecretKeys) Retired() [][]byte {
 	keys := make([][]byte, 0, len(k.Previous))
 	for _, previous := range k.Previous {
@@ -79,20 +78,15 @@ func (k SecretKeys) Retired() [][]byte {
 	return keys
 }
 
-// decodeBase64 reads standard base64. The standard library skips line breaks;
-// the readers refuse them beforehand, like all control characters.
+// decodeBase64 decodes standard base64; parse has refused line breaks.
 func decodeBase64(text string) ([]byte, error) { return base64.StdEncoding.DecodeString(text) }
 
-// sample tells whether a secret is one that anybody would try: a single
-// repeated character, or a short word over and over ("secretsecret…").
+// sample reports whether a secret is easy to guess: one repeated character, or a
+// repeated short word ("secretsecret…").
 func sample[T string | []byte](secret T) bool {
 	const longestWord = 8
 	for period := 1; period <= min(longestWord, len(secret)-1); period++ {
-		repeats := true
-		for i := period; i < len(secret) && repeats; i++ {
-			repeats = secret[i] == secret[i-period]
-		}
-		if repeats {
+		if string(secret[period:]) == string(secret[:len(secret)-period]) {
 			return true
 		}
 	}

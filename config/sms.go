@@ -14,20 +14,20 @@ const (
 	ProviderTwilio  = "twilio"
 )
 
-// Languages are those of server.locale and of sms.templates[].languages.
+// Languages are the values of server.locale and of sms.templates[].languages.
 var Languages = []string{"zh-CN", "en"}
 
-// SMS says how codes are sent and to which numbers.
+// SMS configures how codes are sent, and to which numbers.
 type SMS struct {
-	Provider      string     `mapstructure:"provider"`       // who is asked first
-	Fallback      string     `mapstructure:"fallback"`       // who is asked after a definite refusal; empty: nobody
+	Provider      string     `mapstructure:"provider"`       // the provider that is asked first
+	Fallback      string     `mapstructure:"fallback"`       // the provider that is asked after a definite refusal; empty: none
 	DefaultRegion string     `mapstructure:"default_region"` // ISO 3166 region of numbers without a country code
 	Regions       []string   `mapstructure:"regions"`        // ISO 3166 regions whose numbers are accepted, never empty
 	Webhook       Webhook    `mapstructure:"webhook"`
 	Aliyun        Aliyun     `mapstructure:"aliyun"`
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
-	Templates     []Template `mapstructure:"templates"` // the first that fits a message is taken
+	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
 }
 
 // Webhook is the provider that posts each code to a URL.
@@ -60,22 +60,22 @@ type Twilio struct {
 	From       string `mapstructure:"from" member:"digits"` // sender: a number, a name, or a messaging service MG…
 }
 
-// Template is the message of a code at one vendor, for languages and, if listed,
-// for companies and purposes alone. Aliyun and Tencent keep the text, which has
-// an id and parameters; Twilio is given it. In Params and Text {code} and
-// {minutes} stand for the code and its life.
+// Template is the message of a code at one vendor. It fits the listed languages and, if
+// any are listed, companies and purposes. Aliyun and Tencent keep the text; Twilio
+// receives it. In Params and Text, {code} and {minutes} stand for the code and its
+// life.
 type Template struct {
 	Provider  string   `mapstructure:"provider" member:"required"`  // aliyun, tencent or twilio
 	Languages []string `mapstructure:"languages" member:"required"` // never empty
 	Companies []int32  `mapstructure:"companies"`                   // empty: all
 	Purposes  []string `mapstructure:"purposes"`                    // empty: all
-	Sign      string   `mapstructure:"sign"`                        // name shown before the text; aliyun demands it
+	Sign      string   `mapstructure:"sign"`                        // name shown before the text; required by aliyun
 	Template  string   `mapstructure:"template" member:"digits"`    // the vendor's id
 	Params    []string `mapstructure:"params"`                      // aliyun: name=value; tencent: values in order
 	Text      string   `mapstructure:"text"`                        // twilio
 }
 
-// Providers are those in use, in order of preference.
+// Providers are the providers in use, in order of preference.
 func (s SMS) Providers() []string {
 	if s.Fallback == "" {
 		return []string{s.Provider}
@@ -83,7 +83,7 @@ func (s SMS) Providers() []string {
 	return []string{s.Provider, s.Fallback}
 }
 
-// Template is the first one that fits the message, false when none does.
+// Template returns the first template that fits the message; false if none does.
 func (s SMS) Template(provider string, company int32, purpose, language string) (Template, bool) {
 	i := slices.IndexFunc(s.Templates, func(t Template) bool {
 		return t.Provider == provider && slices.Contains(t.Languages, language) &&
@@ -96,7 +96,7 @@ func (s SMS) Template(provider string, company int32, purpose, language string) 
 	return s.Templates[i], true
 }
 
-// Parameters are Params, or what the vendors' own samples have when none are given.
+// Parameters are Params; if empty, those of the vendors' samples.
 func (t Template) Parameters() []string {
 	switch {
 	case len(t.Params) > 0:
@@ -107,7 +107,7 @@ func (t Template) Parameters() []string {
 	return []string{"{code}"}
 }
 
-// Fill puts code and minutes in the places that text has for them.
+// Fill replaces {code} and {minutes} in text.
 func Fill(text, code, minutes string) string {
 	return strings.NewReplacer("{code}", code, "{minutes}", minutes).Replace(text)
 }

@@ -7,14 +7,14 @@ import (
 	"menshen/config"
 )
 
-// The least that each vendor asks for, with templates for everything.
+// A minimal section for each vendor, with templates for all messages.
 var (
 	aliyun  = "provider: aliyun, aliyun: {access_key_id: LTAI, access_key_secret: hush}, templates: [{provider: aliyun, languages: [zh-CN, en], sign: 门神, template: SMS_1}]"
 	tencent = "provider: tencent, tencent: {secret_id: AKID, secret_key: hush, app_id: 1400006666}, templates: [{provider: tencent, languages: [zh-CN, en], template: 1110}]"
 	twilio  = "provider: twilio, twilio: {account_sid: AC" + strings.Repeat("0a", 16) + ", auth_token: hush, from: +14155550123}, templates: [{provider: twilio, languages: [zh-CN, en], text: 'code {code}'}]"
 )
 
-func TestVendorsAreReady(t *testing.T) {
+func TestEachVendorCanBeConfigured(t *testing.T) {
 	for name, text := range map[string]string{"aliyun": aliyun, "tencent": tencent, "twilio": twilio} {
 		s := mustLoad(t, "sms: {"+text+"}").SMS
 		if got := strings.Join(s.Providers(), " "); got != name {
@@ -63,9 +63,9 @@ func TestFirstTemplateThatFitsIsTaken(t *testing.T) {
 	}
 }
 
-func sms(name, text string, keys ...string) bad { return file(name, "sms: {"+text+"}", keys...) }
+func sms(name, text string, keys ...string) refused { return file(name, "sms: {"+text+"}", keys...) }
 
-var badSMS = []bad{
+var badSMS = []refused{
 	sms("aliyun without anything", "provider: aliyun", "sms.aliyun.access_key_id", "sms.aliyun.access_key_secret", "sms.templates"),
 	sms("tencent without anything", "provider: tencent", "sms.tencent.secret_id", "sms.tencent.secret_key", "sms.tencent.app_id", "sms.templates"),
 	sms("twilio without anything", "provider: twilio", "sms.twilio.account_sid", "sms.twilio.auth_token", "sms.twilio.from", "sms.templates"),
@@ -90,7 +90,7 @@ var badSMS = []bad{
 	sms("credential with a comma", "tencent: {secret_id: '"+canary+",x', region: 'a b'}", "sms.tencent.region", "sms.tencent.secret_id"),
 	sms("app_id", "tencent: {app_id: "+canary+"}", "sms.tencent.app_id"),
 	sms("account_sid", "twilio: {account_sid: '../"+canary+"'}", "sms.twilio.account_sid"),
-	sms("template of nobody", "templates: [{provider: log, languages: [en]}]", "sms.templates[0].provider"),
+	sms("template of a provider without templates", "templates: [{provider: log, languages: [en]}]", "sms.templates[0].provider"),
 	sms("template without a language", "templates: [{provider: twilio, text: '{code}'}]", "sms.templates[0].languages"),
 	sms("template of no language", "templates: [{provider: twilio, languages: [], text: '{code}'}]", "sms.templates[0].languages"),
 	sms("template of an unknown language", "templates: [{provider: twilio, languages: [en, fr], text: '{code}'}]", "sms.templates[0].languages[1]"),
@@ -112,7 +112,8 @@ func TestBadProvidersAreRefused(t *testing.T) {
 	}
 }
 
-// Every message exists in both languages, or the start says which does not.
+// TestMissingTemplatesAreNamed: every message needs a template in both languages; the
+// problem names the missing ones.
 func TestMissingTemplatesAreNamed(t *testing.T) {
 	_, _, err := load(t, "sms: {"+strings.ReplaceAll(twilio, "[zh-CN, en]", "[zh-CN]")+", fallback: aliyun, aliyun: {access_key_id: a, access_key_secret: b}}\ncompanies: [{type: 3}]")
 	const want = "sms.templates: none fits twilio for company 3 in en (login, change, delete); " +

@@ -3,28 +3,31 @@ package config
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"io/fs"
 	"sync/atomic"
 	"time"
+
+	"menshen/internal/loop"
 )
 
-// Watcher notices changes of a file's content by polling. It does without the
-// kernel's notices, which do not come through network file systems and bind
-// mounts, follow the old file when an editor or Kubernetes swaps a new one in,
-// and fire before a write is complete.
+// Watcher detects changes of a file by polling: notifications of the kernel do not work
+// on network file systems and bind mounts, follow the old file when a new one is
+// swapped in, and come before a write is complete.
 type Watcher struct {
 	path    string
-	seen    content // what the program knows of
-	pending content // what the last poll saw, if it differs
-	gone    bool    // the last poll saw no file
-	text    []byte  // what the change under way is about
+	seen    content // last content that was reported
+	pending content // content at the last poll
+	gone    bool    // whether the file was missing at the last poll
+	text    []byte  // content for Settled, while changed runs
 	asked   atomic.Bool
 }
 
-// content is a file's SHA-256, or zero for no file.
+// content is a file's SHA-256, or that of the reason why it cannot be read.
 type content [sha256.Size]byte
 
-// NewWatcher remembers what the file holds now. Make it before [Load] reads the
-// file: then a change that comes while the program starts is noticed too.
+// NewWatcher reads the current content. Call it before [Load] reads the file: then a
+// change during the start of the program is detected too.
 func NewWatcher(path string) *Watcher {
 	w := &Watcher{path: path}
 	w.seen, _, _ = read(path)
@@ -32,47 +35,30 @@ func NewWatcher(path string) *Watcher {
 	return w
 }
 
-// Watch is NewWatcher and [Watcher.Run] in one, for callers to whom changes
-// before the call are of no interest.
-func Watch(ctx context.Context, path string, interval time.Duration, changed func()) {
-	NewWatcher(path).Run(ctx, interval, changed)
-}
-
-// Run polls the file until ctx ends, and calls changed in its own goroutine
-// after the content became another one. One writer may truncate and fill a file
-// in two steps, so a new content counts when two polls in a row have seen it:
-// a change is told between one and two intervals after it, 500 ms keeps it well
-// under the promised 2 s. A file that is missing or unreadable is no change;
-// neither is one that comes back as it was. A content that changed twice between
-// two polls is told once, and a slow changed delays the next poll but loses
-// nothing. One Watcher runs once.
+// Run polls the file until ctx ends. It calls changed, in its own goroutine, once two
+// polls in a row have found the same new content, since a writer may truncate and fill
+// a file in two steps. A missing file is no change; one that cannot be read is a content
+// of its own. A slow changed delays the next poll and loses no change. Run may be called
+// once.
 func (w *Watcher) Run(ctx context.Context, interval time.Duration, changed func()) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	loop.Every(ctx, interval, func(ctx context.Context) error {
 		if w.poll() && ctx.Err() == nil {
 			changed()
 		}
 		w.text = nil // it may hold secrets
-	}
+		return nil
+	}, nil)
 }
 
-// Ask makes the next content that two polls in a row have seen a change, although
-// it may be the known one: what else a configuration is made of may have changed.
-// So is then a file that is missing. It may be called at any time.
+// Ask makes Run call changed once even if the content is the same, or the file is
+// missing. It is safe for concurrent use.
 func (w *Watcher) Ask() { w.asked.Store(true) }
 
-// Settled is the text that changed is told of, while changed runs: to read the
-// file once more could meet the next writer half-way. Outside of it, and of a file that is
-// missing, nil.
+// Settled is the new content while changed runs, nil at other times and for a file that
+// is missing or cannot be read. The file itself may hold an incomplete content again.
 func (w *Watcher) Settled() []byte { return w.text }
 
-// poll tells whether a new content has settled, or the one that was asked for.
+// poll reports whether a new content, or the one requested by Ask, has settled.
 func (w *Watcher) poll() bool {
 	now, text, ok := read(w.path)
 	asked, gone := w.asked.Load(), w.gone
@@ -93,8 +79,11 @@ func (w *Watcher) poll() bool {
 
 func read(path string) (sum content, text []byte, ok bool) {
 	text, err := readFile(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return content{}, nil, false
+	case err != nil:
+		return sha256.Sum256([]byte("cannot read it: " + err.Error())), nil, true
 	}
 	return sha256.Sum256(text), text, true
 }

@@ -1,22 +1,22 @@
 package controller
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
+	"menshen/middleware"
 	"menshen/model"
 	"menshen/service"
 )
 
-// Admin serves those who run the deployment, on the admin listener alone.
-type Admin struct{ Operators *service.Operators }
+// Admin serves the operators' requests about users, on the admin listener alone.
+type Admin struct{ Admin *service.Admin }
 
-// MaxReason is the bound of an operator's reason, in characters.
-const MaxReason = 256
+// maxAdminText bounds the other strings of an operator, in characters.
+const maxAdminText = 256
 
-// adminUserView shows a user to an operator: the number is masked.
+// adminUserView is a user as an operator sees it: the number is masked.
 type adminUserView struct {
 	ID          int64      `json:"id"`
 	CompanyType int32      `json:"companyType"`
@@ -29,7 +29,7 @@ type adminUserView struct {
 	CreatedAt   model.Time `json:"createdAt"`
 	DeletedAt   model.Time `json:"deletedAt"`
 	Banned      bool       `json:"banned"`
-	BannedUntil model.Time `json:"bannedUntil"` // null: not banned, or for ever
+	BannedUntil model.Time `json:"bannedUntil"` // null: not banned, or banned for ever
 	BanReason   string     `json:"banReason"`
 }
 
@@ -56,34 +56,23 @@ type listView struct {
 
 // Find is GET /admin/users?mobile=&id=.
 func (h Admin) Find(c *gin.Context) (any, error) {
-	mobile, givenMobile, err := queryValue(c, "mobile")
-	if err != nil {
-		return nil, err
+	q := query{c: c}
+	mobile, id := h.Admin.Numbers.FromQuery(q.text("mobile")), q.id("id")
+	if q.err == nil && mobile == "" && id == 0 {
+		q.err = model.MalformedField("mobile", model.ReasonRequired)
 	}
-	text, givenID, err := queryValue(c, "id")
-	if err != nil {
-		return nil, err
+	if q.err != nil {
+		return nil, q.err
 	}
-	var id int64
-	if givenID && text != "" {
-		if id, err = strconv.ParseInt(text, 10, 64); err != nil || id <= 0 {
-			return nil, model.Malformed1("id", model.ReasonFormat)
-		}
-	}
-	if (!givenMobile || mobile == "") && id == 0 {
-		return nil, model.Malformed1("mobile", model.ReasonRequired)
-	}
-	profiles, err := h.Operators.Find(c.Request.Context(), mobile, id)
-	views := make([]adminUserView, 0, len(profiles))
-	for _, p := range profiles {
-		views = append(views, viewAdminUser(p, h.Operators.Now()))
-	}
-	return listView{Items: views}, err
+	profiles, err := h.Admin.Find(c.Request.Context(), mobile, id)
+	view := func(p service.Profile) adminUserView { return viewAdminUser(p, h.Admin.Now()) }
+	return listView{Items: viewEach(profiles, view)}, err
 }
 
 type adminUserDetail struct {
 	adminUserView
 	Sessions []sessionView `json:"sessions"`
+	Locks    locksView     `json:"locks"`
 }
 
 // Show is GET /admin/users/{id}.
@@ -92,23 +81,19 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	profile, sessions, err := h.Operators.Show(c.Request.Context(), id)
+	person, err := h.Admin.Show(c.Request.Context(), id)
 	if err != nil {
 		return nil, err
 	}
-	return ViewUserDetail(profile, sessions, h.Operators.Now()), nil
+	return ViewPerson(person, h.Admin.Now()), nil
 }
 
-// ViewUserDetail is what an operator is shown of a user, by commands too.
-func ViewUserDetail(profile service.Profile, sessions []model.Session, now time.Time) any {
-	views := make([]sessionView, 0, len(sessions))
-	for _, s := range sessions {
-		views = append(views, viewSession(s, ""))
-	}
-	return adminUserDetail{adminUserView: viewAdminUser(profile, now), Sessions: views}
+// ViewPerson is the view of a user for an operator. Commands print it too.
+func ViewPerson(p service.Person, now time.Time) any {
+	return adminUserDetail{adminUserView: viewAdminUser(p.Profile, now), Sessions: viewer{operator: true}.viewSessions(p.Sessions), Locks: viewLocks(p.Locks)}
 }
 
-// act is what the bodies of ban and kick have in common.
+// act is what the requests about one user have in common.
 type act struct {
 	id       int64
 	body     *object
@@ -121,17 +106,19 @@ func readAct(c *gin.Context, read func(*gin.Context) (*object, error)) (act, err
 		return act{}, err
 	}
 	body, err := read(c)
-	r := requestOf(c)
-	return act{id: id, body: body, operator: service.Operator{
-		Name: r.Actor, Caller: service.Caller{IP: r.IP, RequestID: r.ID},
-	}}, err
+	return act{id: id, body: body, operator: operatorOf(c)}, err
 }
 
-// reason is required and not empty: the audit is to say why.
+func operatorOf(c *gin.Context) service.Operator {
+	r := middleware.RequestOf(c)
+	return service.Operator{Name: r.Actor, Caller: model.Caller{IP: r.IP, RequestID: r.ID}}
+}
+
+// reason is required.
 func (a act) reason() string {
-	reason := a.body.String("reason", MaxReason)
-	if reason == "" {
-		a.body.Reject("reason", model.ReasonRequired)
+	reason := a.body.Verbatim("reason", service.MaxReason)
+	if problem := service.CheckReason(reason); problem != "" {
+		a.body.Reject("reason", problem)
 	}
 	return reason
 }
@@ -144,7 +131,7 @@ func (h Admin) Ban(c *gin.Context) (any, error) {
 	}
 	reason := a.reason()
 	var until model.Time
-	if text, given := a.body.OptionalString("until", MaxReason); given {
+	if text, given := a.body.OptionalString("until", maxAdminText); given {
 		end, err := time.Parse(time.RFC3339, text)
 		if err != nil || end.Unix() <= 0 {
 			a.body.Reject("until", model.ReasonFormat)
@@ -154,7 +141,7 @@ func (h Admin) Ban(c *gin.Context) (any, error) {
 	if err := a.body.Err(); err != nil {
 		return nil, err
 	}
-	ended, err := h.Operators.Ban(c.Request.Context(), a.operator, a.id, reason, until)
+	ended, err := h.Admin.Ban(c.Request.Context(), a.operator, a.id, reason, until)
 	return endedView{Ended: ended}, err
 }
 
@@ -164,7 +151,7 @@ func (h Admin) Unban(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.Operators.Unban(c.Request.Context(), a.operator, a.id)
+	return nil, h.Admin.Unban(c.Request.Context(), a.operator, a.id)
 }
 
 // Kick is POST /admin/users/{id}/kick.
@@ -178,7 +165,7 @@ func (h Admin) Kick(c *gin.Context) (any, error) {
 	if product, given := a.body.OptionalInt32("productType"); given {
 		target.ProductType = &product
 	}
-	if id, given := a.body.OptionalString("sessionId", MaxReason); given {
+	if id, given := a.body.OptionalString("sessionId", maxAdminText); given {
 		target.SessionID = id
 		if id == "" {
 			a.body.Reject("sessionId", model.ReasonLength)
@@ -187,6 +174,6 @@ func (h Admin) Kick(c *gin.Context) (any, error) {
 	if err := a.body.Err(); err != nil {
 		return nil, err
 	}
-	ended, err := h.Operators.Kick(c.Request.Context(), a.operator, a.id, target, reason)
+	ended, err := h.Admin.Kick(c.Request.Context(), a.operator, a.id, target, reason)
 	return endedView{Ended: ended}, err
 }

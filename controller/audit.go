@@ -3,7 +3,6 @@ package controller
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -11,7 +10,7 @@ import (
 	"menshen/service"
 )
 
-// Audit shows operators the log.
+// Audit shows the event log and its figures to operators.
 type Audit struct{ Audit *service.Audit }
 
 type eventView struct {
@@ -34,7 +33,7 @@ type textView struct {
 	En string `json:"en"`
 }
 
-// ViewEvent is what an operator is shown of a line of the log, by commands too.
+// ViewEvent is the view of an event for an operator. Commands print it too.
 func ViewEvent(e model.Event) any {
 	view := eventView{
 		ID: e.ID, At: e.At, Kind: e.Kind, SessionID: e.SessionID, Actor: e.Actor, IP: e.IP, Device: e.Device,
@@ -51,11 +50,7 @@ func ViewEvent(e model.Event) any {
 }
 
 func viewEvents(events []model.Event, next string) listView {
-	views := make([]any, 0, len(events))
-	for _, e := range events {
-		views = append(views, ViewEvent(e))
-	}
-	list := listView{Items: views}
+	list := listView{Items: viewEach(events, ViewEvent)}
 	if next != "" {
 		list.Next = &next
 	}
@@ -68,9 +63,10 @@ func (h Audit) Timeline(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cursor, _, err := queryValue(c, "cursor")
-	if err != nil {
-		return nil, err
+	q := query{c: c}
+	cursor := q.text("cursor")
+	if q.err != nil {
+		return nil, q.err
 	}
 	events, next, err := h.Audit.Timeline(c.Request.Context(), id, cursor)
 	return viewEvents(events, next), err
@@ -78,48 +74,16 @@ func (h Audit) Timeline(c *gin.Context) (any, error) {
 
 // List is GET /admin/audit?cursor=&userId=&kind=&actor=&from=&to=.
 func (h Audit) List(c *gin.Context) (any, error) {
-	values := map[string]string{}
-	for _, name := range []string{"cursor", "userId", "kind", "actor"} {
-		value, _, err := queryValue(c, name)
-		if err != nil {
-			return nil, err
-		}
-		values[name] = value
+	q := query{c: c}
+	cursor := q.text("cursor")
+	filter := model.EventFilter{
+		Kind: model.Kind(q.text("kind")), Actor: q.text("actor"), UserID: q.id("userId"), From: q.time("from"), To: q.time("to"),
 	}
-	filter := model.EventFilter{Kind: model.Kind(values["kind"]), Actor: values["actor"]}
-	if values["userId"] != "" {
-		var err error
-		if filter.UserID, err = strconv.ParseInt(values["userId"], 10, 64); err != nil || filter.UserID <= 0 {
-			return nil, model.Malformed1("userId", model.ReasonFormat)
-		}
+	if q.err != nil {
+		return nil, q.err
 	}
-	var err error
-	if filter.From, filter.To, err = stretchOf(c); err != nil {
-		return nil, err
-	}
-	events, next, err := h.Audit.List(c.Request.Context(), filter, values["cursor"])
+	events, next, err := h.Audit.List(c.Request.Context(), filter, cursor)
 	return viewEvents(events, next), err
-}
-
-// stretchOf is the parameters "from" and "to", RFC 3339; 0 without one.
-func stretchOf(c *gin.Context) (from, to model.Time, err error) {
-	if from, err = timeOf(c, "from"); err != nil {
-		return 0, 0, err
-	}
-	to, err = timeOf(c, "to")
-	return from, to, err
-}
-
-func timeOf(c *gin.Context, name string) (model.Time, error) {
-	text, _, err := queryValue(c, name)
-	if err != nil || text == "" {
-		return 0, err
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Unix() <= 0 {
-		return 0, model.Malformed1(name, model.ReasonFormat)
-	}
-	return model.TimeOf(t), nil
 }
 
 type statsView struct {
@@ -136,7 +100,7 @@ type statsItemView struct {
 	Displaced     int64                `json:"displaced"`
 	Kicked        int64                `json:"kicked"`
 	Reuse         int64                `json:"reuse"`
-	Events        map[model.Kind]int64 `json:"events"` // lines of the log
+	Events        map[model.Kind]int64 `json:"events"` // number of events by kind
 }
 
 type codesView struct {
@@ -154,33 +118,25 @@ type breakdownView struct {
 func viewStats(s service.Stats) statsItemView {
 	return statsItemView{
 		From: s.From, Codes: codesView{Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed]},
-		Registrations: viewBreakdown(s.Registers), Logins: viewBreakdown(s.Logins),
+		Registrations: viewEach(s.Registers, viewBreakdown), Logins: viewEach(s.Logins, viewBreakdown),
 		Displaced: s.Events[model.EventDisplaced], Kicked: s.Kicked, Reuse: s.Events[model.EventReuse], Events: s.Events,
 	}
 }
 
-func viewBreakdown(parts []service.Breakdown) []breakdownView {
-	views := make([]breakdownView, 0, len(parts))
-	for _, p := range parts {
-		views = append(views, breakdownView(p))
-	}
-	return views
-}
+func viewBreakdown(b service.Breakdown) breakdownView { return breakdownView(b) }
 
 // Stats is GET /admin/stats?from=&to=.
 func (h Audit) Stats(c *gin.Context) (any, error) {
-	from, to, err := stretchOf(c)
-	if err != nil {
-		return nil, err
+	q := query{c: c}
+	from, to := q.time("from"), q.time("to")
+	if q.err != nil {
+		return nil, q.err
 	}
 	stats, active, err := h.Audit.Stats(c.Request.Context(), from, to)
 	if err != nil {
 		return nil, err
 	}
-	view := statsView{Items: make([]statsItemView, 0, len(stats)), ActiveSessions: map[string]int64{}}
-	for _, s := range stats {
-		view.Items = append(view.Items, viewStats(s))
-	}
+	view := statsView{Items: viewEach(stats, viewStats), ActiveSessions: map[string]int64{}}
 	for product, count := range active {
 		view.ActiveSessions[strconv.Itoa(int(product))] = count
 	}

@@ -1,53 +1,46 @@
 package controller
 
 import (
+	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"menshen/model"
 	"menshen/service"
 )
 
-// Backend serves the programs behind the app.
+// Backend serves the back ends of the app: introspection and the revocation feed.
 type Backend struct {
 	Sessions *service.Sessions
 	Feed     *service.Feed
-	Session  Session // for the deadlines of held requests
-	Issuer   string
-	Audience []string
+	Now      func() time.Time // for the deadlines of connections
 }
 
-// inactiveView is the one answer for every token that is not active: why is
-// nobody's business (RFC 7662 §2.2).
+// inactiveView does not say why (RFC 7662 §2.2).
 type inactiveView struct {
 	Active bool `json:"active"`
 }
 
+// activeView has the token's own claims as members, beside those of RFC 7662.
 type activeView struct {
-	Active      bool     `json:"active"`
-	TokenType   string   `json:"token_type"`
-	Iss         string   `json:"iss"`
-	Sub         string   `json:"sub"`
-	Aud         []string `json:"aud"`
-	Exp         int64    `json:"exp"`
-	Iat         int64    `json:"iat"`
-	Jti         string   `json:"jti"`
-	Sid         string   `json:"sid"`
-	CompanyType int32    `json:"company_type"`
-	ProductType int32    `json:"product_type"`
+	Active    bool           `json:"active"`
+	TokenType string         `json:"token_type"`
+	Claims    jsontext.Value `json:",embed"`
 }
 
 type invalidRequestView struct {
 	Error string `json:"error"`
 }
 
-// Introspect is POST /oauth/introspect (RFC 7662). It writes by itself: the RFC
-// shapes its answers.
+// Introspect is POST /oauth/introspect (RFC 7662). It writes its responses itself,
+// in the form of the RFC.
 func (h Backend) Introspect(c *gin.Context) (any, error) {
 	token, err := formToken(c)
 	if err != nil {
@@ -58,27 +51,26 @@ func (h Backend) Introspect(c *gin.Context) (any, error) {
 		c.JSON(http.StatusBadRequest, invalidRequestView{Error: "invalid_request"})
 		return nil, nil
 	}
-	claims, active, err := h.Sessions.Introspect(c.Request.Context(), token)
+	claims, err := h.Sessions.Introspect(c.Request.Context(), token)
 	if err != nil {
 		return nil, err
 	}
-	if !active {
+	if claims == nil {
 		c.JSON(http.StatusOK, inactiveView{})
 		return nil, nil
 	}
-	c.JSON(http.StatusOK, activeView{
-		Active: true, TokenType: "Bearer", Iss: h.Issuer, Sub: strconv.FormatInt(claims.UserID, 10), Aud: h.Audience,
-		Exp: claims.ExpiresAt.Unix(), Iat: claims.IssuedAt.Unix(), Jti: claims.TokenID, Sid: claims.SessionID,
-		CompanyType: claims.CompanyType, ProductType: claims.ProductType,
-	})
+	text, err := json.Marshal(activeView{Active: true, TokenType: "Bearer", Claims: claims})
+	if err != nil {
+		return nil, fmt.Errorf("claims of a token: %w", err)
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", text)
 	return nil, nil
 }
 
-// formToken is the parameter "token" of a form, "" unless it is there once.
+// formToken is the parameter "token" of a form, "" unless it is given exactly once.
 func formToken(c *gin.Context) (string, error) {
-	media, _, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
-		return "", model.ErrMediaType
+	if err := checkMediaType(c.Request.Header, typeForm); err != nil {
+		return "", err
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
 	if err != nil {
@@ -86,7 +78,7 @@ func formToken(c *gin.Context) (string, error) {
 	}
 	form, err := url.ParseQuery(string(text))
 	if err != nil || len(form["token"]) != 1 {
-		return "", nil //nolint:nilerr // told by the caller in the RFC's form
+		return "", nil //nolint:nilerr // the caller reports it in the form of the RFC
 	}
 	return form["token"][0], nil
 }
@@ -99,28 +91,25 @@ type revocationView struct {
 	Exp     model.Time   `json:"exp"`
 }
 
+func viewRevocation(r model.Revocation) revocationView {
+	return revocationView{
+		Sid: r.SessionID, Sub: strconv.FormatInt(r.UserID, 10), Reason: r.Reason, EndedAt: r.EndedAt, Exp: r.Exp,
+	}
+}
+
 // Revocations is GET /internal/revocations?since=&wait=.
 func (h Backend) Revocations(c *gin.Context) (any, error) {
 	since, _, err := queryValue(c, "since")
 	if err != nil {
 		return nil, err
 	}
-	wait, err := waitOf(c)
+	wait, err := queryWait(c, h.Now)
 	if err != nil {
-		return nil, err
-	}
-	if err := h.Session.hold(c, wait); err != nil {
 		return nil, err
 	}
 	page, err := h.Feed.Read(c.Request.Context(), since, wait)
 	if err != nil {
 		return nil, err
 	}
-	views := make([]revocationView, 0, len(page.Items))
-	for _, r := range page.Items {
-		views = append(views, revocationView{
-			Sid: r.SessionID, Sub: strconv.FormatInt(r.UserID, 10), Reason: r.Reason, EndedAt: r.EndedAt, Exp: r.Exp,
-		})
-	}
-	return listView{Items: views, Next: &page.Next}, nil
+	return listView{Items: viewEach(page.Items, viewRevocation), Next: &page.Next}, nil
 }

@@ -17,9 +17,9 @@ import (
 	"menshen/service"
 )
 
-// BenchmarkBind reads the requests of the three fixed operations.
+// BenchmarkBind reads the requests of login, refresh and check.
 func BenchmarkBind(b *testing.B) {
-	token := model.Secret(strings.Repeat("t", 400)) // as long as ours
+	token := model.Secret(strings.Repeat("t", 400)) // as long as an access token
 	for _, route := range []struct {
 		name, target, body string
 		bind               func(c *gin.Context) error
@@ -30,12 +30,12 @@ func BenchmarkBind(b *testing.B) {
 			func(c *gin.Context) error { _, _, err := readPair(c); return err }},
 		{"check", "/?deviceNumber=device-00000001", "", func(c *gin.Context) error {
 			_, errDevice := deviceFromCheck(c)
-			_, errWait := waitOf(c)
+			_, errWait := queryWait(c, time.Now)
 			return errors.Join(errDevice, errWait)
 		}},
 	} {
 		b.Run(route.name, func(b *testing.B) {
-			c := post("", false)
+			c := jsonRequest("", false)
 			c.Request = httptest.NewRequest(http.MethodPost, route.target, nil)
 			c.Request.Header.Set("Content-Type", "application/json")
 			c.Request.ContentLength = int64(len(route.body))
@@ -52,8 +52,8 @@ func BenchmarkBind(b *testing.B) {
 	}
 }
 
-// BenchmarkRender writes the answers of the three fixed operations, with the
-// chain that stands around every handler but for log and metrics.
+// BenchmarkRender writes the responses of login, refresh and check, through the chain
+// around every handler without access log and metrics.
 func BenchmarkRender(b *testing.B) {
 	token := service.IssuedToken{Value: model.Secret(strings.Repeat("t", 400)), Expire: model.TimeOf(time.Now())}
 	user := service.Profile{Mobile: "13800138000", User: model.User{ID: 1 << 51, NickName: "用户8000", UserName: "user"}}
@@ -69,7 +69,7 @@ func BenchmarkRender(b *testing.B) {
 			engine.Use(middleware.Begin(time.Now, middleware.Addresses{}), envelope.Render)
 			engine.GET("/", middleware.Handle(func(*gin.Context) (any, error) { return view, nil }))
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
-			w := &dropped{header: http.Header{}}
+			w := &discardedResponse{header: http.Header{}}
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w.header)
@@ -81,12 +81,12 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// dropped takes an answer and keeps nothing of it.
-type dropped struct {
+// discardedResponse keeps the status of a response and nothing else.
+type discardedResponse struct {
 	header http.Header
 	status int
 }
 
-func (d *dropped) Header() http.Header         { return d.header }
-func (d *dropped) WriteHeader(status int)      { d.status = status }
-func (d *dropped) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discardedResponse) Header() http.Header         { return d.header }
+func (d *discardedResponse) WriteHeader(status int)      { d.status = status }
+func (d *discardedResponse) Write(p []byte) (int, error) { return len(p), nil }

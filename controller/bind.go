@@ -1,17 +1,16 @@
 package controller
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"menshen/model"
@@ -20,24 +19,21 @@ import (
 // maxBody bounds request bodies, in bytes.
 const maxBody = 16 << 10
 
-// object is a request body. Its accessors note what is wrong with a member and
-// answer the zero value then, so that Err tells all problems at once.
+// maxText bounds strings for which the contract names no bound, in characters.
+const maxText = 8192
+
+// object is a request body. Its accessors record what is wrong with a member and return
+// the zero value then; Err returns all problems.
 type object struct {
-	members  []member
+	members  map[string]jsontext.Value
 	problems []model.FieldProblem
 }
 
-type member struct {
-	name  []byte // the name that is spelt, without quotes and escapes
-	value jsontext.Value
-}
-
-// readObject reads the body, which must be one JSON object (RFC 8259, strictly:
-// UTF-8, no byte order mark, no name twice at any depth, nothing after it), of
-// at most maxBody bytes, declared as application/json. Failures:
-// model.ErrMediaType, model.ErrTooLarge, and model.ErrMalformed for "body".
+// readObject reads the body: one JSON object (RFC 8259, strictly), of at most maxBody
+// bytes, declared as application/json. Failures: model.ErrMediaType, model.ErrTooLarge,
+// and model.ErrMalformed for "body".
 func readObject(c *gin.Context) (*object, error) {
-	if err := checkMediaType(c.Request.Header); err != nil {
+	if err := checkMediaType(c.Request.Header, typeJSON); err != nil {
 		return nil, err
 	}
 	body, err := readBody(c.Request)
@@ -47,14 +43,13 @@ func readObject(c *gin.Context) (*object, error) {
 	return parseObject(body)
 }
 
-// readOptionalObject is readObject where a body may be left out: without one
-// there is no type to declare, and the object is empty.
+// readOptionalObject is readObject for requests whose body may be missing.
 func readOptionalObject(c *gin.Context) (*object, error) {
-	mediaType := checkMediaType(c.Request.Header)
+	mediaType := checkMediaType(c.Request.Header, typeJSON)
 	if mediaType != nil && c.Request.ContentLength > 0 {
 		return nil, mediaType
 	}
-	body, err := readBody(c.Request) // a chunked body may turn out to be none
+	body, err := readBody(c.Request) // a chunked body may be empty
 	switch {
 	case err != nil:
 		return nil, err
@@ -66,33 +61,32 @@ func readOptionalObject(c *gin.Context) (*object, error) {
 	return parseObject(body)
 }
 
-// checkMediaType takes application/json, with charset=utf-8 or without, not
-// encoded. Pages of other origins cannot send that without a preflight.
-func checkMediaType(h http.Header) error {
+// Media types of request bodies. No page of another origin sends JSON without a preflight.
+const (
+	typeJSON = "application/json"
+	typeForm = "application/x-www-form-urlencoded"
+)
+
+// checkMediaType accepts bodies of the media type want, in lower case. Parameters of the
+// type have no effect (RFC 8259 §11), whether or not they can be parsed. The failure is
+// model.ErrMediaType and names want.
+func checkMediaType(h http.Header, want string) error {
 	for _, coding := range h.Values("Content-Encoding") {
 		if coding != "" && !strings.EqualFold(coding, "identity") {
-			return model.ErrMediaType
+			return model.ErrMediaType.Taking(want)
 		}
 	}
 	types := h.Values("Content-Type")
 	if len(types) != 1 {
-		return model.ErrMediaType
+		return model.ErrMediaType.Taking(want)
 	}
-	if types[0] == "application/json" {
-		return nil
-	}
-	mediaType, params, err := mime.ParseMediaType(types[0])
-	if err != nil || mediaType != "application/json" {
-		return model.ErrMediaType
-	}
-	charset, given := params["charset"]
-	if len(params) > 1 || (len(params) == 1 && !given) || (given && !strings.EqualFold(charset, "utf-8")) {
-		return model.ErrMediaType
+	given, _, _ := strings.Cut(types[0], ";")
+	if strings.ToLower(strings.Trim(given, " \t")) != want {
+		return model.ErrMediaType.Taking(want)
 	}
 	return nil
 }
 
-// readBody reads the whole body. One that announces too much is not read.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, model.ErrTooLarge
@@ -100,97 +94,52 @@ func readBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
-	// ReadFrom wants room for one read more, to see the end.
-	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
-	_, err := body.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	var limit *http.MaxBytesError
 	switch {
-	case body.Len() > maxBody, errors.As(err, &limit):
+	case len(body) > maxBody, errors.As(err, &limit):
 		return nil, model.ErrTooLarge
-	case err != nil: // too slow, broken off, or badly chunked
-		return nil, model.Malformed1("body", model.ReasonFormat).Wrap(err)
+	case err != nil: // too slow, cut off, or badly chunked
+		return nil, model.MalformedField("body", model.ReasonFormat).Wrap(err)
 	}
-	return body.Bytes(), nil
+	return body, nil
 }
 
-// parseObject keeps slices of body, which must not change after it.
+// parseObject parses the body. It drops the cause of a failure, which quotes the body.
 func parseObject(body []byte) (*object, error) {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(body))
-	if begin, err := decoder.ReadToken(); err != nil || begin.Kind() != '{' {
-		return nil, model.Malformed1("body", model.ReasonFormat)
+	var o object
+	err := json.Unmarshal(body, &o.members)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return nil, model.MalformedField("body", model.ReasonDuplicate)
+	case err != nil || o.members == nil: // nil: null instead of an object
+		return nil, model.MalformedField("body", model.ReasonFormat)
 	}
-	o := &object{members: make([]member, 0, 8)}
-	for decoder.PeekKind() != '}' {
-		name, err := readValue(decoder, body)
-		if err != nil {
-			return nil, err
-		}
-		value, err := readValue(decoder, body)
-		if err != nil {
-			return nil, err
-		}
-		o.members = append(o.members, member{name: unquote(name), value: value})
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return nil, bodyProblem(err)
-	}
-	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, model.Malformed1("body", model.ReasonFormat)
-	}
-	return o, nil
+	return &o, nil
 }
 
-// readValue is the next name or value, as a slice of body: the decoder's own
-// slice is good until its next step only.
-func readValue(decoder *jsontext.Decoder, body []byte) (jsontext.Value, error) {
-	value, err := decoder.ReadValue()
-	if err != nil {
-		return nil, bodyProblem(err)
-	}
-	end := int(decoder.InputOffset())
-	return body[end-len(value) : end : end], nil
-}
-
-// bodyProblem drops the cause: it quotes the body.
-func bodyProblem(err error) error {
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return model.Malformed1("body", model.ReasonDuplicate)
-	}
-	return model.Malformed1("body", model.ReasonFormat)
-}
-
-// unquote is the text of a string that the decoder found to be valid.
-func unquote(value jsontext.Value) []byte {
-	if bytes.IndexByte(value, '\\') < 0 {
-		return value[1 : len(value)-1]
-	}
-	text, _ := jsontext.AppendUnquote(nil, value)
-	return text
-}
-
-// Int32 is a required member: a number without fraction and exponent, in range.
+// Int32 is a required member: an integer in the range of int32, however it is written.
 func (o *object) Int32(name string) int32 {
-	value := o.find(name)
+	value := o.members[name]
 	switch {
 	case value == nil:
 		o.Reject(name, model.ReasonRequired)
 		return 0
-	case value.Kind() != '0' || bytes.ContainsAny(value, ".eE"):
+	case value.Kind() != '0':
 		o.Reject(name, model.ReasonType)
 		return 0
 	}
-	number, err := strconv.ParseInt(string(value), 10, 32)
-	if err != nil {
-		o.Reject(name, model.ReasonRange)
-		return 0
+	number, reason := parseInt32(string(value))
+	if reason != "" {
+		o.Reject(name, reason)
 	}
-	return int32(number)
+	return number
 }
 
 // OptionalInt32 is Int32 for a member that may be missing; null is not missing.
 // given is false also when the member is refused.
 func (o *object) OptionalInt32(name string) (value int32, given bool) {
-	if o.find(name) == nil {
+	if o.members[name] == nil {
 		return 0, false
 	}
 	before := len(o.problems)
@@ -208,8 +157,8 @@ func (o *object) String(name string, limit int) string {
 	return text
 }
 
-// OptionalString is String for a member that may be missing; null is not
-// missing. given is false also when the member is refused.
+// OptionalString is String for a member that may be missing; null is not missing. given
+// is false also when it is refused.
 func (o *object) OptionalString(name string, limit int) (value string, given bool) {
 	text, reason := o.printable(name, limit)
 	if reason != "" && reason != model.ReasonRequired {
@@ -218,8 +167,8 @@ func (o *object) OptionalString(name string, limit int) (value string, given boo
 	return text, reason == ""
 }
 
-// Verbatim is String without the look at its characters, for what a rule of its
-// own judges: a number, code or token with a line break is well-shaped and wrong.
+// Verbatim is String without the check of its characters: a code or token with a line
+// break is wrong, not malformed.
 func (o *object) Verbatim(name string, limit int) string {
 	text, reason := o.text(name, limit)
 	if reason != "" {
@@ -228,18 +177,14 @@ func (o *object) Verbatim(name string, limit int) string {
 	return text
 }
 
-// Reject notes what is wrong with a member. The first problem of a member stays.
+// Reject records what is wrong with a member. The first problem of a member counts.
 func (o *object) Reject(name, reason string) {
-	for _, problem := range o.problems {
-		if problem.Field == name {
-			return
-		}
+	if !slices.ContainsFunc(o.problems, func(p model.FieldProblem) bool { return p.Field == name }) {
+		o.problems = append(o.problems, model.FieldProblem{Field: name, Reason: reason})
 	}
-	o.problems = append(o.problems, model.FieldProblem{Field: name, Reason: reason})
 }
 
-// Err is nil, or model.ErrMalformed with all problems in the order in which
-// they were found.
+// Err is nil, or model.ErrMalformed with all problems.
 func (o *object) Err() error {
 	if len(o.problems) == 0 {
 		return nil
@@ -247,25 +192,17 @@ func (o *object) Err() error {
 	return model.Malformed(o.problems...)
 }
 
-func (o *object) find(name string) jsontext.Value {
-	for i := range o.members {
-		if string(o.members[i].name) == name {
-			return o.members[i].value
-		}
-	}
-	return nil
-}
-
-// text is a string member within its limit, or the reason why there is none.
+// text is a string member of at most limit characters, or why it is refused.
 func (o *object) text(name string, limit int) (text, reason string) {
-	value := o.find(name)
+	value := o.members[name]
 	switch {
 	case value == nil:
 		return "", model.ReasonRequired
 	case value.Kind() != '"':
 		return "", model.ReasonType
 	}
-	text = string(unquote(value))
+	unquoted, _ := jsontext.AppendUnquote(nil, value) // the value has been validated
+	text = string(unquoted)
 	if utf8.RuneCountInString(text) > limit {
 		return "", model.ReasonLength
 	}

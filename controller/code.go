@@ -3,23 +3,20 @@ package controller
 import (
 	"github.com/gin-gonic/gin"
 
+	"menshen/middleware"
 	"menshen/model"
-	"menshen/service"
+	"menshen/service/code"
 )
 
 // Code sends verification codes.
-type Code struct{ Codes *service.Codes }
+type Code struct{ Codes *code.Sender }
 
 type codeView struct {
 	Expire      model.Time `json:"expire"`
 	ResendAfter int64      `json:"resendAfter"`
 }
 
-// maxText bounds strings whose contract names no bound: what is longer is
-// judged like any other wrong value, but is not carried further.
-const maxText = 8192
-
-// maxChallenge bounds the answer to a challenge, as its vendors do.
+// maxChallenge bounds the answer to a challenge, as its vendors do, in characters.
 const maxChallenge = 2048
 
 // Send is POST /auth/mobile/code.
@@ -28,12 +25,13 @@ func (h Code) Send(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := service.SendRequest{
+	request := code.SendRequest{
 		CompanyType: body.Int32("companyType"),
 		Mobile:      body.Verbatim("mobile", maxText),
 		ProductType: body.Int32("productType"),
 		Purpose:     model.PurposeLogin,
-		Language:    requestOf(c).Language,
+		Language:    middleware.RequestOf(c).Language,
+		Credential:  credentialOf(c),
 		Caller:      callerOf(c),
 	}
 	if purpose, given := body.OptionalString("purpose", maxText); given {
@@ -51,5 +49,8 @@ func (h Code) Send(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	sent, err := h.Codes.Send(c.Request.Context(), request)
+	if sent.Ticket != "" {
+		c.Header(ticketHeader, string(sent.Ticket))
+	}
 	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}, err
 }

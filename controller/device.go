@@ -2,6 +2,7 @@ package controller
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
+	"menshen/service"
 )
 
 const (
@@ -19,30 +21,25 @@ const (
 	maxLabel         = 64  // characters
 )
 
-// validDevice reports whether s can be a device number: 1 to 128 bytes of
-// printable UTF-8 (letters, marks, numbers, punctuation, symbols and the ASCII
-// space) without a space at either end, and not the undefined or null that a
-// script writes when it has none. Device numbers are compared byte for byte.
-func validDevice(s string) bool { return deviceProblem(s) == "" }
-
-// deviceProblem is the reason why s is no device number, "" when it is one.
+// deviceProblem is the reason why s is no device number, "" if it is one: 1 to 128
+// bytes of printable UTF-8 without a space at either end, and not "undefined" or
+// "null", which a script sends when it has none. Device numbers are compared byte for
+// byte.
 func deviceProblem(s string) string {
 	switch {
 	case s == "" || len(s) > maxDevice:
 		return model.ReasonLength
 	case s == "undefined" || s == "null":
 		return model.ReasonFormat
-	case s[0] == ' ' || s[len(s)-1] == ' ' || !utf8.ValidString(s):
-		return model.ReasonCharset
-	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case s[0] == ' ' || s[len(s)-1] == ' ' || !utf8.ValidString(s) ||
+		strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return model.ReasonCharset
 	}
 	return ""
 }
 
-// deviceFromCheck is the device number of a check, which may stand in the query,
-// in the path and in a header. Each must be given once, all must be equal, at
-// least one must be there; every failure is model.ErrMalformed for deviceNumber.
+// deviceFromCheck is the device number of a check, from the query, the path and a
+// header: at least one, each at most once, all equal.
 func deviceFromCheck(c *gin.Context) (string, error) {
 	var given []string
 	query, ok, err := queryValue(c, fieldDevice)
@@ -52,68 +49,34 @@ func deviceFromCheck(c *gin.Context) (string, error) {
 	if ok {
 		given = append(given, query)
 	}
-	// The router leaves path values escaped: its own unescaping would take the
-	// + of a device number for a space.
+	// The router leaves path values escaped: it would decode the + of a device
+	// number as a space.
 	if escaped, ok := c.Params.Get(fieldDevice); ok {
 		path, err := url.PathUnescape(escaped)
 		if err != nil {
-			return "", model.Malformed1(fieldDevice, model.ReasonFormat)
+			return "", model.MalformedField(fieldDevice, model.ReasonFormat)
 		}
 		given = append(given, path)
 	}
 	header := c.Request.Header[headerDevice]
 	if len(header) > 1 {
-		return "", model.Malformed1(fieldDevice, model.ReasonDuplicate)
+		return "", model.MalformedField(fieldDevice, model.ReasonDuplicate)
 	}
-	given = append(given, header...)
-	return oneDevice(given)
+	given = slices.Compact(append(given, header...))
+	switch {
+	case len(given) > 1:
+		return "", model.MalformedField(fieldDevice, model.ReasonConflict)
+	case len(given) == 0 || given[0] == "":
+		return "", model.MalformedField(fieldDevice, model.ReasonRequired)
+	}
+	if reason := deviceProblem(given[0]); reason != "" {
+		return "", model.MalformedField(fieldDevice, reason)
+	}
+	return given[0], nil
 }
 
-func oneDevice(given []string) (string, error) {
-	if len(given) == 0 {
-		return "", model.Malformed1(fieldDevice, model.ReasonRequired)
-	}
-	device := given[0]
-	for _, other := range given[1:] {
-		if other != device {
-			return "", model.Malformed1(fieldDevice, model.ReasonConflict)
-		}
-	}
-	if device == "" {
-		return "", model.Malformed1(fieldDevice, model.ReasonRequired)
-	}
-	if reason := deviceProblem(device); reason != "" {
-		return "", model.Malformed1(fieldDevice, reason)
-	}
-	return device, nil
-}
-
-// queryValue is the one value of a query parameter. A parameter that is given
-// twice, and a query that is malformed anywhere (a stray %, a semicolon), are
-// model.ErrMalformed for name: net/url skips what it cannot read, and what it
-// skips might have been the second value.
-func queryValue(c *gin.Context, name string) (value string, given bool, err error) {
-	for rest := c.Request.URL.RawQuery; rest != ""; {
-		var pair string
-		pair, rest, _ = strings.Cut(rest, "&")
-		key, text, _ := strings.Cut(pair, "=")
-		key, errKey := url.QueryUnescape(key)
-		text, errText := url.QueryUnescape(text)
-		switch {
-		case errKey != nil || errText != nil || strings.Contains(pair, ";"):
-			return "", false, model.Malformed1(name, model.ReasonFormat)
-		case key != name:
-		case given:
-			return "", false, model.Malformed1(name, model.ReasonDuplicate)
-		default:
-			value, given = text, true
-		}
-	}
-	return value, given, nil
-}
-
-// deviceFromLogin is the device number that a login may bring, in its body or in
-// a header, "" without one. What is wrong with it is noted in the body.
+// deviceFromLogin is the device number of a login, in its body or a header, "" if it
+// has none.
 func deviceFromLogin(c *gin.Context, body *object) string {
 	header := c.Request.Header[headerDevice]
 	device, inBody := body.OptionalString(fieldDevice, maxDevice)
@@ -136,9 +99,38 @@ func deviceFromLogin(c *gin.Context, body *object) string {
 	return device
 }
 
-// deviceName labels a device for its owner: the header X-Device-Name, percent-
-// encoded or not, else what the User-Agent tells, else "". It is never refused:
-// what cannot be shown is left out, and the rest is cut to 64 characters.
+// deviceFromHeader is the device number of a request that needs none, "" if it has none or
+// one that is refused elsewhere.
+func deviceFromHeader(c *gin.Context) string {
+	header := c.Request.Header[headerDevice]
+	if len(header) != 1 || deviceProblem(header[0]) != "" {
+		return ""
+	}
+	return header[0]
+}
+
+// The parts of a device number that its mask shows, in code points. A number with less than
+// leastMasked of them shows none.
+const (
+	maskHead    = 4
+	maskTail    = 2
+	leastMasked = 12
+)
+
+// maskDevice hides the middle of a device number. "" stays "".
+func maskDevice(number string) string {
+	points := []rune(number)
+	switch {
+	case number == "":
+		return ""
+	case len(points) < leastMasked:
+		return "…"
+	}
+	return string(points[:maskHead]) + "…" + string(points[len(points)-maskTail:])
+}
+
+// deviceName is the label of a device: the header X-Device-Name, percent-encoded or
+// not, else the device in the User-Agent. It is never refused.
 func deviceName(c *gin.Context) string {
 	given := c.Request.Header.Get(headerDeviceName)
 	if strings.Contains(given, "%") {
@@ -152,9 +144,9 @@ func deviceName(c *gin.Context) string {
 	return userAgentLabel(c.Request.UserAgent())
 }
 
-// label makes text fit to be shown: spaces of any kind become plain ones,
-// invalid UTF-8, control characters and invisible ones (which could turn the
-// direction of writing) go, but for the joiner of emoji.
+// label makes text safe to show: it removes invisible characters, which could change
+// the direction of writing, except the joiner of emoji, and cuts the rest to maxLabel. It
+// returns "" if nothing of it can be seen.
 func label(text string) string {
 	const joiner, edges = '\u200d', " \u200d"
 	text = strings.Map(func(r rune) rune {
@@ -167,18 +159,17 @@ func label(text string) string {
 		return r
 	}, text)
 	text = strings.Trim(text, edges)
-	count := 0
-	for i := range text {
-		if count == maxLabel {
-			return strings.Trim(text[:i], edges)
-		}
-		count++
+	if runes := []rune(text); len(runes) > maxLabel {
+		text = strings.Trim(string(runes[:maxLabel]), edges)
+	}
+	if !service.Visible(text) {
+		return ""
 	}
 	return text
 }
 
-// userAgentLabels are looked for in this order: WeChat runs on all systems,
-// every phone calls itself Mac or Linux too.
+// userAgentLabels are searched in this order: WeChat runs on all systems, and the
+// User-Agent of every phone names Mac or Linux too.
 var userAgentLabels = [...]struct{ sign, label string }{
 	{"MicroMessenger", "WeChat"},
 	{"wechatdevtools", "WeChat"},
@@ -193,8 +184,8 @@ var userAgentLabels = [...]struct{ sign, label string }{
 	{"Linux", "Linux"},
 }
 
-// userAgentLabel is the device that a User-Agent tells of, else its first
-// product (RFC 9110 §10.1.5) without the version.
+// userAgentLabel is the device that a User-Agent names, else its first product (RFC
+// 9110 §10.1.5) without the version.
 func userAgentLabel(userAgent string) string {
 	for _, row := range userAgentLabels {
 		if strings.Contains(userAgent, row.sign) {

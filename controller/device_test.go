@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -19,7 +20,7 @@ func TestValidDevice(t *testing.T) {
 		"a", "0", "device-1", "A1:B2:C3", "a b", "a+b/c=", "%41", "NULL", "Undefined", "null ?", "undefined1", "门神", "é", "e\u0301", "１２３", "😀",
 		strings.Repeat("x", 128), strings.Repeat("门", 42) + "xx",
 	} {
-		if !validDevice(s) {
+		if deviceProblem(s) != "" {
 			t.Errorf("%q is refused", s)
 		}
 	}
@@ -28,15 +29,15 @@ func TestValidDevice(t *testing.T) {
 		"\xff", "a\xc0\x80", "\xed\xa0\x80", "a\u200b", "\ufeffa", "a\u202eb", "a\u2028b", "\ue000",
 		strings.Repeat("x", 129), strings.Repeat("门", 43),
 	} {
-		if validDevice(s) {
+		if deviceProblem(s) == "" {
 			t.Errorf("%q is accepted", s)
 		}
 	}
 }
 
-// askCheck sends a request through a router that is set as router.go sets it,
-// and tells the device or the problem.
-func askCheck(t *testing.T, target string, headers ...string) string {
+// deviceOrProblem sends a request through a router with the settings of router.go
+// and returns the device number or the problem.
+func deviceOrProblem(t *testing.T, target string, headers ...string) string {
 	t.Helper()
 	var device string
 	var err error
@@ -124,7 +125,7 @@ func TestDeviceFromCheck(t *testing.T) {
 		{"/check/a%0Ab", nil, problem + "charset"},
 		{"/check?deviceNumber=" + strings.Repeat("x", 129), nil, problem + "length"},
 	} {
-		if got := askCheck(t, row.target, row.headers...); got != row.want {
+		if got := deviceOrProblem(t, row.target, row.headers...); got != row.want {
 			t.Errorf("%s %q: %q, want %q", row.target, row.headers, got, row.want)
 		}
 	}
@@ -138,6 +139,21 @@ func TestQueryValue(t *testing.T) {
 		value, given, err := queryValue(c, "wait")
 		if got := value + map[bool]string{true: " true", false: " false"}[given]; got != want || err != nil {
 			t.Errorf("%s: %q, error %v", query, got, err)
+		}
+	}
+}
+
+// TestQueryTime: a blank before the offset is a plus, which a query writes as a blank.
+func TestQueryTime(t *testing.T) {
+	want := model.TimeOf(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
+	for text, good := range map[string]bool{
+		"2026-11-23T00:00:00Z": true, "2026-11-23T08:00:00%2B08:00": true, "2026-11-23T08:00:00+08:00": true, "2026-11-23T08:00:00%2008:00": true, "2026-11-22T20:00:00-04:00": true,
+		"2026-11-23T08:00:00.000+08:00": true, "2026-11-23T00:00:00+00:00": true,
+		"2026-11-23T08:00:00++08:00": false, "2026-11-23+00:00:00Z": false, "2026-11-23T08:00:00+0800": false, "+2026-11-23T00:00:00Z": false, "2026-11-23T00:00:00Z+": false, "2026-11-23+00:00": false, "+08:00": false,
+	} {
+		q := query{c: &gin.Context{Request: httptest.NewRequest(http.MethodGet, "/?from="+text, nil)}}
+		if got := q.time("from"); good && (got != want || q.err != nil) || !good && q.err == nil {
+			t.Errorf("%s: %s, error %v", text, got, q.err)
 		}
 	}
 }
@@ -169,7 +185,7 @@ func TestDeviceFromLogin(t *testing.T) {
 		{`{"deviceNumber":"` + strings.Repeat("x", 129) + `"}`, nil, "", []string{"deviceNumber length"}},
 		{`{"deviceNumber":"` + strings.Repeat("门", 43) + `"}`, nil, "", []string{"deviceNumber length"}},
 	} {
-		c := post(row.body, false)
+		c := jsonRequest(row.body, false)
 		c.Request.Header[headerDevice] = row.headers
 		body := mustRead(t, row.body)
 		if got := deviceFromLogin(c, body); got != row.want {
@@ -187,7 +203,7 @@ func TestDeviceName(t *testing.T) {
 		{"%E6%88%91%E7%9A%84%E6%89%8B%E6%9C%BA", "", "我的手机"},
 		{"我的手机", "", "我的手机"},
 		{"100% mine", "", "100% mine"},
-		{"%FF%FE", "", "%FF%FE"}, // not UTF-8 when decoded: taken as it stands
+		{"%FF%FE", "", "%FF%FE"}, // not UTF-8 when decoded: left encoded
 		{"caf\xe9", "", "caf"},
 		{"a%00b%0Ac%1B[31m", "", "ab c[31m"},
 		{"a%E2%80%AEb", "", "ab"},
@@ -196,6 +212,9 @@ func TestDeviceName(t *testing.T) {
 		{strings.Repeat("%E9%97%A8", 100), "", strings.Repeat("门", 64)},
 		{strings.Repeat("x", 63) + "  yz", "", strings.Repeat("x", 63)},
 		{"%00%E2%80%8D%20", phone, "iPhone"},
+		{"%E3%85%A4", phone, "iPhone"}, // Hangul filler
+		{"%E2%A0%80 %E2%A0%80", phone, "iPhone"},
+		{"", "\u2800", ""},
 		{"", phone, "iPhone"},
 		{"", "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X)", "iPad"},
 		{"", "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36", "Android"},
@@ -212,7 +231,7 @@ func TestDeviceName(t *testing.T) {
 		{"", " ", ""},
 		{"", "", ""},
 	} {
-		c := post("", false)
+		c := jsonRequest("", false)
 		c.Request.Header.Set(headerDeviceName, row.name)
 		c.Request.Header.Set("User-Agent", row.userAgent)
 		if got := deviceName(c); got != row.want {
@@ -221,8 +240,8 @@ func TestDeviceName(t *testing.T) {
 	}
 }
 
-// FuzzDevice: what is accepted is a device number as a client gave it, and a
-// label can always be shown.
+// FuzzDevice: an accepted device number is one that the client gave, and a label can
+// always be shown.
 func FuzzDevice(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"deviceNumber=d-1", "d-1"}, {"deviceNumber=a%2Bb", "a+b"}, {"deviceNumber=%zz", ""}, {"a=1;deviceNumber=b", "b"},
@@ -234,7 +253,7 @@ func FuzzDevice(f *testing.F) {
 		c := &gin.Context{Request: &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{}}}
 		if device, err := deviceFromCheck(c); err == nil {
 			values, err := url.ParseQuery(query)
-			if got := values[fieldDevice]; err != nil || len(got) != 1 || got[0] != device || !validDevice(device) {
+			if got := values[fieldDevice]; err != nil || len(got) != 1 || got[0] != device || deviceProblem(device) != "" {
 				t.Fatalf("%q: %q, net/url %q, error %v", query, device, got, err)
 			}
 		} else if !errors.Is(err, model.ErrMalformed) {
@@ -242,7 +261,7 @@ func FuzzDevice(f *testing.F) {
 		}
 		c.Request.URL.RawQuery = ""
 		c.Request.Header[headerDevice] = []string{header}
-		if device, err := deviceFromCheck(c); (err == nil) != validDevice(header) || (err == nil && device != header) {
+		if device, err := deviceFromCheck(c); (err == nil) != (deviceProblem(header) == "") || (err == nil && device != header) {
 			t.Fatalf("%q: %q, error %v", header, device, err)
 		}
 		c.Request.Header[headerDeviceName] = []string{header}

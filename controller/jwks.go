@@ -14,20 +14,19 @@ import (
 // Keys publishes the public keys (RFC 7517).
 type Keys struct {
 	JWKS func() []byte
-	// MaxAge is how long the keys may be cached. A new one is to be published for
-	// twice as long before it signs.
+	// MaxAge is how long caches may keep the keys; a new key signs after twice as long.
 	MaxAge time.Duration
 }
 
-// Show is GET /.well-known/jwks.json. A cache that asks whether its copy is still
-// the set of the moment is answered 304 (RFC 9110 §13.1.2).
+// Show is GET /.well-known/jwks.json. A cache whose copy is current gets 304 (RFC
+// 9110 §13.1.2).
 func (h Keys) Show(c *gin.Context) {
 	keys := h.JWKS()
 	sum := sha256.Sum256(keys)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
 	c.Header("Cache-Control", "public, max-age="+strconv.FormatInt(int64(h.MaxAge.Seconds()), 10))
 	c.Header("ETag", tag)
-	if strings.Contains(c.GetHeader("If-None-Match"), tag) { // one of a list, strong or weak
+	if strings.Contains(c.GetHeader("If-None-Match"), tag) { // one of a list of tags, strong or weak
 		c.Status(http.StatusNotModified)
 		return
 	}

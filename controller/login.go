@@ -12,7 +12,7 @@ import (
 // Login exchanges a code for a session.
 type Login struct{ Login *service.Login }
 
-// maxSource is the bound of the registration source, in characters.
+// maxSource bounds the registration source, in characters.
 const maxSource = 64
 
 type loginView struct {
@@ -32,6 +32,7 @@ func (h Login) Mobile(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	c.Header("X-Displaced", strconv.Itoa(result.Displaced))
+	c.Header(credentialHeader, string(result.Credential))
 	return viewLogin(result), nil
 }
 
@@ -46,6 +47,7 @@ func readLogin(c *gin.Context) (service.LoginRequest, error) {
 		ProductType: body.Int32("productType"),
 		Source:      body.String("source", maxSource),
 		ValidateNo:  model.Secret(body.Verbatim("validateNo", maxText)),
+		Ticket:      ticketOf(c),
 		Caller:      callerOf(c),
 	}
 	request.DeviceNumber = deviceFromLogin(c, body)

@@ -24,19 +24,20 @@ import (
 	"menshen/model"
 	"menshen/router"
 	"menshen/service"
+	"menshen/telemetry"
 )
 
-// site is the public API over sessions in memory, in a bubble of synctest: time
-// passes when everybody waits. Token and session bear one name, "u1-a" is of
-// user 1; tokens live 15 minutes.
-type site struct {
+// testServer is the public API over sessions in memory, in a bubble of synctest: time
+// passes while all goroutines are blocked. A token is the id of its session, "u1-a" is
+// of user 1, and "u1-a+" its second generation; tokens live 15 minutes.
+type testServer struct {
 	t        *testing.T
 	listener *pipes
 	client   *http.Client
 	hub      *service.Hub
 	follower *service.Follower
 	began    time.Time
-	metrics  *middleware.Metrics
+	metrics  *telemetry.Metrics
 	lines    *observer.ObservedLogs // of the access log
 
 	mu       sync.Mutex
@@ -44,11 +45,11 @@ type site struct {
 	err      error
 	log      []model.Event
 	reports  []error
-	panics   bool // when a session is read
+	panics   bool // whether reading a session panics
 }
 
-func newSite(t *testing.T) *site {
-	s := &site{t: t, listener: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
+func newTestServer(t *testing.T) *testServer {
+	s := &testServer{t: t, listener: &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
 	go func() {
 		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -71,21 +72,22 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// handler is the program's own public handler over the site.
-func (s *site) handler() http.Handler {
-	sessions := &service.Sessions{Tx: s, Store: siteStore{site: s}, Events: s, Hub: s.hub, Now: time.Now}
-	s.follower = &service.Follower{Log: s, Hub: s.hub, Now: time.Now, Process: time.Now}
+// handler is the program's public handler over the sessions in memory.
+func (s *testServer) handler() http.Handler {
+	sessions := &service.Sessions{Endings: &service.Endings{Tx: s, Store: sessionStore{server: s}, Events: s, Hub: s.hub, Now: time.Now}}
+	s.follower = &service.Follower{Log: s, Hub: s.hub, Now: time.Now, OwnNow: time.Now}
 	s.poll()
-	report := func(err error) { s.change(func() { s.reports = append(s.reports, err) }) }
+	report := func(err error) { s.locked(func() { s.reports = append(s.reports, err) }) }
 	core, lines := observer.New(zap.InfoLevel)
-	s.lines, s.metrics = lines, middleware.NewMetrics()
+	s.lines, s.metrics = lines, telemetry.NewMetrics("test")
 	return router.Public{
-		Session: controller.Session{Sessions: sessions, Now: time.Now, Report: report}, Verify: s.verify, CORSOrigins: []string{"https://app.example"},
-		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: s.metrics, Log: zap.New(core), Now: time.Now},
+		PublicHandlers: router.PublicHandlers{Session: controller.Session{Sessions: sessions, Now: time.Now, OnStreamError: report}},
+		PublicGuards:   router.PublicGuards{Verify: s.verify, OwnShare: sessions.OwnShare}, CORSOrigins: []string{"https://app.example"},
+		Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Requests: s.metrics.Requests, AccessLog: telemetry.NewPlainAccessLog(zap.New(core)), Now: time.Now},
 	}.Handler()
 }
 
-// pipes is a network without buffers: what nobody reads stays with the writer.
+// pipes is a network without buffers: a write blocks until it is read.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -114,19 +116,21 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// verify knows every token that was opened here.
-func (s *site) verify(raw string) (model.Claims, error) {
+// verify accepts the token of each session of login.
+func (s *testServer) verify(raw string) (model.Claims, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session, ok := s.sessions[raw]
+	id := strings.TrimSuffix(raw, "+")
+	session, ok := s.sessions[id]
 	if !ok {
 		return model.Claims{}, model.ErrToken
 	}
-	return model.Claims{SessionID: raw, UserID: session.UserID, Gen: 1, ExpiresAt: model.TimeOf(s.began.Add(15 * time.Minute))}, nil
+	gen := int64(1 + len(raw) - len(id))
+	return model.Claims{SessionID: id, UserID: session.UserID, Gen: gen, ExpiresAt: model.TimeOf(s.began.Add(15 * time.Minute))}, nil
 }
 
-// open makes a live session with a bound device.
-func (s *site) open(name string) string {
+// login adds an active session with a bound device and returns its token.
+func (s *testServer) login(name string) string {
 	user, _, _ := strings.Cut(strings.TrimPrefix(name, "u"), "-")
 	id, err := strconv.ParseInt(user, 10, 64)
 	if err != nil {
@@ -139,9 +143,9 @@ func (s *site) open(name string) string {
 	return name
 }
 
-// end ends sessions elsewhere, and lets this process read of it.
-func (s *site) end(names ...string) {
-	s.change(func() {
+// endElsewhere ends sessions on another instance; this one reads the events.
+func (s *testServer) endElsewhere(names ...string) {
+	s.locked(func() {
 		for _, name := range names {
 			session := s.sessions[name]
 			session.EndedAt, session.EndReason = 1, model.ReasonDisplaced
@@ -152,60 +156,60 @@ func (s *site) end(names ...string) {
 	s.poll()
 }
 
-func (s *site) change(act func()) {
+func (s *testServer) locked(act func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	act()
 }
 
-func (s *site) poll() {
+func (s *testServer) poll() {
 	s.t.Helper()
 	if err := s.follower.Poll(s.t.Context()); err != nil {
 		s.t.Error(err)
 	}
 }
 
-func (s *site) Ends(context.Context, model.Time) ([]model.Event, error) {
+func (s *testServer) Ends(context.Context, model.Time) ([]model.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log, nil
 }
 
-func (s *site) Append(context.Context, ...model.Event) error { return nil }
+func (s *testServer) Append(context.Context, ...model.Event) error { return nil }
 
-func (s *site) Within(ctx context.Context, act func(ctx context.Context) error) error {
+func (s *testServer) Within(ctx context.Context, act func(ctx context.Context) error) error {
 	return act(ctx)
 }
 
-// siteStore is the SessionStore of a site.
-type siteStore struct {
+// sessionStore is the SessionStore of a testServer.
+type sessionStore struct {
 	service.SessionStore
-	site *site
+	server *testServer
 }
 
-func (s siteStore) ByID(_ context.Context, id string) (model.Session, error) {
-	s.site.mu.Lock()
-	defer s.site.mu.Unlock()
-	if s.site.panics {
+func (s sessionStore) ByID(_ context.Context, id string) (model.Session, error) {
+	s.server.mu.Lock()
+	defer s.server.mu.Unlock()
+	if s.server.panics {
 		panic("secret-of-a-panic")
 	}
-	return s.site.sessions[id], s.site.err
+	return s.server.sessions[id], s.server.err
 }
 
-func (s siteStore) Slot(context.Context, int64, string) (model.Slot, error) {
-	return model.Slot{LoginAt: 1_546_300_800_000}, nil
+func (s sessionStore) LoginSequence(context.Context, int64, string) (model.LoginSequence, error) {
+	return model.LoginSequence{LoginAt: 1_546_300_800_000}, nil
 }
 
-func (s siteStore) EndSeen(_ context.Context, seen model.Session, reason model.Reason, now model.Time) (bool, error) {
-	s.site.change(func() {
+func (s sessionStore) EndSeen(_ context.Context, seen model.Session, reason model.Reason, now model.Time) (bool, error) {
+	s.server.locked(func() {
 		seen.EndedAt, seen.EndReason = now, reason
-		s.site.sessions[seen.ID] = seen
+		s.server.sessions[seen.ID] = seen
 	})
 	return true, nil
 }
 
-// get asks with a token and more headers, names and values in turn.
-func (s *site) get(ctx context.Context, path, token string, headers ...string) *http.Response {
+// get sends a request with a token and more headers, names and values in turn.
+func (s *testServer) get(ctx context.Context, path, token string, headers ...string) *http.Response {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://site"+path, nil)
 	if err != nil {
@@ -224,15 +228,15 @@ func (s *site) get(ctx context.Context, path, token string, headers ...string) *
 	return answer
 }
 
-// stream is an open stream of events and when its lines came.
+// stream is an open event stream.
 type stream struct {
 	*http.Response
 	t     *testing.T
 	lines *bufio.Reader
 }
 
-// listen opens a stream, which must answer at once.
-func (s *site) listen(token string, headers ...string) stream {
+// openStream opens a stream, whose response must come at once.
+func (s *testServer) openStream(token string, headers ...string) stream {
 	s.t.Helper()
 	began := time.Now()
 	answer := s.get(s.t.Context(), "/app/auth/events", token, headers...)
@@ -244,7 +248,7 @@ func (s *site) listen(token string, headers ...string) stream {
 	return opened
 }
 
-// want reads exactly text.
+// want reads the text.
 func (s stream) want(text string) {
 	s.t.Helper()
 	got := make([]byte, len(text))
@@ -253,7 +257,7 @@ func (s stream) want(text string) {
 	}
 }
 
-// wantEnd reads the end of the stream and nothing else.
+// wantEnd reads the end of the stream.
 func (s stream) wantEnd() {
 	s.t.Helper()
 	if rest, err := io.ReadAll(s.lines); err != nil || len(rest) > 0 {
@@ -270,7 +274,7 @@ const (
 	heartbeat = ": heartbeat\n\n"
 )
 
-// wantCode reads a failure's envelope.
+// wantCode reads the envelope of a failure.
 func wantCode(t *testing.T, answer *http.Response, want int) {
 	t.Helper()
 	var envelope struct{ Code int }
@@ -280,11 +284,11 @@ func wantCode(t *testing.T, answer *http.Response, want int) {
 	}
 }
 
-func TestEventsTellTheEnd(t *testing.T) {
+func TestEventsSendTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		one, two := s.listen(s.open("u1-a")), s.listen("u1-a")
-		other := s.listen(s.open("u1-b"))
+		s := newTestServer(t)
+		one, two := s.openStream(s.login("u1-a")), s.openStream("u1-a")
+		other := s.openStream(s.login("u1-b"))
 		for name, want := range map[string]string{"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
 			if got := one.Header.Get(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)
@@ -294,46 +298,46 @@ func TestEventsTellTheEnd(t *testing.T) {
 			t.Errorf("headers %v", one.Header)
 		}
 		time.Sleep(time.Second)
-		told := time.Now()
-		s.end("u1-a")
+		ended := time.Now()
+		s.endElsewhere("u1-a")
 		for _, stream := range []stream{one, two} { // a second stream of one session
 			stream.want(displaced)
 			stream.wantEnd()
 		}
-		if late := time.Since(told); late != 0 {
-			t.Errorf("told after %v", late)
+		if late := time.Since(ended); late != 0 {
+			t.Errorf("the end came after %v", late)
 		}
 		other.want(heartbeat)
 		other.Body.Close()
 	})
 }
 
-// TestEventsOfAnEndedSession: what the client missed it hears when it connects,
-// whatever it says that it has heard before.
+// TestEventsOfAnEndedSession: a client gets a missed end when it connects, whatever
+// Last-Event-ID it sends.
 func TestEventsOfAnEndedSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
-		s.end("u1-a")
+		s := newTestServer(t)
+		s.login("u1-a")
+		s.endElsewhere("u1-a")
 		for _, headers := range [][]string{nil, {"Last-Event-ID", "7"}, {"Last-Event-ID", "-1; DROP TABLE events"}, {"Last-Event-ID", strings.Repeat("é", 1000)}, {"Accept", "application/json"}} {
-			late := s.listen("u1-a", headers...)
+			late := s.openStream("u1-a", headers...)
 			late.want(displaced)
 			late.wantEnd()
 		}
-		time.Sleep(time.Hour) // and with a token that has expired
-		late := s.listen("u1-a")
+		time.Sleep(time.Hour) // now the token has expired
+		late := s.openStream("u1-a")
 		late.want(displaced)
 		late.wantEnd()
 	})
 }
 
-// TestEventsHeartbeat: the stream outlasts the server's time for answers, and
-// ends with the token, without an event.
+// TestEventsHeartbeat: the stream outlives the server's write deadline, and ends with
+// the token, without an event.
 func TestEventsHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
+		s := newTestServer(t)
 		began := time.Now()
-		open := s.listen(s.open("u1-a"), "Last-Event-ID", "\t☃ garbage")
+		open := s.openStream(s.login("u1-a"), "Last-Event-ID", "\t☃ garbage")
 		for beat := range 59 {
 			open.want(heartbeat)
 			if at := time.Since(began); at != time.Duration(beat+1)*15*time.Second {
@@ -348,55 +352,56 @@ func TestEventsHeartbeat(t *testing.T) {
 	})
 }
 
-// TestEventsIdleEnd: a session that comes to its end by itself is told of too,
-// unless a refresh has moved the end.
+// TestEventsIdleEnd: the stream also sends the end of a session that expires, unless
+// a refresh has moved the end.
 func TestEventsIdleEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
+		s := newTestServer(t)
+		s.login("u1-a")
 		idle := func(d time.Duration) {
-			s.change(func() {
+			s.locked(func() {
 				session := s.sessions["u1-a"]
 				session.IdleUntil = model.TimeOf(s.began.Add(d))
 				s.sessions["u1-a"] = session
 			})
 		}
 		idle(20 * time.Second)
-		open := s.listen("u1-a")
+		open := s.openStream("u1-a")
 		open.want(heartbeat)
 		idle(40 * time.Second)
 		open.want(heartbeat)
 		open.want(expired)
 		open.wantEnd()
 		if at := time.Since(s.began); at < 40*time.Second || at > 41*time.Second {
-			t.Errorf("told after %v", at)
+			t.Errorf("the end came after %v", at)
 		}
 	})
 }
 
-// TestEventsRefused: no stream is opened, the answer is an envelope.
+// TestEventsRefused: no stream is opened, the response is an envelope.
 func TestEventsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
+		s := newTestServer(t)
+		s.login("u1-a")
 		for _, token := range []string{"", "forged", "u1-b", "eyJhbGciOiJub25lIn0.e30."} {
 			wantCode(t, s.get(t.Context(), "/app/auth/events", token), 40100)
 		}
-		s.change(func() { s.err = model.ErrUnavailable })
+		s.locked(func() { s.err = model.ErrUnavailable })
 		wantCode(t, s.get(t.Context(), "/app/auth/events", "u1-a"), 50300)
 	})
 }
 
-// TestEventsLimit: five streams for a user, over all sessions; who leaves makes room.
+// TestEventsLimit: a user may have five streams, over all sessions; a stream that
+// closes frees its place.
 func TestEventsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
+		s := newTestServer(t)
 		var open []stream
 		ctx, leave := context.WithCancel(t.Context())
-		s.open("u1-a")
+		s.login("u1-a")
 		first := s.get(ctx, "/app/auth/events", "u1-a")
 		for _, name := range []string{"u1-a", "u1-a", "u1-b", "u1-c"} {
-			open = append(open, s.listen(s.open(name)))
+			open = append(open, s.openStream(s.login(name)))
 		}
 		for range 3 {
 			refused := s.get(t.Context(), "/app/auth/events", "u1-a")
@@ -405,12 +410,12 @@ func TestEventsLimit(t *testing.T) {
 			}
 			wantCode(t, refused, 42900)
 		}
-		open = append(open, s.listen(s.open("u2-a")))
+		open = append(open, s.openStream(s.login("u2-a")))
 		leave()
 		first.Body.Close()
 		synctest.Wait()
-		open = append(open, s.listen("u1-c"))
-		s.end("u1-a", "u1-b", "u1-c", "u2-a")
+		open = append(open, s.openStream("u1-c"))
+		s.endElsewhere("u1-a", "u1-b", "u1-c", "u2-a")
 		for _, stream := range open {
 			stream.want(displaced)
 			stream.wantEnd()
@@ -418,15 +423,50 @@ func TestEventsLimit(t *testing.T) {
 	})
 }
 
-// TestEventsStop: when the process stops, streams end without an event.
+// TestEventsOldToken: the holder of an old token does not keep the owner of the session
+// out. The stream that makes room closes without an event.
+func TestEventsOldToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestServer(t)
+		s.login("u1-a")
+		var thief, owner []stream
+		for range 5 {
+			thief = append(thief, s.openStream("u1-a"))
+		}
+		s.locked(func() {
+			session := s.sessions["u1-a"]
+			session.Gen = 2
+			s.sessions["u1-a"] = session
+		})
+		for range 5 {
+			wantCode(t, s.get(t.Context(), "/app/auth/events", "u1-a"), 42900)
+			owner = append(owner, s.openStream("u1-a+"))
+		}
+		wantCode(t, s.get(t.Context(), "/app/auth/events", "u1-a+"), 42900)
+		for _, stream := range thief {
+			stream.wantEnd()
+		}
+		synctest.Wait()
+		if got := s.hub.Streams(); got != 5 {
+			t.Errorf("%d streams are open", got)
+		}
+		s.endElsewhere("u1-a")
+		for _, stream := range owner {
+			stream.want(displaced)
+			stream.wantEnd()
+		}
+	})
+}
+
+// TestEventsStop: when the process stops, streams close without an event.
 func TestEventsStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		open := s.listen(s.open("u1-a"))
+		s := newTestServer(t)
+		open := s.openStream(s.login("u1-a"))
 		began := time.Now()
 		s.hub.Stop()
 		open.wantEnd()
-		late := s.listen("u1-a")
+		late := s.openStream("u1-a")
 		late.wantEnd()
 		if at := time.Since(began); at != 0 {
 			t.Errorf("ended after %v", at)
@@ -434,24 +474,24 @@ func TestEventsStop(t *testing.T) {
 	})
 }
 
-// TestEventsWithoutStorage: an end that cannot be read is told to nobody as
-// something else; the client comes again.
+// TestEventsWithoutStorage: if the end cannot be read, the stream closes without an
+// event, and the client connects again.
 func TestEventsWithoutStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		open := s.listen(s.open("u1-a"))
-		s.change(func() { s.err = model.ErrUnavailable })
-		s.end("u1-a")
+		s := newTestServer(t)
+		open := s.openStream(s.login("u1-a"))
+		s.locked(func() { s.err = model.ErrUnavailable })
+		s.endElsewhere("u1-a")
 		open.wantEnd()
 	})
 }
 
-// TestEventsToldYetAlive: whoever is woken for nothing is let go and comes
-// again; nobody reads the state over and over.
-func TestEventsToldYetAlive(t *testing.T) {
+// TestEventsFalseWake: a stream that is notified although the session is active
+// closes instead of reading the state again and again; the client connects again.
+func TestEventsFalseWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		open := s.listen(s.open("u1-a"))
+		s := newTestServer(t)
+		open := s.openStream(s.login("u1-a"))
 		s.log = append(s.log, model.Event{ID: 99, At: model.TimeOf(time.Now()), SessionID: "u1-a"})
 		s.poll()
 		open.wantEnd()
@@ -459,11 +499,11 @@ func TestEventsToldYetAlive(t *testing.T) {
 }
 
 // TestEventsStuckReaders: clients that do not read, from the start or after the
-// hint, delay none of a hundred others, and are dropped.
+// reconnection time, delay none of a hundred others, and are disconnected.
 func TestEventsStuckReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		names := []string{s.open("u99-a")}
+		s := newTestServer(t)
+		names := []string{s.login("u99-a")}
 		for i := range 3 { // two never read at all
 			conn, err := s.listener.dial(t.Context(), "", "")
 			if err != nil {
@@ -473,7 +513,7 @@ func TestEventsStuckReaders(t *testing.T) {
 			if _, err := io.WriteString(conn, "GET /app/auth/events HTTP/1.1\r\nHost: site\r\nAuthorization: Bearer u99-a\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			if i == 2 { // this one reads the hint, chunked
+			if i == 2 { // this one reads the reconnection time, chunked
 				lines := bufio.NewReader(conn)
 				for line := ""; !strings.HasPrefix(line, "retry:"); {
 					if line, err = lines.ReadString('\n'); err != nil {
@@ -486,24 +526,24 @@ func TestEventsStuckReaders(t *testing.T) {
 		for i := range 100 {
 			name := "u" + strconv.Itoa(i/5) + "-a"
 			if i%5 == 0 {
-				names = append(names, s.open(name))
+				names = append(names, s.login(name))
 			}
-			readers = append(readers, s.listen(name))
+			readers = append(readers, s.openStream(name))
 		}
 		synctest.Wait()
 		if got := s.hub.Streams(); got != 103 {
 			t.Fatalf("%d streams are open", got)
 		}
 		began := time.Now()
-		s.end(names...)
+		s.endElsewhere(names...)
 		for _, reader := range readers {
 			reader.want(displaced)
 			reader.wantEnd()
 		}
 		if late := time.Since(began); late != 0 {
-			t.Errorf("the last of a hundred was told after %v", late)
+			t.Errorf("the last of a hundred got the end after %v", late)
 		}
-		synctest.Wait() // a stream is over a moment after its connection
+		synctest.Wait() // the stream ends a moment after its connection
 		if got := s.hub.Streams(); got != 3 {
 			t.Errorf("%d streams are open, want the stuck ones", got)
 		}
@@ -515,14 +555,14 @@ func TestEventsStuckReaders(t *testing.T) {
 	})
 }
 
-// TestEventsOverTCP: on a real network and clock, a hundred readers hear of an
-// end within a second although another client reads nothing.
+// TestEventsOverTCP: on a real network and clock, a hundred clients get the end within
+// a second although another client reads nothing.
 func TestEventsOverTCP(t *testing.T) {
-	s := &site{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
+	s := &testServer{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
 	server := httptest.NewServer(s.handler())
 	t.Cleanup(server.Close)
 	s.client = server.Client()
-	names := []string{s.open("u99-a")}
+	names := []string{s.login("u99-a")}
 	stuck, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -535,7 +575,7 @@ func TestEventsOverTCP(t *testing.T) {
 	for i := range 100 {
 		name := "u" + strconv.Itoa(i/5) + "-a"
 		if i%5 == 0 {
-			names = append(names, s.open(name))
+			names = append(names, s.login(name))
 		}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/app/auth/events", nil)
 		if err != nil {
@@ -550,21 +590,21 @@ func TestEventsOverTCP(t *testing.T) {
 		readers[i].want("retry: 3000\n\n")
 	}
 	began := time.Now()
-	s.end(names...)
+	s.endElsewhere(names...)
 	for _, reader := range readers {
 		reader.want(displaced)
 		reader.wantEnd()
 	}
 	if late := time.Since(began); late > time.Second {
-		t.Errorf("the last of a hundred was told after %v", late)
+		t.Errorf("the last of a hundred got the end after %v", late)
 	}
 }
 
-// TestCheckWait: how long a check may be asked to be held.
+// TestCheckWait: the legal values of wait.
 func TestCheckWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
+		s := newTestServer(t)
+		s.login("u1-a")
 		const path = "/wx/pc/check-login-status?deviceNumber=d"
 		for _, query := range []string{
 			"&wait=-1", "&wait=31", "&wait=abc", "&wait=1.5", "&wait=", "&wait", "&wait=5&wait=5", "&wait=1&wait=2", "&wait=+5", "&wait=%2B5", "&wait=030", "&wait=000",
@@ -587,7 +627,7 @@ func TestCheckWait(t *testing.T) {
 	})
 }
 
-// wantChecked reads the answer of a check.
+// wantChecked reads the response of a check.
 func wantChecked(t *testing.T, answer *http.Response, state string, yes bool) {
 	t.Helper()
 	var envelope struct {
@@ -600,24 +640,24 @@ func wantChecked(t *testing.T, answer *http.Response, state string, yes bool) {
 	}
 }
 
-// TestCheckWaitTurns: a held check is answered when the session ends, and when
-// the process stops.
-func TestCheckWaitTurns(t *testing.T) {
+// TestHeldCheckReturns: a held check returns when the session ends, and when the
+// process stops.
+func TestHeldCheckReturns(t *testing.T) {
 	for name, tt := range map[string]struct {
-		happens func(s *site)
+		happens func(s *testServer)
 		state   string
 		yes     bool
 	}{
-		"end":  {func(s *site) { s.end("u1-a") }, "displaced", false},
-		"stop": {func(s *site) { s.hub.Stop() }, "active", true},
+		"end":  {func(s *testServer) { s.endElsewhere("u1-a") }, "displaced", false},
+		"stop": {func(s *testServer) { s.hub.Stop() }, "active", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t)
-				s.open("u1-a")
+				s := newTestServer(t)
+				s.login("u1-a")
 				began := time.Now()
 				go func() {
-					time.Sleep(20 * time.Second) // longer than answers may take that come at once
+					time.Sleep(20 * time.Second) // longer than the server's write deadline
 					tt.happens(s)
 				}()
 				answer := s.get(t.Context(), "/wx/pc/check-login-status/d?wait=30", "u1-a")

@@ -16,105 +16,105 @@ import (
 	"menshen/service"
 )
 
-// The stream's own times and texts.
+// Times and texts of a stream.
 const (
 	heartbeatEvery = 15 * time.Second
-	streamWrite    = 10 * time.Second // for one write: who does not read is dropped, and delays nobody
+	writeTime      = 10 * time.Second // for one write: a client that does not read is disconnected
 	retryHint      = "retry: 3000\n\n"
 	heartbeat      = ": heartbeat\n\n"
-	maxHeard       = 16 << 10 // bytes that a client may say after its request
+	maxDiscarded   = 16 << 10 // bytes that a client may send after its request
 )
 
-// streamConn is an open stream on a connection of its own. It is one goroutine
-// that waits in one read, for memory's sake: the read's deadline takes the place
-// of timers, moving the deadline wakes it, and a client that leaves ends it at
-// once. The hub waits for it when the process stops.
+// streamConn is an open stream. One goroutine serves it, blocked in one read, to save
+// memory: moving the read deadline wakes it, and a client that disconnects ends the
+// read. The hub waits for open streams when the process stops.
 type streamConn struct {
 	service.Stream
-	conn   net.Conn
-	now    func() time.Time
-	report func(err error)
-	heard  [64]byte
+	conn    net.Conn
+	now     func() time.Time
+	onError func(err error) // may be nil
+	discard [64]byte        // read buffer for bytes that nothing uses
 }
 
-// signal says what a stream has to do next.
+// signal is the reason why run goes on.
 type signal int
 
 const (
-	signalTime signal = iota // nothing was told: a heartbeat, or reading the state, is due
-	signalEnded
-	signalOver // nobody wants to know any longer
+	signalDue   signal = iota // a heartbeat or a read of the session's state is due
+	signalEnded               // the hub reported the end of the session
+	signalClose               // the client has left, or the process stops
 )
 
-// wake ends the read that run waits in, and at a stop the write too.
+// wake ends the read in which run is blocked, and when the process stops the
+// write too.
 func (s *streamConn) wake() {
 	past := time.Unix(1, 0)
 	_ = s.conn.SetReadDeadline(past)
-	if s.signal() == signalOver {
+	if s.signal() == signalClose {
 		_ = s.conn.SetWriteDeadline(past)
 	}
 }
 
-// signal is what the channels say. It is to be asked after a deadline was set:
-// wake closes first and moves the deadline then, so nothing is missed.
+// signal reads the hub's channels. Call it after setting a deadline: the hub
+// closes a channel first and moves the deadline then, so no signal is missed.
 func (s *streamConn) signal() signal {
 	select {
 	case <-s.Stopped:
-		return signalOver
+		return signalClose
 	default:
 	}
 	select {
 	case <-s.Ended:
 		return signalEnded
 	default:
-		return signalTime
+		return signalDue
 	}
 }
 
-// open sends the head of the answer, the hint when to come again and, of a
-// session that had ended, the event. It reports whether there is more to come.
-// It is sent also when the process stops: the request was accepted.
-func (s *streamConn) open(header http.Header) bool {
+// open sends the head and, if the session has ended already, the event, also while the
+// process stops; with headOnly it sends nothing else. It reports whether the stream stays
+// open.
+func (s *streamConn) open(header http.Header, headOnly bool) bool {
 	header.Set("Content-Type", "text/event-stream; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // a proxy that buffers tells late
+	header.Set("X-Accel-Buffering", "no") // a proxy that buffers delays events
 	header.Set("Date", s.now().UTC().Format(http.TimeFormat))
 	var text bytes.Buffer
-	// The body ends with the connection, which HTTP/1.0 knows too (RFC 9112 §6.3).
+	// The body ends with the connection, which HTTP/1.0 supports too (RFC 9112 §6.3).
 	head := http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: header, ContentLength: -1, Close: true}
 	if err := head.Write(&text); err != nil {
 		return false
 	}
-	text.WriteString(retryHint)
-	if s.Was != nil {
-		text.WriteString(endedEvent(*s.Was))
+	if !headOnly {
+		text.WriteString(retryHint)
+		if s.EndedBefore != nil {
+			text.WriteString(endedEvent(*s.EndedBefore))
+		}
 	}
-	if err := s.conn.SetWriteDeadline(s.now().Add(streamWrite)); err != nil {
+	if err := s.conn.SetWriteDeadline(s.now().Add(writeTime)); err != nil {
 		return false
 	}
 	_, err := s.conn.Write(text.Bytes())
-	return err == nil && s.Was == nil
+	return err == nil && s.EndedBefore == nil && !headOnly
 }
 
-// run writes until the session ends, the token expires, the client leaves or
-// the process stops.
 func (s *streamConn) run(ctx context.Context) {
 	defer s.close()
-	s.Rouse(s.wake)
+	s.OnWake(s.wake)
 	now := s.now()
-	beat, turn := now.Add(heartbeatEvery), now.Add(s.Left)
+	beatAt, checkAt := now.Add(heartbeatEvery), now.Add(s.CheckIn)
 	for {
-		next := beat
-		if turn.Before(beat) {
-			next = turn
+		next := beatAt
+		if checkAt.Before(beatAt) {
+			next = checkAt
 		}
-		told := s.await(next)
-		if told == signalOver {
+		why := s.await(next)
+		if why == signalClose {
 			return
 		}
 		now = s.now()
-		if told == signalTime && now.Before(turn) {
-			if beat = now.Add(heartbeatEvery); !s.send(heartbeat) {
+		if why == signalDue && now.Before(checkAt) {
+			if beatAt = now.Add(heartbeatEvery); !s.send(heartbeat) {
 				return
 			}
 			continue
@@ -124,60 +124,57 @@ func (s *streamConn) run(ctx context.Context) {
 			s.send(endedEvent(*ended))
 			return
 		}
-		// Told, and yet alive or unknown: the client comes again and hears then.
-		// Nothing left: the token has expired.
-		if err != nil || told == signalEnded || left == 0 {
+		// The hub reported an end that the state does not confirm, or the state is
+		// unknown: the client connects again and gets the end then. If no time is
+		// left, the token has expired.
+		if err != nil || why == signalEnded || left == 0 {
 			return
 		}
-		turn = now.Add(left)
+		checkAt = now.Add(left)
 	}
 }
 
-// await waits until the time at, or until there is something to tell or nobody
-// to tell it to. What the client says is not heard, and not for long.
+// await waits for the given time or a signal. More than maxDiscarded bytes from the
+// client close the stream.
 func (s *streamConn) await(at time.Time) signal {
 	if err := s.conn.SetReadDeadline(at); err != nil {
-		return signalOver
+		return signalClose
 	}
-	for heard := 0; heard <= maxHeard; {
-		if told := s.signal(); told != signalTime {
-			return told
+	for discarded := 0; discarded <= maxDiscarded; {
+		if why := s.signal(); why != signalDue {
+			return why
 		}
-		n, err := s.conn.Read(s.heard[:])
+		n, err := s.conn.Read(s.discard[:])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return s.signal()
 		}
 		if err != nil {
-			return signalOver
+			return signalClose
 		}
-		heard += n
+		discarded += n
 	}
-	return signalOver
+	return signalClose
 }
 
-// send writes unless the process stops.
+// send reports whether the text was written. It does not write while the process stops.
 func (s *streamConn) send(text string) bool {
-	if err := s.conn.SetWriteDeadline(s.now().Add(streamWrite)); err != nil || s.signal() == signalOver {
+	if err := s.conn.SetWriteDeadline(s.now().Add(writeTime)); err != nil || s.signal() == signalClose {
 		return false
 	}
 	_, err := io.WriteString(s.conn, text)
 	return err == nil
 }
 
-// close ends the answer. A panic ends this stream and no more.
+// close ends the response. A panic ends this stream alone.
 func (s *streamConn) close() {
-	if recovered := recover(); recovered != nil {
-		s.report(fmt.Errorf("panic: %T\n%s", recovered, debug.Stack()))
+	if recovered := recover(); recovered != nil && s.onError != nil {
+		s.onError(fmt.Errorf("panic: %T\n%s", recovered, debug.Stack()))
 	}
 	_ = s.conn.Close()
 	s.Leave()
 }
 
-// endedEvent is the event that tells of the end.
 func endedEvent(ended service.Ended) string {
-	data, err := json.Marshal(ended)
-	if err != nil {
-		return "" // a reason and a time always marshal
-	}
+	data, _ := json.Marshal(ended) // a reason and a time always marshal
 	return "event: session.ended\ndata: " + string(data) + "\n\n"
 }

@@ -20,18 +20,18 @@ import (
 	"menshen/service"
 )
 
-// TestMain also proves that no stream outlives its test.
+// TestMain also checks that no stream outlives its test.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// raw is a client that speaks HTTP by itself.
-type raw struct {
+// rawClient is a client that writes and reads the bytes of HTTP.
+type rawClient struct {
 	net.Conn
 	t     *testing.T
 	lines *bufio.Reader
 }
 
-// say opens a connection and writes text to it.
-func (s *site) say(text string) raw {
+// dialAndSend opens a connection and writes text to it.
+func (s *testServer) dialAndSend(text string) rawClient {
 	s.t.Helper()
 	conn, err := s.listener.dial(s.t.Context(), "", "")
 	if err != nil {
@@ -41,14 +41,13 @@ func (s *site) say(text string) raw {
 	if _, err := io.WriteString(conn, text); err != nil {
 		s.t.Fatal(err)
 	}
-	return raw{conn, s.t, bufio.NewReader(conn)}
+	return rawClient{conn, s.t, bufio.NewReader(conn)}
 }
 
 const askEvents = "GET /app/auth/events HTTP/1.1\r\nHost: site\r\nAuthorization: Bearer u1-a\r\n\r\n"
 
-// head reads the head of an answer: its first line, and its fields in the order
-// in which they came.
-func (r raw) head() (status string, fields textproto.MIMEHeader) {
+// readHead reads the head of a response: its first line and its fields.
+func (r rawClient) readHead() (status string, fields textproto.MIMEHeader) {
 	r.t.Helper()
 	text := textproto.NewReader(r.lines)
 	status, err := text.ReadLine()
@@ -62,8 +61,8 @@ func (r raw) head() (status string, fields textproto.MIMEHeader) {
 	return status, fields
 }
 
-// rest reads to the end of the connection.
-func (r raw) rest() string {
+// readRest reads to the end of the connection.
+func (r rawClient) readRest() string {
 	r.t.Helper()
 	text, err := io.ReadAll(r.lines)
 	if err != nil {
@@ -72,8 +71,8 @@ func (r raw) rest() string {
 	return string(text)
 }
 
-// TestStreamHead: the answer is whole, as each kind of client is to read it, and
-// bears what the guards before it set.
+// TestStreamHead: the response is complete for each kind of client and has the headers
+// of the middleware.
 func TestStreamHead(t *testing.T) {
 	for name, request := range map[string]string{
 		"HTTP/1.1":          "GET /app/auth/events HTTP/1.1\r\nHost: site\r\n",
@@ -84,17 +83,21 @@ func TestStreamHead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t)
-				s.open("u1-a")
-				client := s.say(request + "Authorization: Bearer u1-a\r\nOrigin: https://app.example\r\nX-Request-Id: my-id\r\n\r\n{}")
-				status, fields := client.head()
+				s := newTestServer(t)
+				s.login("u1-a")
+				client := s.dialAndSend(request + "Authorization: Bearer u1-a\r\nOrigin: https://app.example\r\nX-Request-Id: my-id\r\n\r\n{}")
+				status, fields := client.readHead()
 				if status != "HTTP/1.1 200 OK" {
 					t.Errorf("the first line is %q", status)
 				}
+				id := strings.Join(fields["X-Request-Id"], " and ")
+				if len(id) != 26 {
+					t.Errorf("the request's id is %q", id)
+				}
 				want := map[string]string{
 					"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close",
-					"Date": time.Now().UTC().Format(http.TimeFormat), "X-Request-Id": "my-id", "X-Content-Type-Options": "nosniff", "Vary": "Origin",
-					"Access-Control-Allow-Origin": "https://app.example", "Access-Control-Expose-Headers": "X-Login-State, X-Displaced, Retry-After, X-Request-Id",
+					"Date": time.Now().UTC().Format(http.TimeFormat), "X-Request-Id": id, "X-Content-Type-Options": "nosniff", "Vary": "Origin",
+					"Access-Control-Allow-Origin": "https://app.example", "Access-Control-Expose-Headers": "X-Login-State, X-Displaced, Retry-After, X-Request-Id, X-Code-Ticket, X-Device-Credential",
 				}
 				for field, value := range want {
 					if got := fields[field]; len(got) != 1 || got[0] != value {
@@ -104,11 +107,34 @@ func TestStreamHead(t *testing.T) {
 				if len(fields) != len(want) { // neither a length nor chunks: the end of the connection is the end of the stream
 					t.Errorf("the fields are %v", fields)
 				}
-				s.end("u1-a")
-				if got := client.rest(); got != "retry: 3000\n\n"+displaced {
+				s.endElsewhere("u1-a")
+				if got := client.readRest(); got != "retry: 3000\n\n"+displaced {
 					t.Errorf("the body is %q", got)
 				}
 			})
+		})
+	}
+}
+
+// TestStreamHeadOnly: HEAD gets the head of a stream, of an ended session too, and the
+// connection is closed at once.
+func TestStreamHeadOnly(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t)
+			s.login("u1-a")
+			if ended {
+				s.endElsewhere("u1-a")
+			}
+			began := time.Now()
+			client := s.dialAndSend(strings.Replace(askEvents, "GET", "HEAD", 1))
+			status, fields := client.readHead()
+			if status != "HTTP/1.1 200 OK" || fields.Get("Content-Type") != "text/event-stream; charset=utf-8" {
+				t.Errorf("ended %v: %s with %v", ended, status, fields)
+			}
+			if rest := client.readRest(); rest != "" || time.Since(began) != 0 {
+				t.Errorf("ended %v: after the head there is %q, after %s", ended, rest, time.Since(began))
+			}
 		})
 	}
 }
@@ -117,37 +143,37 @@ func TestStreamHead(t *testing.T) {
 // stream as well.
 func TestStreamKeptAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
-		client := s.say("GET /none HTTP/1.1\r\nHost: site\r\n\r\n")
+		s := newTestServer(t)
+		s.login("u1-a")
+		client := s.dialAndSend("GET /none HTTP/1.1\r\nHost: site\r\n\r\n")
 		first, err := http.ReadResponse(client.lines, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantCode(t, first, 40400)
-		time.Sleep(20 * time.Second) // the deadlines of the requests before are none of the stream's
+		time.Sleep(20 * time.Second) // the deadlines of earlier requests must not apply to the stream
 		if _, err := io.WriteString(client, askEvents); err != nil {
 			t.Fatal(err)
 		}
-		client.head()
+		client.readHead()
 		(stream{t: t, lines: client.lines}).want("retry: 3000\n\n" + heartbeat + heartbeat)
-		s.end("u1-a")
-		if got := client.rest(); got != displaced {
+		s.endElsewhere("u1-a")
+		if got := client.readRest(); got != displaced {
 			t.Errorf("the rest is %q", got)
 		}
 	})
 }
 
-// TestStreamPipelined: what a client sends after its request is dropped, with
-// the request and later, and does not keep its end from being noticed.
+// TestStreamPipelined: bytes that a client sends after its request, with it or later,
+// are dropped. The end of the session and of the connection are still noticed.
 func TestStreamPipelined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
+		s := newTestServer(t)
+		s.login("u1-a")
 		const more = "GET /healthz HTTP/1.1\r\nHost: site\r\n\r\n"
-		told, leaves := s.say(askEvents+more), s.say(askEvents+more)
-		for _, client := range []raw{told, leaves} {
-			client.head()
+		ended, leaves := s.dialAndSend(askEvents+more), s.dialAndSend(askEvents+more)
+		for _, client := range []rawClient{ended, leaves} {
+			client.readHead()
 			if _, err := io.WriteString(client, more+strings.Repeat("\x00", 1000)); err != nil {
 				t.Fatal(err)
 			}
@@ -161,22 +187,22 @@ func TestStreamPipelined(t *testing.T) {
 		if n := s.hub.Streams(); n != 1 {
 			t.Errorf("%d streams are open after one left", n)
 		}
-		s.end("u1-a")
-		if got := told.rest(); got != "retry: 3000\n\n"+displaced {
+		s.endElsewhere("u1-a")
+		if got := ended.readRest(); got != "retry: 3000\n\n"+displaced {
 			t.Errorf("the rest is %q", got)
 		}
 	})
 }
 
-// TestStreamFlooded: who talks without end is let go; who says a little now and
-// then is not.
+// TestStreamFlooded: a client that sends without end is disconnected; one that sends
+// a little now and then is not.
 func TestStreamFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
-		floods, chats := s.say(askEvents), s.say(askEvents)
-		for _, client := range []raw{floods, chats} {
-			client.head()
+		s := newTestServer(t)
+		s.login("u1-a")
+		floods, chats := s.dialAndSend(askEvents), s.dialAndSend(askEvents)
+		for _, client := range []rawClient{floods, chats} {
+			client.readHead()
 			(stream{t: t, lines: client.lines}).want("retry: 3000\n\n")
 		}
 		if n, err := io.WriteString(floods, strings.Repeat("x", 1<<20)); err == nil || n < 16<<10 || n > 17<<10 {
@@ -194,19 +220,19 @@ func TestStreamFlooded(t *testing.T) {
 	})
 }
 
-// TestStreamLeft: over a real network too, a client that leaves is noticed at
-// once, however it leaves.
-func TestStreamLeft(t *testing.T) {
+// TestStreamClientDisconnects: on a real network, a disconnect is noticed at once,
+// however the client closes the connection.
+func TestStreamClientDisconnects(t *testing.T) {
 	for name, leave := range map[string]func(conn *net.TCPConn) error{
 		"closed":      (*net.TCPConn).Close,
 		"half closed": (*net.TCPConn).CloseWrite,
 		"reset":       func(conn *net.TCPConn) error { return errors.Join(conn.SetLinger(0), conn.Close()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &site{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
+			s := &testServer{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
 			server := httptest.NewServer(s.handler())
 			t.Cleanup(server.Close)
-			s.open("u1-a")
+			s.login("u1-a")
 			conn, err := net.Dial("tcp", server.Listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -215,8 +241,8 @@ func TestStreamLeft(t *testing.T) {
 			if _, err := io.WriteString(conn, askEvents); err != nil {
 				t.Fatal(err)
 			}
-			client := raw{conn, t, bufio.NewReader(conn)}
-			client.head()
+			client := rawClient{conn, t, bufio.NewReader(conn)}
+			client.readHead()
 			if n := s.hub.Streams(); n != 1 {
 				t.Fatalf("%d streams are open", n)
 			}
@@ -232,18 +258,18 @@ func TestStreamLeft(t *testing.T) {
 	}
 }
 
-// TestStreamsStop: at a stop the streams end at once, those whose clients are
-// stuck too, and no goroutine of theirs is left when the hub has been waited for.
+// TestStreamsStop: when the process stops, all streams close at once, also those of
+// clients that do not read. After Hub.Wait none of their goroutines is left.
 func TestStreamsStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		s.open("u1-a")
-		stuck, reads := s.say(askEvents), s.say(askEvents)
-		for _, client := range []raw{stuck, reads} {
-			client.head()
+		s := newTestServer(t)
+		s.login("u1-a")
+		stuck, reads := s.dialAndSend(askEvents), s.dialAndSend(askEvents)
+		for _, client := range []rawClient{stuck, reads} {
+			client.readHead()
 			(stream{t: t, lines: client.lines}).want("retry: 3000\n\n")
 		}
-		time.Sleep(15 * time.Second) // now a heartbeat waits for each of them
+		time.Sleep(15 * time.Second) // now each of them has a heartbeat to read
 		(stream{t: t, lines: reads.lines}).want(heartbeat)
 		synctest.Wait()
 		began := time.Now()
@@ -259,28 +285,28 @@ func TestStreamsStop(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("stopped after %v", took)
 		}
-		for _, client := range []raw{stuck, reads} {
-			if got := client.rest(); got != "" {
+		for _, client := range []rawClient{stuck, reads} {
+			if got := client.readRest(); got != "" {
 				t.Errorf("the rest is %q", got)
 			}
 		}
 	})
 }
 
-// TestStreamIsLogged: the request is over, logged and counted when its stream is
-// open: as a success, under its route and its id.
+// TestStreamIsLogged: once the stream is open, the request is complete: it is logged
+// and counted once, as a success, with its route and id.
 func TestStreamIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		open := s.listen(s.open("u1-a"), "X-Request-Id", "my-id")
+		s := newTestServer(t)
+		open := s.openStream(s.login("u1-a"), "X-Request-Id", "my-id")
 		synctest.Wait()
-		for range 2 { // while it is open, and after it ended: once
+		for range 2 { // while it is open, and after it has closed
 			lines := s.lines.FilterMessage("request").All()
 			if len(lines) != 1 {
 				t.Fatalf("%d lines", len(lines))
 			}
 			got := lines[0].ContextMap()
-			if got["requestId"] != "my-id" || got["status"] != int64(200) || got["code"] != int32(0) || got["route"] != "/app/auth/events" || got["method"] != "GET" || got["cause"] != nil {
+			if got["clientRequestId"] != "my-id" || got["status"] != int64(200) || got["code"] != int32(0) || got["route"] != "/app/auth/events" || got["method"] != "GET" || got["cause"] != nil {
 				t.Errorf("the line is %v", got)
 			}
 			recorder := httptest.NewRecorder()
@@ -288,7 +314,7 @@ func TestStreamIsLogged(t *testing.T) {
 			if want := `menshen_requests_total{code="0",method="GET",route="/app/auth/events",status="200"} 1`; !strings.Contains(recorder.Body.String(), want) {
 				t.Errorf("%s is not in the metrics", want)
 			}
-			if s.end("u1-a"); s.hub.Streams() == 1 {
+			if s.endElsewhere("u1-a"); s.hub.Streams() == 1 {
 				open.want(displaced)
 				open.wantEnd()
 			}
@@ -296,17 +322,17 @@ func TestStreamIsLogged(t *testing.T) {
 	})
 }
 
-// TestStreamPanic: a panic in a stream ends it and nothing else, and is reported
-// without its value.
+// TestStreamPanic: a panic in a stream closes this stream alone and is reported without
+// its value.
 func TestStreamPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t)
-		open, other := s.listen(s.open("u1-a")), s.listen(s.open("u1-b"))
-		s.change(func() { s.panics = true })
-		s.end("u1-a")
+		s := newTestServer(t)
+		open, other := s.openStream(s.login("u1-a")), s.openStream(s.login("u1-b"))
+		s.locked(func() { s.panics = true })
+		s.endElsewhere("u1-a")
 		open.wantEnd()
-		s.change(func() { s.panics = false })
-		s.end("u1-b")
+		s.locked(func() { s.panics = false })
+		s.endElsewhere("u1-b")
 		other.want(displaced)
 		other.wantEnd()
 		if len(s.reports) != 1 || !strings.Contains(s.reports[0].Error(), "panic: string\n") || !strings.Contains(s.reports[0].Error(), "streamConn") ||
@@ -316,13 +342,13 @@ func TestStreamPanic(t *testing.T) {
 	})
 }
 
-// TestStreamNotToBeTaken: where the connection cannot be taken over there is no
-// stream, and nothing of it stays.
-func TestStreamNotToBeTaken(t *testing.T) {
-	s := &site{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
+// TestStreamWithoutHijack: if the connection cannot be taken over, no stream is opened
+// and none is left in the hub.
+func TestStreamWithoutHijack(t *testing.T) {
+	s := &testServer{t: t, hub: service.NewHub(), sessions: map[string]model.Session{}, began: time.Now()}
 	handler := s.handler()
 	r := httptest.NewRequest(http.MethodGet, "/app/auth/events", nil)
-	r.Header.Set("Authorization", "Bearer "+s.open("u1-a"))
+	r.Header.Set("Authorization", "Bearer "+s.login("u1-a"))
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, r)
 	wantCode(t, recorder.Result(), 50000)

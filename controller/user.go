@@ -7,14 +7,15 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"menshen/middleware"
 	"menshen/model"
 	"menshen/service"
 )
 
-// User shows and changes the caller's own account.
+// User serves the routes about the user's own account.
 type User struct{ Users *service.Users }
 
-// Bounds of what an owner may write, in characters.
+// Bounds of the fields that a user may change, in characters.
 const (
 	maxNickName  = 32
 	maxRealName  = 64
@@ -23,7 +24,7 @@ const (
 
 // Show is GET /app/auth/user.
 func (h User) Show(c *gin.Context) (any, error) {
-	profile, err := h.Users.ByID(c.Request.Context(), requestOf(c).Session.UserID)
+	profile, err := h.Users.ByID(c.Request.Context(), middleware.RequestOf(c).Session.UserID)
 	return viewUser(profile), err
 }
 
@@ -38,10 +39,15 @@ func (h User) Change(c *gin.Context) (any, error) {
 		changes.NickName = &text
 		if text == "" {
 			body.Reject("nickName", model.ReasonLength)
+		} else if problem := service.CheckNickName(text); problem != "" {
+			body.Reject("nickName", problem)
 		}
 	}
 	if text, given := body.OptionalString("realName", maxRealName); given {
 		changes.RealName = &text
+		if problem := service.CheckName(text); problem != "" {
+			body.Reject("realName", problem)
+		}
 	}
 	if text, given := body.OptionalString("avatarUrl", maxAvatarURL); given {
 		changes.AvatarURL = &text
@@ -52,7 +58,7 @@ func (h User) Change(c *gin.Context) (any, error) {
 	if err := body.Err(); err != nil {
 		return nil, err
 	}
-	profile, err := h.Users.Change(c.Request.Context(), requestOf(c).Session, changes, callerOf(c))
+	profile, err := h.Users.Change(c.Request.Context(), middleware.RequestOf(c).Session, changes, callerOf(c))
 	return viewUser(profile), err
 }
 
@@ -75,13 +81,18 @@ func (h User) ChangeNumber(c *gin.Context) (any, error) {
 		Mobile:  body.Verbatim("mobile", maxText),
 		NewCode: model.Secret(body.Verbatim("validateNo", maxText)),
 		OldCode: model.Secret(body.Verbatim("oldValidateNo", maxText)),
-		Session: requestOf(c).Session, Caller: callerOf(c),
+		Tickets: ticketsOf(c),
+		Session: middleware.RequestOf(c).Session, Caller: callerOf(c),
 	}
 	if err := body.Err(); err != nil {
 		return nil, err
 	}
-	profile, err := h.Users.ChangeNumber(c.Request.Context(), change)
-	return viewUser(profile), err
+	profile, credential, err := h.Users.ChangeNumber(c.Request.Context(), change)
+	if err != nil {
+		return nil, err
+	}
+	c.Header(credentialHeader, string(credential))
+	return viewUser(profile), nil
 }
 
 // Delete is DELETE /app/auth/user.
@@ -90,10 +101,13 @@ func (h User) Delete(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := model.Secret(body.Verbatim("validateNo", maxText))
+	deletion := service.Deletion{
+		Code: model.Secret(body.Verbatim("validateNo", maxText)), Ticket: ticketOf(c),
+		Session: middleware.RequestOf(c).Session, Caller: callerOf(c),
+	}
 	if err := body.Err(); err != nil {
 		return nil, err
 	}
-	ended, err := h.Users.Delete(c.Request.Context(), requestOf(c).Session, text, callerOf(c))
+	ended, err := h.Users.Delete(c.Request.Context(), deletion)
 	return endedView{Ended: ended}, err
 }

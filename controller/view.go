@@ -1,10 +1,11 @@
-// Package controller binds requests, calls one service method each, and shapes
-// the views. What crosses the wire is a struct of this package, never a row.
+// Package controller holds the handlers. Each binds a request, calls one service
+// method and shapes a view. Only views of this package are sent, never rows.
 package controller
 
 import (
 	"github.com/gin-gonic/gin"
 
+	"menshen/middleware"
 	"menshen/model"
 	"menshen/service"
 )
@@ -19,7 +20,7 @@ func viewToken(t service.IssuedToken) tokenView {
 	return tokenView{Expire: t.Expire, Value: string(t.Value)}
 }
 
-// userView is UserInfo. Strings are "" when unset, never null.
+// userView is UserInfo. A string that is not set is "", never null.
 type userView struct {
 	AvatarURL   string `json:"avatarUrl"`
 	CompanyType int32  `json:"companyType"`
@@ -37,12 +38,17 @@ func viewUser(p service.Profile) userView {
 	}
 }
 
-// requestOf is what the guards found out.
-func requestOf(c *gin.Context) *model.Request {
-	return c.Writer.(model.Asked).Asked()
+// viewEach returns the view of each item. It is never nil, so that no item is [].
+func viewEach[T, V any](items []T, view func(T) V) []V {
+	views := make([]V, 0, len(items))
+	for _, item := range items {
+		views = append(views, view(item))
+	}
+	return views
 }
 
-func callerOf(c *gin.Context) service.Caller {
-	r := requestOf(c)
-	return service.Caller{IP: r.IP, Device: deviceName(c), RequestID: r.ID}
+// callerOf is the caller as the event log names it.
+func callerOf(c *gin.Context) model.Caller {
+	r := middleware.RequestOf(c)
+	return model.Caller{IP: r.IP, Device: deviceName(c), RequestID: r.ID}
 }

@@ -25,7 +25,7 @@ func TestAddressesOf(t *testing.T) {
 		{"peer with a name", nil, "host:80", nil, "unknown"},
 		{"a proxy in a network of IPv4 in IPv6", trusted, "198.19.7.7:4711", http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "198.51.100.1"},
 		{"one beside it", trusted, "198.20.0.1:4711", http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "198.20.0.1"},
-		{"nobody is trusted", nil, proxy, http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "10.0.0.1"},
+		{"no proxy is trusted", nil, proxy, http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "10.0.0.1"},
 		{"the peer is not trusted", trusted, outside, http.Header{"X-Forwarded-For": {"198.51.100.1"}}, "203.0.113.9"},
 		{"no header", trusted, proxy, nil, "10.0.0.1"},
 		{"empty header", trusted, proxy, http.Header{"X-Forwarded-For": {""}}, "10.0.0.1"},
@@ -78,8 +78,8 @@ func TestNewAddressesRefuses(t *testing.T) {
 	}
 }
 
-// The address is written to logs and rows: whatever is sent, it is an address or
-// what the listener said of the peer.
+// FuzzAddressesOf: the address is written to the log and the database. Whatever a
+// client sends, it consists of the characters of an address.
 func FuzzAddressesOf(f *testing.F) {
 	addresses, err := NewAddresses([]string{"0.0.0.0/1", "::/1"})
 	if err != nil {

@@ -9,43 +9,36 @@ import (
 	"menshen/model"
 )
 
-// AdminKeys are the operators' keys: names by the SHA-256 of the key, which no
-// memory keeps in clear. A fast hash will do: keys are long and random, nobody
-// guesses them (ASVS 11.4.2 asks for slow ones where people choose). A user's
-// token never passes, whatever it claims.
+// AdminKeys maps the SHA-256 of each operator's key to the operator's name. A fast hash
+// is enough for keys that are long and random (ASVS 11.4.2).
 type AdminKeys map[[sha256.Size]byte]string
 
-// Add lets the key of this hash in under the operator's name.
+// Add accepts the key with this hash as the operator's.
 func (a AdminKeys) Add(name string, hash [sha256.Size]byte) { a[hash] = name }
 
-// Guard lets requests with an operator's key pass and names the operator as the
-// request's actor; all others are model.ErrToken, as long as the address's share
-// of bad lasts. A right key is never limited.
-func (a AdminKeys) Guard(bad *Limiter) gin.HandlerFunc {
+// Guard passes requests with an operator's key and sets the request's actor to the
+// operator's name. It refuses all others with model.ErrToken, or with limit's error
+// once an address has reached limit. limit counts refused requests only, and may be
+// nil.
+func (a AdminKeys) Guard(limit *Limiter) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		x := exchangeOf(c)
-		token, err := BearerToken(c.Request.Header)
-		if err == nil {
-			x.Actor = a.operator(token)
+		if token, err := BearerToken(c.Request.Header); err == nil {
+			x.Actor = a.nameOf(token)
 		}
-		if x.Actor != "" {
-			return
+		if x.Actor == "" {
+			limit.refuse(c, model.ErrToken)
 		}
-		if err := bad.Take(model.AddressKey(x.IP)); err != nil {
-			Fail(c, err)
-			return
-		}
-		Fail(c, model.ErrToken)
 	}
 }
 
-// operator is the name of the key's owner, "" when it is nobody's.
-func (a AdminKeys) operator(key model.Secret) string {
-	given, owner := sha256.Sum256([]byte(key)), ""
-	for hash, name := range a { // all of them, so that the time tells nothing
+// nameOf is the name of the operator with this key, "" if there is none.
+func (a AdminKeys) nameOf(key model.Secret) string {
+	given, found := sha256.Sum256([]byte(key)), ""
+	for hash, name := range a { // all of them, so that the time does not depend on the key
 		if subtle.ConstantTimeCompare(hash[:], given[:]) == 1 {
-			owner = name
+			found = name
 		}
 	}
-	return owner
+	return found
 }

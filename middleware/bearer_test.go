@@ -69,8 +69,8 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzBasic: only id and secret of one client pass, plain or encoded as OAuth 2
-// asks (RFC 6749 §2.3.1, RFC 7617 §2).
+// FuzzBasic: only the id and the secret of one client pass, plain or percent-encoded
+// (RFC 6749 §2.3.1, RFC 7617 §2).
 func FuzzBasic(f *testing.F) {
 	const id, secret = "back end", "0123456789+abcdefghijk lmnopqrstu"
 	clients := Clients{}
@@ -85,7 +85,7 @@ func FuzzBasic(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		passes := clients.bears(&http.Request{Header: http.Header{"Authorization": {value}}})
+		passes := clients.authenticate(&http.Request{Header: http.Header{"Authorization": {value}}})
 		want := false
 		if len(value) > 6 && strings.EqualFold(value[:6], "Basic ") {
 			if plain, err := base64.StdEncoding.DecodeString(value[6:]); err == nil {
@@ -98,7 +98,7 @@ func FuzzBasic(f *testing.F) {
 		if passes != want {
 			t.Errorf("%q passes: %v", value, passes)
 		}
-		if clients.bears(&http.Request{Header: http.Header{"Authorization": {value, value}}}) {
+		if clients.authenticate(&http.Request{Header: http.Header{"Authorization": {value, value}}}) {
 			t.Errorf("%q twice passes", value)
 		}
 	})

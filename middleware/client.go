@@ -11,34 +11,34 @@ import (
 	"menshen/model"
 )
 
-// Clients are the back ends that may introspect tokens and read the feed: the
-// hash of the secret by id.
+// Clients maps the id of each back end to the hash of its secret.
 type Clients map[string][sha256.Size]byte
 
-// Add lets a client in.
+// Add accepts a client with this id and secret.
 func (c Clients) Add(id string, secret model.Secret) { c[id] = sha256.Sum256([]byte(secret)) }
 
-// Guard lets requests pass that bear a client's id and secret by HTTP Basic
-// (RFC 6749 §2.3.1). All others are 401 in the form of RFC 6749 §5.2, as long as
-// the address's share of bad lasts.
-func (c Clients) Guard(bad *Limiter) gin.HandlerFunc {
-	return c.guard(bad, func(g *gin.Context) {
+// Guard passes requests with a client's id and secret by HTTP Basic (RFC 6749
+// §2.3.1). It refuses all others with 401 in the form of RFC 6749 §5.2, or with
+// limit's error once an address has reached limit. limit counts refused requests
+// only, and may be nil.
+func (c Clients) Guard(limit *Limiter) gin.HandlerFunc {
+	return c.guard(limit, func(g *gin.Context) {
 		g.Header("Cache-Control", "no-store")
 		g.AbortWithStatusJSON(http.StatusUnauthorized, oauthError{Error: "invalid_client"})
 	})
 }
 
-// GuardFeed is Guard for answers in the envelope.
-func (c Clients) GuardFeed(bad *Limiter) gin.HandlerFunc {
-	return c.guard(bad, func(g *gin.Context) { Fail(g, model.ErrToken) })
+// GuardFeed is Guard with refusals in the envelope.
+func (c Clients) GuardFeed(limit *Limiter) gin.HandlerFunc {
+	return c.guard(limit, func(g *gin.Context) { Fail(g, model.ErrToken) })
 }
 
-func (c Clients) guard(bad *Limiter, refuse gin.HandlerFunc) gin.HandlerFunc {
+func (c Clients) guard(limit *Limiter, refuse gin.HandlerFunc) gin.HandlerFunc {
 	return func(g *gin.Context) {
-		if c.bears(g.Request) {
+		if c.authenticate(g.Request) {
 			return
 		}
-		if err := bad.Take(model.AddressKey(exchangeOf(g).IP)); err != nil {
+		if err := limit.Take(model.AddressKey(exchangeOf(g).IP)); err != nil {
 			Fail(g, err)
 			return
 		}
@@ -49,26 +49,26 @@ func (c Clients) guard(bad *Limiter, refuse gin.HandlerFunc) gin.HandlerFunc {
 
 const basicChallenge = `Basic realm="menshen"`
 
-func (c Clients) bears(r *http.Request) bool {
+func (c Clients) authenticate(r *http.Request) bool {
 	id, secret, ok := r.BasicAuth()
-	return ok && len(r.Header["Authorization"]) == 1 && (c.know(id, secret) || c.knowEncoded(id, secret))
+	return ok && len(r.Header["Authorization"]) == 1 && (c.matches(id, secret) || c.matchesEncoded(id, secret))
 }
 
-// oauthError is the form of failures that RFC 6749 shapes.
+// oauthError is the body of a refusal (RFC 6749 §5.2).
 type oauthError struct {
 	Error string `json:"error"`
 }
 
-// know compares in constant time; an unknown id costs as much as a known one.
-func (c Clients) know(id, secret string) bool {
+// matches takes as long for an unknown id as for a known one.
+func (c Clients) matches(id, secret string) bool {
 	given := sha256.Sum256([]byte(secret))
 	kept, known := c[id]
 	return subtle.ConstantTimeCompare(kept[:], given[:]) == 1 && known
 }
 
-// knowEncoded is know for clients that encode id and secret as OAuth 2 asks.
-func (c Clients) knowEncoded(id, secret string) bool {
+// matchesEncoded is matches for percent-encoded id and secret (RFC 6749 §2.3.1).
+func (c Clients) matchesEncoded(id, secret string) bool {
 	plainID, errID := url.QueryUnescape(id)
 	plainSecret, errSecret := url.QueryUnescape(secret)
-	return errID == nil && errSecret == nil && c.know(plainID, plainSecret)
+	return errID == nil && errSecret == nil && c.matches(plainID, plainSecret)
 }

@@ -1,6 +1,6 @@
-// Package middleware holds what stands before and behind every handler: the
-// one writer of the envelope, guards, limits and logs. A guard is a function
-// that ends in Fail.
+// Package middleware holds the chain around every handler: the one writer of the
+// envelope, guards, rate limits, access log and metrics. A guard is a function that
+// calls Fail to refuse a request.
 package middleware
 
 import (
@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
@@ -19,69 +18,11 @@ import (
 	"menshen/model"
 )
 
-// Handler answers a request with data or an error and never writes itself.
+// Handler returns the data of a response, or an error. It writes only responses
+// whose form is a standard's, and returns nil and nil then.
 type Handler func(c *gin.Context) (data any, err error)
 
-// exchange is a request with its outcome. It is used again by later requests:
-// nothing may hold it when the answer has been written.
-type exchange struct {
-	model.Request
-	start time.Time
-	data  any
-	err   error
-	set   bool  // there is an outcome to render; otherwise the handler wrote by itself
-	code  int32 // of the envelope that was written
-	took  time.Duration
-	trace string // id of the trace that is kept; "": none
-}
-
-// duration is how long the exchange took: until it is asked for the first time.
-func (x *exchange) duration(now func() time.Time) time.Duration {
-	if x.took == 0 {
-		x.took = now().Sub(x.start)
-	}
-	return x.took
-}
-
-// exchangeWriter writes the answer of its exchange. Whoever has gin's context
-// finds the exchange by it, at less cost than by a key.
-type exchangeWriter struct {
-	gin.ResponseWriter
-	exchange exchange
-	own      ids            // of requests that bring none
-	line     [lineRoom]byte // for the exchange's line in the access log
-}
-
-// Asked is the request that is answered.
-func (w *exchangeWriter) Asked() *model.Request { return &w.exchange.Request }
-
-// Unwrap is for http.ResponseController.
-func (w *exchangeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func exchangeOf(c *gin.Context) *exchange {
-	if w := writerOf(c); w != nil {
-		return &w.exchange
-	}
-	return &exchange{}
-}
-
-// writerOf finds the writer below any that others have put around it; nil when
-// nobody began an exchange.
-func writerOf(c *gin.Context) *exchangeWriter {
-	for w := http.ResponseWriter(c.Writer); w != nil; {
-		if ours, ok := w.(*exchangeWriter); ok {
-			return ours
-		}
-		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return nil
-		}
-		w = outer.Unwrap()
-	}
-	return nil
-}
-
-// Handle makes a gin handler of a Handler.
+// Handle adapts a Handler to gin.
 func Handle(h Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		data, err := h(c)
@@ -94,8 +35,8 @@ func Handle(h Handler) gin.HandlerFunc {
 	}
 }
 
-// Fail ends the request with an error. What is not a failure of the table is
-// model.ErrInternal.
+// Fail ends the request with an error: no later handler runs. An error that wraps no
+// failure of the table is model.ErrInternal.
 func Fail(c *gin.Context, err error) {
 	x := exchangeOf(c)
 	x.err, x.set = err, true
@@ -104,22 +45,21 @@ func Fail(c *gin.Context, err error) {
 
 // Envelope is the only writer of {"code","data","msg"}.
 type Envelope struct {
-	Locale    string // of sentences, when Accept-Language names none of ours
-	Always200 bool   // old clients: status 200 for every answer; the code stays
+	Locale    string // language of sentences if Accept-Language names none
+	Always200 bool   // for old clients: every response has status 200; its code is as otherwise
 	Log       *zap.Logger
 
-	constants sync.Map // *model.Constant to constantText
+	static sync.Map // *StaticData to bodyByLanguage
 }
 
-// envelope is the form of every answer that no standard shapes.
+// envelope is the form of every response whose form is not a standard's.
 type envelope struct {
 	Code int32  `json:"code"`
 	Data any    `json:"data"`
 	Msg  string `json:"msg"`
 }
 
-// Render runs the request and writes its outcome, that of guards, panics and
-// unknown routes included.
+// Render runs the rest of the chain and writes its outcome, also that of a panic.
 func (e *Envelope) Render(c *gin.Context) {
 	x := exchangeOf(c)
 	x.Language = localeOf(c.GetHeader("Accept-Language"), e.Locale)
@@ -164,40 +104,45 @@ func (e *Envelope) write(c *gin.Context, x *exchange) {
 	header["Content-Type"] = jsonType
 	header["Cache-Control"] = noStore
 	c.Writer.WriteHeader(status)
-	_, _ = c.Writer.Write(text) // a client that has gone reads nothing
+	_, _ = c.Writer.Write(text) // fails only if the client has disconnected
 }
 
-// success renders an answer of success; a constant's, the first time it is asked for.
+// StaticData is data whose body is encoded once for each language. Envelope recognizes
+// it by its pointer. It must not change.
+type StaticData struct{ Data any }
+
+// bodyByLanguage holds the encoded bodies of one StaticData.
+type bodyByLanguage map[string][]byte
+
+// success encodes the body of a success.
 func (e *Envelope) success(data any, language string) ([]byte, error) {
-	constant, ok := data.(*model.Constant)
+	static, ok := data.(*StaticData)
 	if !ok {
 		return json.Marshal(envelope{Data: data, Msg: successIn[language]})
 	}
-	if known, ok := e.constants.Load(constant); ok {
-		return known.(constantText)[language], nil
+	if encoded, ok := e.static.Load(static); ok {
+		return encoded.(bodyByLanguage)[language], nil
 	}
-	texts := constantText{}
+	bodies := bodyByLanguage{}
 	for language, msg := range successIn {
-		text, err := json.Marshal(envelope{Data: constant.Data, Msg: msg})
+		body, err := json.Marshal(envelope{Data: static.Data, Msg: msg})
 		if err != nil {
 			return nil, err
 		}
-		texts[language] = text
+		bodies[language] = body
 	}
-	e.constants.Store(constant, texts)
-	return texts[language], nil
+	e.static.Store(static, bodies)
+	return bodies[language], nil
 }
 
-// constantText is an answer that is the same every time, by language.
-type constantText map[string][]byte
-
-// Header values that never change, shared by all answers.
+// Header values that all responses share. They must not change.
 var (
 	jsonType = []string{"application/json; charset=utf-8"}
 	noStore  = []string{"no-store"}
 )
 
-// failureHeaders are what HTTP asks of some failures (RFC 6750 §3, RFC 9110 §10.2.3).
+// failureHeaders sets the headers that some failures need (RFC 6750 §3, RFC 9110
+// §10.2.3).
 func failureHeaders(c *gin.Context, f *model.Failure) {
 	if f.Status() == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
 		challenge := "Bearer"

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,17 +18,19 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"menshen/config"
 	"menshen/model"
+	"menshen/telemetry"
 )
 
-// house is an engine with the chain that stands around every handler, and a
-// clock that moves 1.5 ms with every look at it.
-type house struct {
+// chain is an engine with the chain around every handler and a clock that advances by
+// 1.5 ms each time it is read.
+type chain struct {
 	*gin.Engine
 	logs *observer.ObservedLogs
 }
 
-func newHouse(t *testing.T, e *Envelope) house {
+func newChain(t *testing.T, e *Envelope) chain {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -36,16 +40,20 @@ func newHouse(t *testing.T, e *Envelope) house {
 	}
 	at := time.Unix(1_700_000_000, 0)
 	now := func() time.Time { at = at.Add(1500 * time.Microsecond); return at }
-	h := house{Engine: gin.New(), logs: logs}
+	h := chain{Engine: gin.New(), logs: logs}
 	h.HandleMethodNotAllowed = true
-	h.Use(Begin(now, Addresses{}), AccessLog(e.Log, e.Log, nil, now), e.Render)
+	peer, err := NewAddresses([]string{"192.0.2.1"}) // httptest's
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Use(Begin(now, peer), AccessLog(telemetry.NewPlainAccessLog(e.Log), now), e.Render)
 	h.NoRoute(func(c *gin.Context) { Fail(c, model.ErrNotFound) })
 	h.NoMethod(func(c *gin.Context) { Fail(c, model.ErrMethod) })
 	return h
 }
 
-// ask sends a request with headers from names and values in turn.
-func (h house) ask(method, path string, headers ...string) *httptest.ResponseRecorder {
+// request sends a request with headers, names and values in turn.
+func (h chain) request(method, path string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
@@ -60,21 +68,21 @@ func TestRender(t *testing.T) {
 		A int    `json:"a"`
 		B string `json:"b"`
 	}
-	secret := errors.New("cause that nobody may read")
+	secret := errors.New("cause that no client may read")
 	for _, row := range []struct {
 		name   string
 		data   any
 		err    error
 		status int
 		body   string
-		header http.Header // beside those of every answer
+		header http.Header // besides those of every response
 	}{
 		{"data", view{1, "<b>"}, nil, 200, `{"code":0,"data":{"a":1,"b":"\u003cb\u003e"},"msg":"OK"}`, nil},
 		{"list", []view{}, nil, 200, `{"code":0,"data":[],"msg":"OK"}`, nil},
 		{"nothing", nil, nil, 200, `{"code":0,"data":null,"msg":"OK"}`, nil},
 		{"failure", nil, model.ErrCode, 400, `{"code":40002,"data":null,"msg":"The verification code is wrong or no longer valid."}`, nil},
 		{"failure beside data", view{1, "b"}, model.ErrCode, 400, `{"code":40002,"data":null,"msg":"The verification code is wrong or no longer valid."}`, nil},
-		{"failure with data", nil, model.Malformed1("a", "b"), 400, `{"code":40000,"data":{"fields":[{"field":"a","reason":"b"}]},"msg":"The request is not valid."}`, nil},
+		{"failure with data", nil, model.MalformedField("a", "b"), 400, `{"code":40000,"data":{"fields":[{"field":"a","reason":"b"}]},"msg":"The request is not valid."}`, nil},
 		{"failure with a cause", nil, model.ErrUnavailable.Wrap(secret), 503, `{"code":50300,"data":null,"msg":"The service is temporarily unavailable. Please try again."}`, nil},
 		{"failure within an error", nil, fmt.Errorf("doing: %w", model.ErrNotFound.Wrap(secret)), 404, `{"code":40400,"data":null,"msg":"There is no such route or resource."}`, nil},
 		{"another error", nil, secret, 500, `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`, nil},
@@ -87,9 +95,9 @@ func TestRender(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, always200 := range []bool{false, true} {
-				h := newHouse(t, &Envelope{Always200: always200})
+				h := newChain(t, &Envelope{Always200: always200})
 				h.GET("/", Handle(func(*gin.Context) (any, error) { return row.data, row.err }))
-				w := h.ask(http.MethodGet, "/", "X-Request-Id", "id")
+				w := h.request(http.MethodGet, "/", "X-Request-Id", "id")
 				status := row.status
 				if always200 {
 					status = 200
@@ -111,8 +119,8 @@ func TestRender(t *testing.T) {
 	}
 }
 
-func TestRenderWhatNoHandlerAnswers(t *testing.T) {
-	h := newHouse(t, &Envelope{Locale: zhCN})
+func TestRenderWithoutHandler(t *testing.T) {
+	h := newChain(t, &Envelope{Locale: zhCN})
 	h.POST("/only", Handle(func(*gin.Context) (any, error) { return nil, nil }))
 	h.GET("/own", func(c *gin.Context) { c.String(http.StatusTeapot, "own") })
 	h.GET("/silent", func(*gin.Context) {})
@@ -124,10 +132,10 @@ func TestRenderWhatNoHandlerAnswers(t *testing.T) {
 		{"GET", "/none", 404, `{"code":40400,"data":null,"msg":"请求的资源不存在"}`},
 		{"GET", "/only", 405, `{"code":40500,"data":null,"msg":"不支持的请求方法"}`},
 		{"BREW", "/only", 405, `{"code":40500,"data":null,"msg":"不支持的请求方法"}`},
-		{"GET", "/own", 418, "own"}, // what a standard shapes
+		{"GET", "/own", 418, "own"}, // a form of its own
 		{"GET", "/silent", 200, ""},
 	} {
-		w := h.ask(row.method, row.path)
+		w := h.request(row.method, row.path)
 		if w.Code != row.status || w.Body.String() != row.body {
 			t.Errorf("%s %s: %d %s", row.method, row.path, w.Code, w.Body)
 		}
@@ -138,7 +146,7 @@ func TestRenderWhatNoHandlerAnswers(t *testing.T) {
 }
 
 func TestRenderPanic(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+	h := newChain(t, &Envelope{})
 	h.GET("/panic", Handle(func(*gin.Context) (any, error) { panic("token-in-a-panic") }))
 	h.GET("/nil", Handle(func(*gin.Context) (any, error) { var e *Envelope; return e.Locale, nil }))
 	h.GET("/late", func(c *gin.Context) { c.String(http.StatusOK, "begun"); panic(errors.New("late")) })
@@ -146,12 +154,12 @@ func TestRenderPanic(t *testing.T) {
 	h.GET("/guarded", func(*gin.Context) { panic("guard") }, Handle(func(*gin.Context) (any, error) { t.Error("the handler ran"); return nil, nil }))
 	const internal = `{"code":50000,"data":null,"msg":"Something went wrong on our side."}`
 	for _, path := range []string{"/panic", "/nil", "/guarded"} {
-		w := h.ask(http.MethodGet, path)
+		w := h.request(http.MethodGet, path)
 		if w.Code != 500 || w.Body.String() != internal || w.Header().Get("X-Request-Id") == "" {
 			t.Errorf("%s: %d %s %v", path, w.Code, w.Body, w.Header())
 		}
 	}
-	if w := h.ask(http.MethodGet, "/late"); w.Body.String() != "begun" {
+	if w := h.request(http.MethodGet, "/late"); w.Body.String() != "begun" {
 		t.Errorf("after the panic came %s", w.Body)
 	}
 	func() {
@@ -160,7 +168,7 @@ func TestRenderPanic(t *testing.T) {
 				t.Errorf("recovered %v", recovered)
 			}
 		}()
-		h.ask(http.MethodGet, "/abort")
+		h.request(http.MethodGet, "/abort")
 		t.Error("http.ErrAbortHandler was swallowed")
 	}()
 	panics := h.logs.FilterMessage("panic").All()
@@ -178,27 +186,27 @@ func TestRenderPanic(t *testing.T) {
 	}
 }
 
-// A guard that fails keeps everything behind it from running, and its failure is
-// the answer.
+// TestFailEndsTheRequest: no handler runs after a guard that fails; its failure is the
+// response.
 func TestFailEndsTheRequest(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+	h := newChain(t, &Envelope{})
 	h.GET("/", func(c *gin.Context) { Fail(c, model.ErrTooLarge) }, func(*gin.Context) { t.Error("the next one ran") })
-	if w := h.ask(http.MethodGet, "/"); w.Code != 413 {
+	if w := h.request(http.MethodGet, "/"); w.Code != 413 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	// Without Begin, as in other tests, nothing panics.
+	// Without Begin, as in other tests, Fail must not panic.
 	Fail(&gin.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil)}, model.ErrTooLarge)
 }
 
 func TestBegin(t *testing.T) {
-	h := newHouse(t, &Envelope{})
-	var seen model.Request // a copy: the exchange is another request's after this one
+	h := newChain(t, &Envelope{})
+	var seen model.Request // a copy: the next request uses the same memory
 	h.GET("/", Handle(func(c *gin.Context) (any, error) {
-		seen = *c.Writer.(model.Asked).Asked()
+		seen = *RequestOf(c)
 		return nil, nil
 	}))
 	for _, given := range []string{"a", "A.b_c-9", "7", strings.Repeat("x", 64)} {
-		if w := h.ask(http.MethodGet, "/", "X-Request-Id", given); w.Header().Get("X-Request-Id") != given || seen.ID != given {
+		if w := h.request(http.MethodGet, "/", "X-Request-Id", given); w.Header().Get("X-Request-Id") != given || seen.ID != given {
 			t.Errorf("%q: %q, %q", given, w.Header().Get("X-Request-Id"), seen.ID)
 		}
 	}
@@ -207,30 +215,47 @@ func TestBegin(t *testing.T) {
 		nil, {"X-Request-Id", ""}, {"X-Request-Id", strings.Repeat("x", 65)}, {"X-Request-Id", "a b"}, {"X-Request-Id", "a\nb"}, {"X-Request-Id", "é"}, {"X-Request-Id", "a/b"},
 		{"X-Request-Id", "a", "X-Request-Id", "a"}, {"X-Request-Id", "\x00"}, {"X-Request-Id", "\"},{\""},
 	} {
-		w := h.ask(http.MethodGet, "/", given...)
+		w := h.request(http.MethodGet, "/", given...)
 		id := w.Header().Get("X-Request-Id")
 		if len(id) < 20 || id != seen.ID || slices.Contains(ids, id) || len(w.Header().Values("X-Request-Id")) != 1 {
 			t.Errorf("%q: %q", given, id)
 		}
 		ids = append(ids, id)
 	}
-	if seen.IP != "192.0.2.1" { // httptest's peer
+	if seen.IP != "192.0.2.1" {
 		t.Errorf("the address is %s", seen.IP)
+	}
+	for _, peer := range []string{"198.51.100.7:1", "[::1]:1", "@"} { // no trusted proxy
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		r.RemoteAddr = peer
+		r.Header.Set("X-Request-Id", "id")
+		r.Header.Set("X-Forwarded-For", "192.0.2.1")
+		h.ServeHTTP(w, r)
+		lines := h.logs.FilterMessage("request").All()
+		line := lines[len(lines)-1].ContextMap()
+		if id := w.Header().Get("X-Request-Id"); len(id) < 20 || id != seen.ID || line["requestId"] != id || line["clientRequestId"] != "id" {
+			t.Errorf("from %s: %q, %v", peer, id, line)
+		}
 	}
 }
 
-// TestExchangeBelowOtherWriters: who puts a writer around ours changes nothing of
-// what is answered and of what the log says.
+// TestExchangeBelowOtherWriters: a writer that wraps the exchange's hides neither
+// the exchange from the access log nor the request from the handler.
 func TestExchangeBelowOtherWriters(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+	h := newChain(t, &Envelope{})
 	wrap := func(c *gin.Context) {
 		c.Writer = struct {
 			gin.ResponseWriter
 			unwrapper
 		}{c.Writer, unwrapper{c.Writer}}
 	}
-	h.GET("/no", wrap, wrap, Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
-	if w := h.ask(http.MethodGet, "/no"); w.Code != 400 || !strings.Contains(w.Body.String(), "40002") {
+	h.GET("/no", wrap, wrap, Handle(func(c *gin.Context) (any, error) {
+		if id := RequestOf(c).ID; id != "id" {
+			t.Errorf("the handler has the id %q", id)
+		}
+		return nil, model.ErrCode
+	}))
+	if w := h.request(http.MethodGet, "/no", "X-Request-Id", "id"); w.Code != 400 || !strings.Contains(w.Body.String(), "40002") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if code := h.logs.All()[0].ContextMap()["code"]; code != int64(40002) && code != int32(40002) {
@@ -242,26 +267,25 @@ type unwrapper struct{ inner http.ResponseWriter }
 
 func (u unwrapper) Unwrap() http.ResponseWriter { return u.inner }
 
-// TestIDs: ids are of 128 bits, and none comes twice, whenever the bits are drawn anew.
-func TestIDs(t *testing.T) {
-	var one, other ids
+// TestRequestIDsAreUnique: generated ids have the form that a client's id may have,
+// and none is generated twice.
+func TestRequestIDsAreUnique(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		for _, id := range []string{one.next(), other.next()} {
-			if len(id) != 32 || !plain(id) || seen[id] {
-				t.Fatalf("%q after %d", id, len(seen))
-			}
-			seen[id] = true
+		id, _ := requestIDs(&http.Request{}, Addresses{})
+		if !isPlainID(id) || seen[id] {
+			t.Fatalf("%q after %d", id, len(seen))
 		}
+		seen[id] = true
 	}
 }
 
-// TestBeginLeavesNothing: what a request found out is not there for the next
-// one, which uses the same memory.
-func TestBeginLeavesNothing(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+// TestExchangeIsReset: a request finds nothing of the request before, which used the
+// same memory.
+func TestExchangeIsReset(t *testing.T) {
+	h := newChain(t, &Envelope{})
 	h.GET("/fill", Handle(func(c *gin.Context) (any, error) {
-		r := c.Writer.(model.Asked).Asked()
+		r := RequestOf(c)
 		r.Token, r.Actor, r.Claims.SessionID, r.Session.ID = "t", "a", "s", "s"
 		return "data", nil
 	}))
@@ -274,10 +298,10 @@ func TestBeginLeavesNothing(t *testing.T) {
 			t.Errorf("keys %v", c.Keys)
 		}
 	})
-	for range 100 { // a pool may forget, not every time
-		h.ask(http.MethodGet, "/fill")
-		h.ask(http.MethodGet, "/nowhere")
-		h.ask(http.MethodGet, "/look")
+	for range 100 { // a pool may drop an exchange, but not each time
+		h.request(http.MethodGet, "/fill")
+		h.request(http.MethodGet, "/nowhere")
+		h.request(http.MethodGet, "/look")
 	}
 }
 
@@ -301,9 +325,9 @@ func TestAccessLog(t *testing.T) {
 		{"invented method", "SECRET", "/known/secret", nil, zapcore.InfoLevel, "code:40500 durationMs:1.5 ip:192.0.2.1 method:other requestId:id route:none status:405"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			h := newHouse(t, &Envelope{})
+			h := newChain(t, &Envelope{})
 			h.GET("/known/:name", Handle(func(*gin.Context) (any, error) { return nil, row.err }))
-			h.ask(row.method, row.path, "X-Request-Id", "id", "User-Agent", "secret", "X-Device-Number", "secret", "Authorization", "Bearer secret", "Referer", "secret")
+			h.request(row.method, row.path, "X-Request-Id", "id", "User-Agent", "secret", "X-Device-Number", "secret", "Authorization", "Bearer secret", "Referer", "secret")
 			entries := h.logs.All()
 			if len(entries) != 1 || entries[0].Message != "request" || entries[0].Level != row.level {
 				t.Fatalf("the log has %v", entries)
@@ -314,34 +338,42 @@ func TestAccessLog(t *testing.T) {
 		})
 	}
 	t.Run("always 200 hides no fault from the log", func(t *testing.T) {
-		h := newHouse(t, &Envelope{Always200: true})
+		h := newChain(t, &Envelope{Always200: true})
 		h.GET("/", Handle(func(*gin.Context) (any, error) { return nil, cause }))
-		h.ask(http.MethodGet, "/")
+		h.request(http.MethodGet, "/")
 		if entry := h.logs.All()[0]; entry.Level != zapcore.ErrorLevel || entry.ContextMap()["status"] != int64(200) || entry.ContextMap()["code"] != int32(50000) && entry.ContextMap()["code"] != int64(50000) {
 			t.Errorf("the line is %v %v", entry.Level, entry.ContextMap())
 		}
 	})
 	t.Run("only a success may wait", func(t *testing.T) {
-		atOnce, now := observer.New(zapcore.DebugLevel)
-		waiting, late := observer.New(zapcore.DebugLevel)
-		engine := gin.New()
-		envelope := Envelope{Locale: en, Always200: true, Log: zap.NewNop()}
-		engine.Use(Begin(time.Now, Addresses{}), AccessLog(zap.New(atOnce), zap.New(waiting), nil, time.Now), envelope.Render)
-		engine.GET("/yes", Handle(func(*gin.Context) (any, error) { return nil, nil }))
-		engine.GET("/no", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
-		engine.GET("/status", func(c *gin.Context) { c.Status(http.StatusServiceUnavailable) })
-		engine.GET("/error", func(c *gin.Context) { _ = c.Error(cause) })
-		for _, path := range []string{"/yes", "/no", "/status", "/error"} {
-			engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
-		}
-		if late.Len() != 1 || late.FilterField(zap.String("route", "/yes")).Len() != 1 || now.Len() != 3 {
-			t.Errorf("waiting: %v, at once: %v", late.All(), now.All())
-		}
+		synctest.Test(t, func(t *testing.T) { // time stands still, so that the buffer is not flushed
+			var text bytes.Buffer
+			out := telemetry.NewLogWriter(&text)
+			engine := gin.New()
+			envelope := Envelope{Locale: en, Always200: true, Log: zap.NewNop()}
+			log := telemetry.NewAccessLog(config.Log{Level: "info", Format: "console"}, out)
+			engine.Use(Begin(time.Now, Addresses{}), AccessLog(log, time.Now), envelope.Render)
+			engine.GET("/yes", Handle(func(*gin.Context) (any, error) { return nil, nil }))
+			engine.GET("/no", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
+			engine.GET("/status", func(c *gin.Context) { c.Status(http.StatusServiceUnavailable) })
+			engine.GET("/error", func(c *gin.Context) { _ = c.Error(cause) })
+			for path, want := range map[string]int{"/no": 1, "/status": 1, "/error": 1, "/yes": 0} {
+				text.Reset()
+				engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+				synctest.Wait() // for the goroutine that writes
+				if got := strings.Count(text.String(), path); got != want {
+					t.Errorf("%s: %d lines at once, want %d", path, got, want)
+				}
+				if out.Flush(); strings.Count(text.String(), path) != 1 {
+					t.Errorf("%s: the log has %q", path, text.String())
+				}
+			}
+		})
 	})
 	t.Run("a level that is off costs nothing", func(t *testing.T) {
 		core, logs := observer.New(zapcore.ErrorLevel)
 		engine := gin.New()
-		engine.Use(AccessLog(zap.New(core), zap.New(core), nil, time.Now))
+		engine.Use(AccessLog(telemetry.NewPlainAccessLog(zap.New(core)), time.Now))
 		engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		if logs.Len() != 0 {
 			t.Errorf("the log has %v", logs.All())
@@ -357,20 +389,20 @@ func TestGuards(t *testing.T) {
 		}
 		return nil
 	}
-	h := newHouse(t, &Envelope{})
+	h := newChain(t, &Envelope{})
 	var seen model.Request
 	show := Handle(func(c *gin.Context) (any, error) {
-		seen = *c.Writer.(model.Asked).Asked()
+		seen = *RequestOf(c)
 		return nil, nil
 	})
-	h.GET("/verified", Verified(func(raw string) (model.Claims, error) { return claims, judge(raw) }, nil), show)
-	h.GET("/live", Authenticated(func(_ context.Context, raw model.Secret) (model.Session, error) { return session, judge(string(raw)) }), show)
+	h.GET("/verified", RequireToken(func(raw string) (model.Claims, error) { return claims, judge(raw) }, nil), show)
+	h.GET("/live", RequireSession(func(_ context.Context, raw model.Secret) (model.Session, error) { return session, judge(string(raw)) }), show)
 	for path, want := range map[string]model.Request{
 		"/verified": {Token: "good", Claims: claims},
 		"/live":     {Token: "good", Session: session},
 	} {
 		seen = model.Request{}
-		if w := h.ask(http.MethodGet, path, "Authorization", "Bearer good"); w.Code != 200 {
+		if w := h.request(http.MethodGet, path, "Authorization", "Bearer good"); w.Code != 200 {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 		if seen.Token != want.Token || seen.Claims != want.Claims || seen.Session.ID != want.Session.ID {
@@ -378,7 +410,7 @@ func TestGuards(t *testing.T) {
 		}
 		for given, challenge := range map[string]string{"": "Bearer", "Basic good": "Bearer", "Bearer bad": `Bearer error="invalid_token"`} {
 			seen = model.Request{}
-			w := h.ask(http.MethodGet, path, "Authorization", given)
+			w := h.request(http.MethodGet, path, "Authorization", given)
 			if w.Code != 401 || w.Header().Get("WWW-Authenticate") != challenge || seen.ID != "" {
 				t.Errorf("%s with %q: %d, %q, the handler saw %+v", path, given, w.Code, w.Header().Get("WWW-Authenticate"), seen)
 			}
@@ -387,13 +419,13 @@ func TestGuards(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+	h := newChain(t, &Envelope{})
 	var ctx context.Context
 	h.GET("/", Deadline(time.Minute), Handle(func(c *gin.Context) (any, error) {
 		ctx = c.Request.Context()
 		return nil, ctx.Err()
 	}))
-	if w := h.ask(http.MethodGet, "/"); w.Code != 200 {
+	if w := h.request(http.MethodGet, "/"); w.Code != 200 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Minute || ctx.Err() == nil {
@@ -401,19 +433,19 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestConstant: what is rendered once is what is rendered each time, in the
+// TestStaticData: static data has the body that any other data has, in the
 // language of each request.
-func TestConstant(t *testing.T) {
-	h := newHouse(t, &Envelope{})
+func TestStaticData(t *testing.T) {
+	h := newChain(t, &Envelope{})
 	data := struct {
 		A int `json:"a"`
 	}{7}
-	constants := []*model.Constant{{Data: data}, {Data: nil}}
-	for i, constant := range constants {
-		h.GET(fmt.Sprintf("/constant/%d", i), Handle(func(*gin.Context) (any, error) { return constant, nil }))
-		h.GET(fmt.Sprintf("/each/%d", i), Handle(func(*gin.Context) (any, error) { return constant.Data, nil }))
+	static := []*StaticData{{Data: data}, {Data: nil}}
+	for i, data := range static {
+		h.GET(fmt.Sprintf("/static/%d", i), Handle(func(*gin.Context) (any, error) { return data, nil }))
+		h.GET(fmt.Sprintf("/each/%d", i), Handle(func(*gin.Context) (any, error) { return data.Data, nil }))
 	}
-	h.GET("/unfit", Handle(func(*gin.Context) (any, error) { return &model.Constant{Data: func() {}}, nil }))
+	h.GET("/unfit", Handle(func(*gin.Context) (any, error) { return &StaticData{Data: func() {}}, nil }))
 	get := func(path, language string) (int, string) {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Accept-Language", language)
@@ -422,10 +454,10 @@ func TestConstant(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	for range 2 {
-		for i := range constants {
+		for i := range static {
 			for _, language := range []string{"en", "zh-CN"} {
 				_, each := get(fmt.Sprintf("/each/%d", i), language)
-				if status, once := get(fmt.Sprintf("/constant/%d", i), language); status != http.StatusOK || once != each {
+				if status, once := get(fmt.Sprintf("/static/%d", i), language); status != http.StatusOK || once != each {
 					t.Errorf("%s: %d %s, want %s", language, status, once, each)
 				}
 			}

@@ -15,14 +15,14 @@ import (
 	"menshen/model"
 )
 
-// stopped is a clock that moves when told.
-type stopped struct{ ns atomic.Int64 }
+// manualClock advances only when the test advances it.
+type manualClock struct{ ns atomic.Int64 }
 
-func (s *stopped) now() time.Time          { return time.Unix(1767323045, 678e6+s.ns.Load()) }
-func (s *stopped) advance(d time.Duration) { s.ns.Add(int64(d)) }
+func (s *manualClock) now() time.Time          { return time.Unix(1767323045, 678e6+s.ns.Load()) }
+func (s *manualClock) advance(d time.Duration) { s.ns.Add(int64(d)) }
 
-// wantWait checks a refusal and gives its Retry-After.
-func wantWait(t *testing.T, err error) time.Duration {
+// wantRefusal checks a refusal and returns its Retry-After.
+func wantRefusal(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if !errors.Is(err, model.ErrTooMany) {
 		t.Fatalf("error %v, want a refusal", err)
@@ -30,12 +30,12 @@ func wantWait(t *testing.T, err error) time.Duration {
 	return time.Duration(model.AsFailure(err).RetryAfter()) * time.Second
 }
 
-// TestLimiterTellsTheTruth: the whole amount at once, then a wait that is right
-// to the second, however much was spent and refused before.
-func TestLimiterTellsTheTruth(t *testing.T) {
+// TestLimiterRetryAfterIsExact: the whole limit passes at once. Then Retry-After is
+// exact to the second, however many requests passed or were refused before.
+func TestLimiterRetryAfterIsExact(t *testing.T) {
 	for _, perMinute := range []int{1, 2, 7, 59, 60, 61, 120, 1200} {
 		t.Run(fmt.Sprint(perMinute), func(t *testing.T) {
-			clock := &stopped{}
+			clock := &manualClock{}
 			limiter := NewLimiter(perMinute, clock.now)
 			for i := range perMinute {
 				if err := limiter.Take("a"); err != nil {
@@ -43,10 +43,10 @@ func TestLimiterTellsTheTruth(t *testing.T) {
 				}
 			}
 			for range 30 {
-				wait := wantWait(t, limiter.Take("a"))
+				wait := wantRefusal(t, limiter.Take("a"))
 				if wait > time.Second {
 					clock.advance(wait - time.Second)
-					if left := wantWait(t, limiter.Take("a")); left != time.Second {
+					if left := wantRefusal(t, limiter.Take("a")); left != time.Second {
 						t.Errorf("a second before its end the wait is %s", left)
 					}
 					wait = time.Second
@@ -55,7 +55,7 @@ func TestLimiterTellsTheTruth(t *testing.T) {
 				if err := limiter.Take("a"); err != nil {
 					t.Fatalf("after the wait: %v", err)
 				}
-				for range 1_000 { // a second may have brought more than one
+				for range 1_000 { // a second may have freed more than one
 					if limiter.Take("a") != nil {
 						break
 					}
@@ -68,10 +68,10 @@ func TestLimiterTellsTheTruth(t *testing.T) {
 	}
 }
 
-// TestLimiterDoesNotCountRefusals: of requests at once as many pass as may, and
-// those that are refused take nothing from those that come after.
+// TestLimiterDoesNotCountRefusals: of concurrent requests exactly as many pass as the
+// limit allows, and refused requests do not count against later ones.
 func TestLimiterDoesNotCountRefusals(t *testing.T) {
-	clock := &stopped{}
+	clock := &manualClock{}
 	limiter := NewLimiter(10, clock.now)
 	for round := range 200 {
 		var passed atomic.Int32
@@ -95,6 +95,37 @@ func TestLimiterDoesNotCountRefusals(t *testing.T) {
 	}
 }
 
+// TestLimiterSweep: a sweep removes the buckets that are full, and no others.
+func TestLimiterSweep(t *testing.T) {
+	clock := &manualClock{}
+	limiter := NewLimiter(60, clock.now)
+	for range 60 {
+		if err := limiter.Take("busy"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := limiter.Take("idle"); err != nil {
+		t.Fatal(err)
+	}
+	left := func() int {
+		limiter.Sweep()
+		limiter.buckets.CleanUp()
+		return limiter.buckets.EstimatedSize()
+	}
+	for _, step := range []struct {
+		after time.Duration
+		left  int
+	}{{0, 2}, {time.Second, 1}, {58 * time.Second, 1}, {time.Second, 0}} {
+		clock.advance(step.after)
+		if got := left(); got != step.left {
+			t.Errorf("%d buckets after another %s, want %d", got, step.after, step.left)
+		}
+		if step.after == 0 {
+			wantRefusal(t, limiter.Take("busy"))
+		}
+	}
+}
+
 func TestLimiterOff(t *testing.T) {
 	for _, limiter := range []*Limiter{nil, NewLimiter(0, time.Now)} {
 		for range 5000 {
@@ -105,14 +136,14 @@ func TestLimiterOff(t *testing.T) {
 	}
 }
 
-// TestLimiterByAddress: IPv6 counts by /64, and what a client says of itself
-// changes nothing.
+// TestLimiterByAddress: IPv6 counts by /64, and a client cannot choose its address by
+// a header.
 func TestLimiterByAddress(t *testing.T) {
 	addresses, err := NewAddresses([]string{"10.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := &stopped{}
+	clock := &manualClock{}
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	envelope := &Envelope{Locale: "en"}

@@ -21,15 +21,18 @@ func sentence(f *model.Failure, locale string) string {
 	return f.Zh
 }
 
-// languages are in the order of the tags; the first is what a matcher falls
-// back to, so that none of ours is told by its confidence.
+// languages are in the order of the matcher's tags. The matcher returns the first
+// tag also when none matches; its confidence is language.No then.
 var (
 	languages = []string{zhCN, en}
 	matcher   = language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English})
 )
 
-// localeOf picks the language of sentences (RFC 9110 §12.5.4); fallback when the
-// header is missing, malformed, too long or asks for none of ours.
+// maxAcceptLanguage bounds the headers that are parsed, in bytes.
+const maxAcceptLanguage = 256
+
+// localeOf returns the language of an Accept-Language header (RFC 9110 §12.5.4), or
+// fallback if it names none, is malformed or too long.
 func localeOf(acceptLanguage, fallback string) string {
 	switch acceptLanguage {
 	case "":
@@ -37,7 +40,7 @@ func localeOf(acceptLanguage, fallback string) string {
 	case zhCN, en:
 		return acceptLanguage
 	}
-	if len(acceptLanguage) > 256 {
+	if len(acceptLanguage) > maxAcceptLanguage {
 		return fallback
 	}
 	tags, _, err := language.ParseAcceptLanguage(acceptLanguage)

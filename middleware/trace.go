@@ -8,10 +8,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Trace makes a span of each request, with its route, status and code and nothing
-// that the client has sent. The trace is always one of ours, sampled as we sample:
-// the trace that a client names (W3C Trace Context) is linked to, by its ids alone,
-// since its state is a text of the client's. Health and metrics have no span.
+// Trace makes a span of each request but health and metrics. Each starts a trace of its
+// own, which links to the one that the client sends (W3C Trace Context) by its ids
+// alone.
 func Trace(tracer trace.Tracer) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		route := routeOf(c)
@@ -25,15 +24,15 @@ func Trace(tracer trace.Tracer) gin.HandlerFunc {
 			trace.WithAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route)),
 		}
 		ctx := c.Request.Context()
-		theirs := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)))
-		if theirs.IsValid() {
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: theirs.WithTraceState(trace.TraceState{})}))
+		remote := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)))
+		if remote.IsValid() {
+			options = append(options, trace.WithLinks(trace.Link{SpanContext: remote.WithTraceState(trace.TraceState{})}))
 		}
 		ctx, span := tracer.Start(ctx, method+" "+route, options...)
 		defer span.End()
 		x := exchangeOf(c)
-		if ours := span.SpanContext(); ours.IsSampled() {
-			x.trace = ours.TraceID().String()
+		if own := span.SpanContext(); own.IsSampled() {
+			x.trace = own.TraceID().String()
 		}
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()

@@ -2,8 +2,8 @@ package model
 
 import "net/netip"
 
-// AddressKey is the unit in which addresses are counted: IPv6 by its /64, which
-// is what one customer holds.
+// AddressKey is the unit by which limits count addresses: an IPv4 address, or the
+// /64 of an IPv6 address, which one customer holds.
 func AddressKey(ip string) string {
 	addr, known := addressOf(ip)
 	switch {
@@ -15,9 +15,13 @@ func AddressKey(ip string) string {
 	return netip.PrefixFrom(addr, 64).Masked().String()
 }
 
-// AddressBlock is the neighbourhood of an address, which is what somebody holds
-// who changes addresses at will: IPv4 by /24, IPv6 by /48, the least that is
-// routed and the most that a site is given (RFC 6177).
+// SessionAddressKey is the unit by which limits count what may not use the share of a
+// session: the session together with the unit of the address.
+func SessionAddressKey(sessionID, ip string) string { return sessionID + " " + AddressKey(ip) }
+
+// AddressBlock is the network around an address: the /24 of an IPv4 address, the /48
+// of an IPv6 address. An attacker who changes addresses often holds such a block: it
+// is the smallest that is routed and the largest that a site gets (RFC 6177).
 func AddressBlock(ip string) string {
 	addr, known := addressOf(ip)
 	if !known {
@@ -32,8 +36,16 @@ func AddressBlock(ip string) string {
 
 const unknownAddress = "unknown"
 
-// addressOf reads an address; IPv4 within IPv6 is IPv4, and a zone is none of it.
+// nat64 is the prefix under which a translator shows IPv4 hosts to IPv6 ones (RFC 6052).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// addressOf parses an address. It maps IPv4 within IPv6 to IPv4 and drops the zone.
 func addressOf(ip string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(ip)
-	return addr.Unmap().WithZone(""), err == nil
+	addr = addr.Unmap().WithZone("")
+	if nat64.Contains(addr) {
+		bytes := addr.As16()
+		addr = netip.AddrFrom4([4]byte(bytes[12:]))
+	}
+	return addr, err == nil
 }

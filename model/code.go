@@ -1,6 +1,6 @@
 package model
 
-// Purpose is what a code may be redeemed for. A code serves its purpose alone.
+// Purpose is what a code may be redeemed for. It cannot be redeemed for another.
 type Purpose string
 
 // The purposes.
@@ -10,57 +10,99 @@ const (
 	PurposeDelete Purpose = "delete"
 )
 
-// Delivery is what is known of a code's message.
+// Delivery is the state of a code's message.
 type Delivery int8
 
 // The states of delivery.
 const (
 	DeliveryPending  Delivery = iota // the provider has not answered yet
 	DeliveryAccepted                 // the provider took the message
-	DeliveryRefused                  // a definite no: nothing was sent, nothing is charged to the number
-	DeliveryUnknown                  // time-out: it may arrive
+	DeliveryRefused                  // definitely not sent: nothing is charged to the number
+	DeliveryUnknown                  // time-out: the message may arrive
 )
 
-// Code is a verification code that was sent, and the ledger row from which the
-// limits of sending and of guessing are counted.
+// Code is a verification code that was sent. The limits of sending and of guessing
+// are counted from the rows of codes.
 type Code struct {
 	ID          int64
 	CompanyType int32
 	Purpose     Purpose
 	NumberKey   []byte // keyed hash of the number without its company
-	Seq         int64  // order of the codes of one number, decided under its gate
+	Seq         int64  // order of the codes of one number, assigned under its gate
 	CodeMAC     []byte
-	IPKey       string // address, IPv6 by /64
-	PrefixKey   string // keyed hash of the number's prefix; "": the guard does not count this code
-	BlockKey    string // address block, IPv4 by /24 and IPv6 by /48; "" likewise
+	SendPool    SendPool
+	IPKey       string // address, IPv6 by /64; "": counted for no address
+	PrefixKey   string // keyed hash of the number's prefix; "": pumping detection does not count this code
+	BlockKey    string // address block, IPv4 by /24 and IPv6 by /48; "": as PrefixKey, and counted for no block
 	SentAt      Time
 	ExpiresAt   Time
-	Attempts    int32
-	UsedAt      Time // 0: not redeemed
-	DeadAt      Time // 0: not killed by the provider's refusal
-	Delivery    Delivery
-	Provider    string // who took the message, or was asked last; see Settlement
+	TicketHash  []byte // of the ticket that was given to the client; nil: none is good
+	// TicketAttempts and Attempts count the comparisons with a good ticket and those
+	// without one: the two pools of attempts.
+	TicketAttempts int32
+	Attempts       int32
+	// Spared counts those of Attempts that are no failures: they were right, but refused
+	// for another reason, or an operator has lifted the limits of the number since.
+	Spared   int32
+	Forgiven bool // an operator has lifted the limits of the number since
+	UsedAt   Time // 0: not redeemed
+	DeadAt   Time // 0: not invalidated by the provider's refusal
+	Delivery Delivery
+	Provider string // see Settlement
 }
 
-// ProviderTest stands for the provider of test numbers, to which nothing is sent.
+// SendPool is one of the three counts of a number's messages. Each has limits of its own,
+// so that strangers cannot use up those of a known device.
+type SendPool int8
+
+// The pools of sending. Requests of older programs count as open.
+const (
+	SendOpen       SendPool = iota // all other requests
+	SendKnown                      // requests with a good device credential
+	SendChallenged                 // requests that passed a challenge
+)
+
+// AttemptPool is one of the two counts of a code's attempts.
+type AttemptPool int8
+
+// The pools of attempts.
+const (
+	AttemptOpen   AttemptPool = iota // without a good ticket
+	AttemptTicket                    // with the ticket of the code
+)
+
+// SendScope is what messages are counted for: the deployment (the zero value), an
+// address, or a block of neighbouring addresses. Exactly one member is set, or none.
+type SendScope struct{ IPKey, BlockKey string }
+
+// ProviderTest is the provider of test numbers, to which nothing is sent.
 const ProviderTest = "test"
 
 // Settlement is how the sending of a code ended.
 type Settlement struct {
 	Delivery Delivery
-	Provider string // the provider that took the message, or the last one asked
+	Provider string // the provider that accepted the message, or the last one that was asked
 	At       Time
 }
 
-// YieldSpan is which codes of a group are looked at: the newest of those sent
-// after Since, and no later than Until, whose end has come by Ended.
+// Grouping is what the codes of a group have in common.
+type Grouping string
+
+// The groupings.
+const (
+	GroupPrefix Grouping = "prefix" // the prefix of their numbers
+	GroupBlock  Grouping = "block"  // the block of the addresses that requested them
+)
+
+// YieldSpan selects codes of a group: the newest Most of those that were sent after
+// Since, not later than Until, and that have expired by Ended.
 type YieldSpan struct {
 	Since, Until Time
 	Ended        Time
 	Most         int // codes
 }
 
-// Yield is what came of the codes of a group whose time is over.
+// Yield counts codes of a group, and how many of them were redeemed.
 type Yield struct {
 	Sent     int
 	Redeemed int

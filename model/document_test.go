@@ -21,10 +21,10 @@ func TestErrorsDocument(t *testing.T) {
 	path := filepath.Join("..", "docs", "errors.md")
 	want := errorsDocument()
 	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a document for everybody
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a public document
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // a document for everybody
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // a public document
 			t.Fatal(err)
 		}
 		return
@@ -44,8 +44,10 @@ func errorsDocument() string {
 
 # Failures · 错误码
 
-Every failure is answered as ` + "`{\"code\", \"data\", \"msg\"}`" + `: the HTTP status is the code's first three
+Every failure is returned as ` + "`{\"code\", \"data\", \"msg\"}`" + `: the HTTP status is the code's first three
 digits, and ` + "`msg`" + ` is one of the two sentences, chosen by ` + "`Accept-Language`" + `. Code 0 is success.
+The sentence of 41500 names the type that the route takes: ` + "`application/x-www-form-urlencoded`" + ` on
+` + "`POST /oauth/introspect`" + `.
 
 | code | HTTP status | English | 中文 |
 |---|---|---|---|

@@ -17,7 +17,7 @@ import (
 	"menshen/model"
 )
 
-// contractCodes are the numbers of contract §1.
+// contractCodes are the codes of contract §1.
 var contractCodes = []int32{
 	40000, 40001, 40002,
 	40100, 40101, 40102, 40103, 40104, 40105,
@@ -39,7 +39,7 @@ func TestFailuresAreThoseOfTheContract(t *testing.T) {
 	}
 }
 
-// TestFailuresListsTheWholeTable finds a row that was declared, but not listed.
+// TestFailuresListsTheWholeTable finds a row that is declared but not listed.
 func TestFailuresListsTheWholeTable(t *testing.T) {
 	declared := declaredFailures(t)
 	if listed := len(model.Failures()); listed != len(declared) {
@@ -47,8 +47,8 @@ func TestFailuresListsTheWholeTable(t *testing.T) {
 	}
 }
 
-// declaredFailures are the names of all variables of this package that are made
-// as &Failure{…}.
+// declaredFailures are the names of all variables of this package whose value is
+// &Failure{…}.
 func declaredFailures(t *testing.T) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
@@ -167,6 +167,16 @@ func TestFailureCopies(t *testing.T) {
 	}
 }
 
+func TestFailureTaking(t *testing.T) {
+	form := model.ErrMediaType.Taking("application/x-www-form-urlencoded")
+	if !errors.Is(form, model.ErrMediaType) || form.En != "The request body must be application/x-www-form-urlencoded." || form.Zh != "请求内容须为 application/x-www-form-urlencoded" {
+		t.Errorf("the copy is %+v", form)
+	}
+	if same := model.ErrMediaType.Taking("application/json"); *same != *model.ErrMediaType {
+		t.Errorf("the copy is %+v, the row %+v", same, model.ErrMediaType)
+	}
+}
+
 func TestFailureErrorIsForTheLog(t *testing.T) {
 	const want = "40002 The verification code is wrong or no longer valid."
 	if got := model.ErrCode.Error(); got != want {
@@ -216,7 +226,7 @@ func TestAsFailure(t *testing.T) {
 }
 
 func TestMalformed(t *testing.T) {
-	one, both := model.Malformed1("mobile", model.ReasonLength), model.Malformed(
+	one, both := model.MalformedField("mobile", model.ReasonLength), model.Malformed(
 		model.FieldProblem{Field: "companyType", Reason: model.ReasonRequired},
 		model.FieldProblem{Field: "source", Reason: model.ReasonType},
 	)

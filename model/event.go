@@ -1,6 +1,15 @@
 package model
 
-// Kind names what happened. Its words are part of the contract.
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Kind is the kind of an event. Its values are part of the contract.
 type Kind string
 
 // The kinds of events.
@@ -27,47 +36,87 @@ const (
 	EventKickWar        Kind = "kick_war"
 	EventPumping        Kind = "pumping"
 	EventConfigChanged  Kind = "config_changed"
+	EventUnlocked       Kind = "unlocked"
+	EventViewed         Kind = "viewed"
 )
 
 // Kinds lists all kinds of events.
-func Kinds() []Kind {
-	return []Kind{
-		EventRegister, EventCodeSent, EventCodeFailed, EventLogin, EventDisplaced, EventRelogin, EventLogout, EventKick,
-		EventBan, EventUnban, EventReuse, EventExpired, EventRecover, EventAdopt, EventDeviceBound, EventDeviceMismatch,
-		EventUserChanged, EventNumberChanged, EventUserDeleted, EventKickWar, EventPumping, EventConfigChanged,
-	}
-}
+func Kinds() []Kind { return slices.Sorted(maps.Keys(sentences)) }
 
-// EventFilter narrows a look at the log; zero members do not.
+// EventFilter selects events. A field that is zero selects all.
 type EventFilter struct {
 	UserID int64
 	Kind   Kind
 	Actor  string
 	From   Time  // inclusive
 	To     Time  // exclusive
-	Before int64 // lines with a lower id alone: the cursor
+	Before int64 // the cursor: events with a lower id
 }
 
-// EventCount is how many lines of a kind, and of a detail where it tells more,
-// fall into one stretch of time.
+// EventCount counts the events of a kind in one period, apart by detail for kinds
+// whose statistics need it.
 type EventCount struct {
 	Bucket   Time
 	Kind     Kind
 	Detail   string
 	Count    int64
-	Sessions int64 // of them, those about a session
+	Sessions int64 // events among Count that belong to a session
 }
 
-// Event is one line of the append-only log: audit trail, outbox and change feed in one.
+// Event is one row of the append-only event log, which serves as audit trail, outbox
+// and change feed.
 type Event struct {
 	ID        int64
 	At        Time
 	Kind      Kind
-	UserID    int64  // 0: none known
+	UserID    int64  // 0: no known user
 	SessionID string // "": none
-	Actor     string // who did it: "user", "system" or an operator's key name
+	Actor     string // "user", "system" or the name of an operator's key
 	IP        string
 	Device    string // label of the device, never its number
 	RequestID string
 	Detail    string // JSON object or ""
+	Fold      []byte // nil, or the key of Folded
+}
+
+// Folded returns the event so that its repeats are kept as one row: the first event
+// of a kind and a period (UTC) with the same values of by. A row that is read has the
+// number of its repeats, itself included, in the member count of its detail. No value
+// of by may be a whole number of a user: the key that is stored has no secret.
+func (e Event) Folded(period time.Duration, by ...string) Event {
+	key := []byte(e.Kind)
+	for _, part := range append([]string{strconv.FormatInt(int64(e.At)/period.Milliseconds(), 10)}, by...) {
+		key = strconv.AppendQuote(key, part)
+	}
+	sum := sha256.Sum256(key)
+	e.Fold = sum[:]
+	return e
+}
+
+// Counted returns the event with the number of its repeats in its detail.
+func (e Event) Counted(count int64) Event {
+	object := map[string]any{}
+	if e.Detail != "" && json.Unmarshal([]byte(e.Detail), &object) != nil {
+		return e // of another form
+	}
+	object["count"] = count
+	text, _ := json.Marshal(object) // what was unmarshalled always marshals
+	e.Detail = string(text)
+	return e
+}
+
+// The actors of events that no operator caused.
+const (
+	ActorUser   = "user"
+	ActorSystem = "system"
+)
+
+// EventDetail is the detail of an event: a JSON object of pairs of name and value.
+func EventDetail(pairs ...string) string {
+	object := make(map[string]string, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		object[pairs[i]] = pairs[i+1]
+	}
+	text, _ := json.Marshal(object) // strings always marshal
+	return string(text)
 }

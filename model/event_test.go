@@ -11,7 +11,7 @@ import (
 // TestKindsAreThoseOfTheContract: contract §7.
 func TestKindsAreThoseOfTheContract(t *testing.T) {
 	const want = "register code_sent code_failed login displaced relogin logout kick ban unban reuse expired recover adopt " +
-		"device_bound device_mismatch user_changed number_changed user_deleted kick_war pumping config_changed"
+		"device_bound device_mismatch user_changed number_changed user_deleted kick_war pumping config_changed unlocked viewed"
 	var kinds []string
 	for _, kind := range model.Kinds() {
 		kinds = append(kinds, string(kind))
@@ -33,8 +33,8 @@ func TestKindsAreThoseOfTheContract(t *testing.T) {
 	}
 }
 
-// TestEveryKindSpeaksTwoLanguages: a timeline is read by people.
-func TestEveryKindSpeaksTwoLanguages(t *testing.T) {
+// TestEveryKindHasTwoSentences: every kind has a sentence in both languages.
+func TestEveryKindHasTwoSentences(t *testing.T) {
 	seen := map[string]model.Kind{}
 	const idle = "kick of nothing"
 	for _, kind := range append(model.Kinds(), idle) {

@@ -21,8 +21,8 @@ func marshalled(t *testing.T, value any) string {
 
 var verbs = []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%#x", "%d", "%t", "%c", "%U", "%e", "%10s", "%-40s|", "%.3s"}
 
-// wantMasked prints value, and value within other values, in every way that may
-// reach a log, and finds each of the parts that must not show.
+// wantMasked prints value, alone and within other values, in every way in which it may
+// reach a log. It fails if a hidden part shows.
 func wantMasked(t *testing.T, value any, shown string, hidden ...string) {
 	t.Helper()
 	prints := map[string]string{
@@ -85,7 +85,7 @@ func TestMobileMasks(t *testing.T) {
 		{"+14155550123", "141****0123", "0123"},
 		{"+447400123456", "447****3456", "3456"},
 		{"+29012345", "290****2345", "2345"},
-		{"+2901234", "***", "1234"}, // three and four digits would be all there are
+		{"+2901234", "***", "1234"}, // the mask would show all seven digits
 		{"+290123", "***", "0123"},
 		{"+12", "***", "+12"},
 		{"", "***", ""},

@@ -13,7 +13,7 @@ const (
 
 // Message is a verification code on its way to a mobile number.
 type Message struct {
-	ID          string // the same for every try of one message: providers may use it against doubles
+	ID          string // the same for every try of one message: providers may use it to drop duplicates
 	Mobile      Mobile
 	Code        Secret
 	CompanyType int32
@@ -24,16 +24,17 @@ type Message struct {
 	Life        time.Duration // from sending to Expire
 }
 
-// Minutes is the life of the code as a message tells it: whole minutes, at least
-// one, rounded down so that no reader is promised more than there is.
+// Minutes is the life of the code in the text of the message: whole minutes, at
+// least 1. It is rounded down, so that the text does not promise too much.
 func (m Message) Minutes() int { return max(1, int(m.Life/time.Minute)) }
 
-// ErrSendRefused marks a definite refusal by a provider: nothing was or will be
-// sent. Every other error of a sender leaves open whether the message arrives.
-// A refusal because the provider's own limit of messages is reached wraps the
-// failure of the table that says so, with the time after which to try again.
+// ErrSendRefused marks a definite refusal by a provider: the message was not and will
+// not be sent. After any other error of a sender the message may arrive. If the
+// provider's own limit of messages is reached, the error also wraps the failure of
+// the table for that limit, with the time after which the client may retry.
 var ErrSendRefused = errors.New("message refused")
 
-// ErrChallengeFailed marks the definite no of a challenge's provider: the answer
-// is wrong, too old or was used before. Every other error leaves it open.
+// ErrChallengeFailed marks a definite refusal by the provider of a challenge: the
+// answer is wrong, too old or used before. After any other error the answer may be
+// right.
 var ErrChallengeFailed = errors.New("challenge failed")

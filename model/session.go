@@ -1,12 +1,12 @@
 package model
 
-// Reason says why a session ended. Its words are part of the contract.
+// Reason is why a session ended. Its values are part of the contract.
 type Reason string
 
-// The reasons. The first one stays: ended is final.
+// The reasons. The reason of an ended session does not change.
 const (
 	ReasonDisplaced Reason = "displaced"  // by a login on another device
-	ReasonRelogin   Reason = "relogin"    // the same device logged in anew
+	ReasonRelogin   Reason = "relogin"    // the same device logged in again
 	ReasonLoggedOut Reason = "logged_out" // logout, or deletion from the list
 	ReasonKicked    Reason = "kicked"     // by an operator
 	ReasonBanned    Reason = "banned"     // by an operator
@@ -14,16 +14,16 @@ const (
 	ReasonExpired   Reason = "expired"    // idle or absolute end
 )
 
-// Session is one login of a user in a product, from login to its end.
+// Session is one login of a user in a product, from the login to its end.
 type Session struct {
 	ID           string // 130 random bits
 	UserID       int64
 	CompanyType  int32
 	ProductType  int32
-	ProductGroup string // group of the product at login, kept for life
-	Epoch        int64  // number of the login within (user, group): orders logins, never time
-	ActiveSlot   *int32 // place among max_sessions; nil once ended
-	DeviceNumber string // "" while none is bound
+	ProductGroup string // group of the product at login; it does not change
+	Epoch        int64  // number of the login within (user, group): the order of logins
+	Seat         *int32 // one of max_sessions; nil once the session has ended
+	DeviceNumber string // "": none is bound
 	DeviceName   string
 	IP           string
 	Source       string
@@ -32,19 +32,19 @@ type Session struct {
 	RefreshHash  []byte
 
 	Gen       int64  // generation of the current access token
-	PrevGen   int64  // the generation that the current one replaced
+	PrevGen   int64  // generation that the current one replaced
 	CurJTI    string // jti, iat, exp of the current access token
 	CurIat    Time
 	CurExp    Time
-	MaxExp    Time // the latest exp ever minted for this session
+	MaxExp    Time // latest exp of all tokens of the session
 	MintedAt  Time
-	Confirmed bool // the current access token was seen in use
+	Confirmed bool // whether the current access token has been used
 
 	IdleUntil Time
 	EndsAt    Time
 	EndedAt   Time // 0 while active
 	EndReason Reason
-	EndedBy   string // label of the newer device, or the actor
+	EndedBy   string // label of the newer device that displaced or replaced it; "" otherwise
 }
 
 // Expired reports whether the session's idle or absolute end has come.
@@ -53,12 +53,27 @@ func (s Session) Expired(now Time) bool { return now >= s.IdleUntil || now >= s.
 // Alive reports whether the session is active at now.
 func (s Session) Alive(now Time) bool { return s.EndedAt == 0 && !s.Expired(now) }
 
-// Slot is the mutex and the fence of logins of one user in one product group,
-// and remembers the newest login there.
-type Slot struct {
+// LoginSequence is the newest login of a user in a product group. Each login locks the row and
+// takes the next Epoch from it, so that logins are in one order.
+type LoginSequence struct {
 	UserID       int64
 	ProductGroup string
 	Epoch        int64
 	LoginAt      Time
 	SessionID    string
 }
+
+// Revocation says that a session has ended. It is for back ends that verify tokens
+// themselves. They may forget it after Exp, when the last token of the session has
+// expired.
+type Revocation struct {
+	Seq       int64 // order of publication; never used twice
+	SessionID string
+	UserID    int64
+	Reason    Reason
+	EndedAt   Time
+	Exp       Time
+}
+
+// TableName names the table.
+func (Revocation) TableName() string { return "feed" }

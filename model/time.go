@@ -1,9 +1,11 @@
 package model
 
-import "time"
+import (
+	"time"
+)
 
-// Time is an instant in milliseconds since 1970 UTC, as the database keeps it
-// (DATETIME rounds differently on every engine). Zero means "never".
+// Time is an instant in milliseconds since 1970 UTC, as the database stores it
+// (DATETIME is rounded differently on every engine). Zero means "never".
 type Time int64
 
 // TimeOf truncates t to the millisecond.
@@ -18,7 +20,7 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d.Milliseconds()) }
 // Sub is the time from u to t.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t-u) * time.Millisecond }
 
-// Second is t without its fraction of a second: the precision of a JWT.
+// Second is t without the fraction of a second, which is the precision of a JWT.
 func (t Time) Second() Time { return t - t%1000 }
 
 // Unix is t in whole seconds.
@@ -36,3 +38,13 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	}
 	return t.Std().AppendFormat(make([]byte, 0, len(wireLayout)+2), `"`+wireLayout+`"`), nil
 }
+
+// Time budgets of requests.
+const (
+	// StorageTime bounds the work of a request on the database, waits and retries
+	// included, so that storage that is away is answered within two seconds.
+	StorageTime = 1800 * time.Millisecond
+	// ReportTime bounds a request that reads as much as an operator asks for. It is
+	// less than a stop leaves to accepted requests.
+	ReportTime = 7 * time.Second
+)

@@ -1,6 +1,6 @@
 package model
 
-// Claims are the facts that an access token carries (RFC 9068): no personal data.
+// Claims are the claims of an access token (RFC 9068). They hold no personal data.
 type Claims struct {
 	UserID      int64  // sub
 	SessionID   string // sid
@@ -12,5 +12,6 @@ type Claims struct {
 	ExpiresAt   Time   // exp, whole seconds
 }
 
-// Expired reports whether the token's own end has come (RFC 7519 §4.1.4: on or after exp).
+// Expired reports whether the token has expired at now (RFC 7519 §4.1.4: on or after
+// exp).
 func (c Claims) Expired(now Time) bool { return now >= c.ExpiresAt }

@@ -1,13 +1,20 @@
 package model
 
-import "math"
+import (
+	"errors"
+	"math"
+)
+
+// ErrIDTaken says that another account has the id of a new one. It is no failure of
+// the table: no client sees it.
+var ErrIDTaken = errors.New("user id is taken")
 
 // Forever is the BannedUntil of a ban without an end.
 const Forever = Time(math.MaxInt64)
 
 // User is an account: one per company and number.
 type User struct {
-	ID          int64 // random, 52 bits: exact in JavaScript, counts nobody
+	ID          int64 // 52 random bits: exact in JavaScript; does not reveal the number of users
 	CompanyType int32
 	MobileKey   []byte // keyed hash of company and number; nil once the number is freed
 	Mobile      []byte // sealed number; nil after deletion
@@ -15,12 +22,15 @@ type User struct {
 	NickName    string
 	RealName    string
 	AvatarURL   string
-	FirstSource string // kept from the first login for ever
+	FirstSource string // source of the first login; it does not change
 	LastSource  string
 	BannedUntil Time // 0: not banned
 	BanReason   string
 	CreatedAt   Time
 	DeletedAt   Time // 0: not deleted
+	// CredentialEpoch is part of the device credentials of the account. It rises when
+	// they all end.
+	CredentialEpoch int64
 }
 
 // Banned reports whether the account is banned at now.

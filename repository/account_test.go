@@ -51,7 +51,7 @@ func TestUsersRenumber(t *testing.T) {
 			t.Errorf("a refusal changed the account:\n%s", diff)
 		}
 		must(t, users.Renumber(t.Context(), 1, key('c'), []byte("new"))) // another company has it, which is no matter
-		want.MobileKey, want.Mobile = key('c'), []byte("new")
+		want.MobileKey, want.Mobile, want.CredentialEpoch = key('c'), []byte("new"), 1
 		if diff := cmp.Diff(want, userByID(t, db, 1)); diff != "" {
 			t.Errorf("the account differs:\n%s", diff)
 		}
@@ -80,7 +80,7 @@ func TestUsersErase(t *testing.T) {
 			must(t, users.Erase(t.Context(), id, free, t0+9))
 			want := model.User{
 				ID: id, CompanyType: user.CompanyType, MobileKey: user.MobileKey, BannedUntil: 5, BanReason: "reason",
-				CreatedAt: user.CreatedAt, DeletedAt: t0 + 9,
+				CreatedAt: user.CreatedAt, DeletedAt: t0 + 9, CredentialEpoch: 1,
 			}
 			if free {
 				want.MobileKey = nil
@@ -89,7 +89,7 @@ func TestUsersErase(t *testing.T) {
 				t.Errorf("free %v, what is left differs:\n%s", free, diff)
 			}
 		}
-		mustRegister(t, db, aUser(11, 1)) // the freed number begins anew, any number of times
+		mustRegister(t, db, aUser(11, 1)) // the freed number registers again, any number of times
 		must(t, users.Erase(t.Context(), 11, true, t0))
 		mustRegister(t, db, aUser(12, 1))
 		if _, created, err := register(t, db, aUser(13, 2)); err != nil || created {
@@ -114,14 +114,14 @@ func TestSessionsDisplacedSince(t *testing.T) {
 			reason model.Reason
 			at     model.Time
 		}{
-			name(1): {model.ReasonDisplaced, t0}, name(2): {model.ReasonDisplaced, t0 + 1}, name(3): {model.ReasonRelogin, t0 + 1},
+			testID(1): {model.ReasonDisplaced, t0}, testID(2): {model.ReasonDisplaced, t0 + 1}, testID(3): {model.ReasonRelogin, t0 + 1},
 			pc.ID: {model.ReasonDisplaced, t0 + 1}, foreign.ID: {model.ReasonDisplaced, t0 + 1},
 		} {
 			_, err := sessions.End(t.Context(), id, end.reason, "", end.at)
 			must(t, err)
 		}
 		got, err := sessions.DisplacedSince(t.Context(), 7, "app", t0)
-		if err != nil || len(got) != 1 || got[0].ID != name(2) {
+		if err != nil || len(got) != 1 || got[0].ID != testID(2) {
 			t.Errorf("displaced are %v, error %v; want the second alone", got, err)
 		}
 	})
@@ -151,7 +151,7 @@ func TestSessionsCountActive(t *testing.T) {
 		idle, over, other := aSession(3, 7, 3), aSession(4, 7, 4), aSession(5, 7, 5)
 		idle.IdleUntil, over.EndsAt, other.ProductType = t0, t0, 0
 		insertSessions(t, db, aSession(1, 7, 0), aSession(2, 8, 0), idle, over, other, aSession(6, 7, 6))
-		_, err := sessions.End(t.Context(), name(6), model.ReasonKicked, "", t0)
+		_, err := sessions.End(t.Context(), testID(6), model.ReasonKicked, "", t0)
 		must(t, err)
 		got, err := sessions.CountActive(t.Context(), t0)
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, got); err != nil || diff != "" {

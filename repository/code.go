@@ -7,83 +7,109 @@ import (
 	"menshen/model"
 )
 
-// Codes keeps the verification codes: each row is a code and its line in the
+// Codes stores the verification codes. Each row is a code, and an entry of the
 // ledger from which the limits of sending and guessing are counted.
 type Codes struct{ DB *DB }
 
-// Gate lets one transaction at a time past the given name, until it ends. It
-// always writes, so that passing costs the same for every name.
+// Gate is a mutex by name: one transaction at a time holds it, until it ends. It
+// always writes, so that it costs the same for every name.
 func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
-	_, err := c.DB.exec(ctx, "pass gate", c.DB.words.upsertGate, now, name)
-	return err
+	return c.DB.exec(ctx, "pass gate", c.DB.dialect.upsertGate, now, name, now)
 }
 
-// Recent lists the number's codes, of all companies and purposes, whose end is
-// after since, newest first, at most so many. Codes that a provider refused are
-// charged to nobody and may be any number: of them it lists those that somebody
-// tried, and the one that is the newest of all.
+// Recent lists the number's codes. Codes that a provider refused count against no limit,
+// so there may be any number of them: it leaves out those that no rule needs.
 //
-// Numbers of rows stand in the texts of the hot paths: SQLite compiles a statement
-// anew for each value that is bound to its LIMIT.
-func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, most int) ([]model.Code, error) {
-	codes, err := codeShape.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?
-AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT `+strconv.Itoa(most),
+// Statements of the hot paths contain their LIMIT as text: SQLite compiles a
+// statement again for each value that is bound to it.
+func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, limit int) ([]model.Code, error) {
+	codes, err := codeTable.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?
+AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT `+strconv.Itoa(limit),
 		numberKey, since, model.DeliveryRefused, numberKey)
-	return codes, fault("list codes", err)
+	return codes, unavailable("list codes", err)
 }
 
-// NthSent is when the n-th newest code after since was sent, from the address
-// or, with an empty ipKey, in the whole deployment, where what a provider
-// refused is no message. Fewer than n: 0.
-func (c Codes) NthSent(ctx context.Context, ipKey string, since model.Time, n int) (model.Time, error) {
-	which, what := "delivery <> ?", any(model.DeliveryRefused)
-	if ipKey != "" {
-		which, what = "ip_key = ?", ipKey
+// of returns the condition for the codes that the scope counts. Without a key these are
+// all codes.
+func (c Codes) of(scope model.SendScope) (condition string, args []any) {
+	switch {
+	case scope.IPKey != "":
+		return " AND ip_key = ?", []any{scope.IPKey}
+	case scope.BlockKey != "":
+		return " AND block_key = ?", []any{scope.BlockKey}
 	}
-	sent, _, err := scalar[model.Time](ctx, c.DB,
-		"SELECT sent_at FROM codes WHERE sent_at > ? AND "+which+" ORDER BY sent_at DESC LIMIT 1 OFFSET "+strconv.Itoa(n-1), since, what)
-	return sent, fault("count codes", err)
+	return "", nil
 }
 
-// CountSince counts the codes after since, from the address or, with an empty
-// ipKey, in the whole deployment, what a provider refused among them: it reads
-// the index alone.
-func (c Codes) CountSince(ctx context.Context, ipKey string, since model.Time) (n int, err error) {
-	query, args := "SELECT COUNT(*) FROM codes WHERE sent_at > ?", []any{since}
-	if ipKey != "" {
-		query, args = query+" AND ip_key = ?", append(args, ipKey)
+// NthSent returns the time of the code sent after since with which the scope's count,
+// from the newest code on, reaches n.
+func (c Codes) NthSent(ctx context.Context, scope model.SendScope, since model.Time, n int) (model.Time, error) {
+	if scope == (model.SendScope{}) {
+		sent, err := scalar[model.Time](ctx, c.DB,
+			"SELECT sent_at FROM codes WHERE sent_at > ? AND delivery <> ? ORDER BY sent_at DESC LIMIT 1 OFFSET "+strconv.Itoa(n-1),
+			since, model.DeliveryRefused)
+		return sent, unavailable("count codes", err)
 	}
-	n, _, err = scalar[int](ctx, c.DB, query, args...)
-	return n, fault("count codes", err)
+	if rows, err := c.CountSince(ctx, scope, since); err != nil || rows < n { // by the index alone
+		return 0, err
+	}
+	condition, args := c.of(scope)
+	args = append([]any{since}, append(args, 10*n)...)
+	sent, err := scalar[model.Time](ctx, c.DB, `SELECT sent_at FROM (
+  SELECT sent_at, SUM(CASE used_at WHEN 0 THEN 10 ELSE 1 END) OVER (ORDER BY sent_at DESC, id DESC) AS tenths
+  FROM codes WHERE sent_at > ?`+condition+`
+) AS newest WHERE tenths >= ? ORDER BY tenths LIMIT 1`, args...)
+	return sent, unavailable("count codes", err)
 }
 
-// Insert adds a code. The caller has passed the number's gate.
+// CountSince counts the codes after since, each as one. It counts codes that a provider
+// refused too, so that it reads only the index.
+func (c Codes) CountSince(ctx context.Context, scope model.SendScope, since model.Time) (n int, err error) {
+	condition, args := c.of(scope)
+	n, err = scalar[int](ctx, c.DB, "SELECT COUNT(*) FROM codes WHERE sent_at > ?"+condition, append([]any{since}, args...)...)
+	return n, unavailable("count codes", err)
+}
+
+// Insert adds a code. The caller must hold the number's gate.
 func (c Codes) Insert(ctx context.Context, code model.Code) error {
-	return codeShape.insert(ctx, c.DB, code)
+	return codeTable.insert(ctx, c.DB, code)
 }
 
-// Settle notes how the sending ended and by whom; a refused code is dead from
-// then on.
+// Settle records the result of the sending and the provider.
 func (c Codes) Settle(ctx context.Context, id int64, s model.Settlement) error {
 	var dead model.Time
 	if s.Delivery == model.DeliveryRefused {
 		dead = s.At
 	}
-	_, err := c.DB.exec(ctx, "settle code", "UPDATE codes SET delivery = ?, provider = ?, dead_at = ? WHERE id = ?",
+	return c.DB.exec(ctx, "settle code", "UPDATE codes SET delivery = ?, provider = ?, dead_at = ? WHERE id = ?",
 		s.Delivery, s.Provider, dead, id)
-	return err
 }
 
-// CountAttempt counts one more attempt on the code. An id of 0 writes nothing,
-// at the same cost.
-func (c Codes) CountAttempt(ctx context.Context, id int64) error {
-	_, err := c.DB.exec(ctx, "count attempt", "UPDATE codes SET attempts = attempts + 1 WHERE id = ?", id)
-	return err
+// attemptColumns are the counts of the pools of attempts. It is read-only.
+var attemptColumns = map[model.AttemptPool]string{model.AttemptOpen: "attempts", model.AttemptTicket: "ticket_attempts"}
+
+// CountAttempt counts one more attempt in the pool, if the code lives and the pool has
+// fewer than most, and reports whether it did.
+func (c Codes) CountAttempt(ctx context.Context, id int64, pool model.AttemptPool, most int) (bool, error) {
+	column := attemptColumns[pool]
+	return c.DB.execCAS(ctx, "count attempt", "UPDATE codes SET "+column+" = "+column+" + 1 WHERE id = ? AND "+column+
+		" < ? AND used_at = 0 AND dead_at = 0", id, most)
 }
 
-// Use redeems the code. Of any number of callers exactly one gets nil, the
-// others model.ErrCode.
-func (c Codes) Use(ctx context.Context, id int64, now model.Time) error {
-	return c.DB.one(ctx, "use code", model.ErrCode,
-		"UPDATE codes SET used_at = ? WHERE id = ? AND used_at = 0 AND dead_at = 0", now, id)
+// Spare marks one of the counted open attempts as no failure.
+func (c Codes) Spare(ctx context.Context, id int64) error {
+	return c.DB.exec(ctx, "spare attempt", "UPDATE codes SET spared = spared + 1 WHERE id = ?", id)
+}
+
+// Forgive takes the number's codes out of its limits, with the failures that they have by
+// now. Later ones of a code that lives count again.
+func (c Codes) Forgive(ctx context.Context, numberKey []byte) error {
+	return c.DB.exec(ctx, "forgive codes", "UPDATE codes SET forgiven = 1, spared = attempts WHERE number_key = ?", numberKey)
+}
+
+// Use is CountAttempt that redeems the code too.
+func (c Codes) Use(ctx context.Context, id int64, pool model.AttemptPool, most int, now model.Time) (bool, error) {
+	column := attemptColumns[pool]
+	return c.DB.execCAS(ctx, "use code", "UPDATE codes SET "+column+" = "+column+" + 1, used_at = ? WHERE id = ? AND "+column+
+		" < ? AND used_at = 0 AND dead_at = 0", now, id, most)
 }

@@ -23,7 +23,7 @@ func insertCodes(t *testing.T, db *repository.DB, codes ...model.Code) {
 	}
 }
 
-// onlyCode reads the number's single code back.
+// onlyCode reads the number's only code.
 func onlyCode(t *testing.T, db *repository.DB, number byte) model.Code {
 	t.Helper()
 	codes, err := repository.Codes{DB: db}.Recent(t.Context(), key(number), 0, 1000)
@@ -64,7 +64,7 @@ func TestCodesRecent(t *testing.T) {
 	})
 }
 
-// TestCodesRecentWithoutRefused: a number's ledger does not grow by what was refused.
+// TestCodesRecentWithoutRefused: codes that a provider refused do not make a number's list longer.
 func TestCodesRecentWithoutRefused(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		var all []model.Code
@@ -127,7 +127,7 @@ func TestCodesNthSent(t *testing.T) {
 			{"from anywhere, too few", "", 0, 5, 0},
 		}
 		for _, tt := range tests {
-			got, err := repository.Codes{DB: db}.NthSent(t.Context(), tt.ipKey, tt.since, tt.n)
+			got, err := repository.Codes{DB: db}.NthSent(t.Context(), model.SendScope{IPKey: tt.ipKey}, tt.since, tt.n)
 			if err != nil || got != tt.want {
 				t.Errorf("%s: got %d, error %v; want %d", tt.name, got, err, tt.want)
 			}
@@ -150,7 +150,7 @@ func TestCodesCountSince(t *testing.T) {
 			{"", 0, 3}, {"", t0, 2}, {"", t0 + 2000, 0},
 			{"192.0.2.1", 0, 2}, {"192.0.2.1", t0, 1}, {"192.0.2.10", 0, 1}, {"192.0.2.11", 0, 0},
 		} {
-			n, err := repository.Codes{DB: db}.CountSince(t.Context(), tt.ipKey, tt.since)
+			n, err := repository.Codes{DB: db}.CountSince(t.Context(), model.SendScope{IPKey: tt.ipKey}, tt.since)
 			if err != nil || n != tt.want {
 				t.Errorf("from %q since %d: %d codes, error %v; want %d", tt.ipKey, tt.since, n, err, tt.want)
 			}
@@ -170,7 +170,7 @@ func TestCodesInsertRefusesDoubles(t *testing.T) {
 				t.Errorf("a second %s: error %v", what, err)
 			}
 		}
-		if n := count(t, db, "SELECT COUNT(*) FROM codes"); n != 1 {
+		if n := queryCount(t, db, "SELECT COUNT(*) FROM codes"); n != 1 {
 			t.Errorf("%d rows, want 1", n)
 		}
 	})
@@ -197,17 +197,70 @@ func TestCodesSettle(t *testing.T) {
 	})
 }
 
+// TestCodesNthSentOfRedeemed: ten redeemed codes weigh as much as one that was not, for
+// an address and for a block.
+func TestCodesNthSentOfRedeemed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		var codes []model.Code
+		for i := range int64(22) { // the newest is not redeemed, then 20 are, then one is not
+			code := aCode(i+1, byte('a'+i), 1, t0+model.Time(i)*1000)
+			code.BlockKey = "192.0.2.0/24"
+			if i != 0 && i != 21 {
+				code.UsedAt = code.SentAt + 1
+			}
+			codes = append(codes, code)
+		}
+		insertCodes(t, db, codes...)
+		for _, scope := range []model.SendScope{{IPKey: "192.0.2.1"}, {BlockKey: "192.0.2.0/24"}} {
+			for n, want := range []model.Time{1: t0 + 21000, 2: t0 + 11000, 3: t0 + 1000, 4: t0, 5: 0} {
+				if n == 0 {
+					continue
+				}
+				got, err := repository.Codes{DB: db}.NthSent(t.Context(), scope, 0, n)
+				if err != nil || got != want {
+					t.Errorf("%v reaches %d at %d, error %v; want %d", scope, n, got, err, want)
+				}
+			}
+		}
+	})
+}
+
+// TestCodesCountAttempt: the pools of a code are counted apart, and none beyond its most,
+// under any race.
 func TestCodesCountAttempt(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		store := repository.Codes{DB: db}
-		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0))
-		for _, err := range raceErrors(48, func(i int) error { return store.CountAttempt(t.Context(), int64(i%3)) }) {
+		used, dead := aCode(3, 'c', 1, t0), aCode(4, 'd', 1, t0)
+		used.UsedAt, dead.DeadAt = t0, t0
+		insertCodes(t, db, aCode(1, 'a', 1, t0), aCode(2, 'b', 1, t0), used, dead)
+		var counted [4]atomic.Int32
+		for _, err := range raceErrors(48, func(i int) error {
+			pool := model.AttemptPool(i % 2)
+			ok, err := store.CountAttempt(t.Context(), int64(i/2%4+1), pool, 5)
+			if ok {
+				counted[i/2%4].Add(1)
+			}
+			return err
+		}) {
 			must(t, err)
 		}
-		if a, b := onlyCode(t, db, 'a').Attempts, onlyCode(t, db, 'b').Attempts; a != 16 || b != 16 {
-			t.Errorf("counted %d and %d attempts, want 16 each and none lost", a, b)
+		for number, want := range map[byte]int32{'a': 5, 'b': 5, 'c': 0, 'd': 0} {
+			code := onlyCode(t, db, number)
+			if code.Attempts != want || code.TicketAttempts != want || counted[number-'a'].Load() != 2*want {
+				t.Errorf("%c: %d and %d attempts, %d reported; want %d of each pool", number, code.Attempts, code.TicketAttempts, counted[number-'a'].Load(), want)
+			}
 		}
-		must(t, store.CountAttempt(t.Context(), 99)) // a row gone by retention
+		if ok, err := store.CountAttempt(t.Context(), 99, model.AttemptOpen, 5); ok || err != nil { // a row gone by retention
+			t.Errorf("counted on no row: %t, error %v", ok, err)
+		}
+		must(t, store.Spare(t.Context(), 1))
+		if code := onlyCode(t, db, 'a'); code.Spared != 1 || code.Forgiven {
+			t.Errorf("%d spared, forgiven %t", code.Spared, code.Forgiven)
+		}
+		must(t, store.Forgive(t.Context(), key('a')))
+		if code := onlyCode(t, db, 'a'); code.Spared != 5 || !code.Forgiven {
+			t.Errorf("after the pardon %d spared, forgiven %t", code.Spared, code.Forgiven)
+		}
 	})
 }
 
@@ -229,7 +282,7 @@ func TestCodesUse(t *testing.T) {
 			{"a second time", 3, model.ErrCode},
 		}
 		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) { wantError(t, store.Use(t.Context(), tt.id, t0+5), tt.want) })
+			t.Run(tt.name, func(t *testing.T) { wantError(t, useCode(t.Context(), store, tt.id, t0+5), tt.want) })
 		}
 		if got := onlyCode(t, db, 'c').UsedAt; got != t0+5 {
 			t.Errorf("used at %d, want %d", got, t0+5)
@@ -237,16 +290,26 @@ func TestCodesUse(t *testing.T) {
 	})
 }
 
+// useCode redeems a code by an open attempt, one of five. It returns model.ErrCode if
+// others were first.
+func useCode(ctx context.Context, store repository.Codes, id int64, now model.Time) error {
+	used, err := store.Use(ctx, id, model.AttemptOpen, 5, now)
+	if err == nil && !used {
+		err = model.ErrCode
+	}
+	return err
+}
+
 func TestCodesUseHasOneWinner(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		store := repository.Codes{DB: db}
 		for round := range int64(4) {
 			insertCodes(t, db, aCode(round+1, byte(round), 1, t0))
-			alone := raceErrors(32, func(int) error { return store.Use(t.Context(), round+1, t0) })
+			alone := raceErrors(32, func(int) error { return useCode(t.Context(), store, round+1, t0) })
 			wantOne(t, alone, model.ErrCode)
 			insertCodes(t, db, aCode(round+101, byte(round), 2, t0))
 			within := raceErrors(32, func(int) error {
-				return db.Within(t.Context(), func(ctx context.Context) error { return store.Use(ctx, round+101, t0) })
+				return db.Within(t.Context(), func(ctx context.Context) error { return useCode(ctx, store, round+101, t0) })
 			})
 			wantOne(t, within, model.ErrCode)
 		}
@@ -258,11 +321,11 @@ func TestCodesUseComesBack(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		store := repository.Codes{DB: db}
 		insertCodes(t, db, aCode(1, 'a', 1, t0))
-		err := db.Within(t.Context(), refuse(func(ctx context.Context) error { return store.Use(ctx, 1, t0) }))
+		err := db.Within(t.Context(), thenFail(func(ctx context.Context) error { return useCode(ctx, store, 1, t0) }))
 		if !errors.Is(err, errTest) {
 			t.Fatal(err)
 		}
-		must(t, store.Use(t.Context(), 1, t0))
+		must(t, useCode(t.Context(), store, 1, t0))
 	})
 }
 
@@ -288,20 +351,20 @@ func TestCodesGateLetsOneThrough(t *testing.T) {
 		if most.Load() != 1 || passes.Load() < 32 {
 			t.Errorf("%d were inside at once, %d passed", most.Load(), passes.Load())
 		}
-		if n := count(t, db, "SELECT passes FROM gates"); n != 32 {
+		if n := queryCount(t, db, "SELECT passes FROM gates"); n != 32 {
 			t.Errorf("%d passes are noted, want 32", n)
 		}
 	})
 }
 
-// TestCodesGateCountsWhatOthersInserted: whoever passes sees all that those
-// before did, whatever was read before the gate.
+// TestCodesGateCountsWhatOthersInserted: a transaction that holds the gate sees
+// all codes of earlier holders, whatever it read before.
 func TestCodesGateCountsWhatOthersInserted(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		store := repository.Codes{DB: db}
 		errs := raceErrors(32, func(i int) error {
 			return db.Within(t.Context(), func(ctx context.Context) error {
-				if _, err := store.NthSent(ctx, "192.0.2.1", 0, 1); err != nil {
+				if _, err := store.NthSent(ctx, model.SendScope{IPKey: "192.0.2.1"}, 0, 1); err != nil {
 					return err
 				}
 				if err := store.Gate(ctx, key('g'), t0); err != nil {
@@ -321,7 +384,7 @@ func TestCodesGateCountsWhatOthersInserted(t *testing.T) {
 	})
 }
 
-// TestCodesGateNames: names are bytes, so that no two are taken for one.
+// TestCodesGateNames: names are compared as bytes.
 func TestCodesGateNames(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		names := []string{"a", "A", "a ", "ａ", "á", "a\x00", "\xff\xfe", "address|", "address|2001:db8::/64"}
@@ -330,7 +393,7 @@ func TestCodesGateNames(t *testing.T) {
 				must(t, repository.Codes{DB: db}.Gate(t.Context(), []byte(gate), t0))
 			}
 		}
-		if n := count(t, db, "SELECT COUNT(*) FROM gates WHERE passes = 2"); n != int64(len(names)) {
+		if n := queryCount(t, db, "SELECT COUNT(*) FROM gates WHERE passes = 2"); n != int64(len(names)) {
 			t.Errorf("%d gates of two passes, want %d", n, len(names))
 		}
 	})

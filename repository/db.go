@@ -1,12 +1,17 @@
-// Package repository keeps the state of menshen in SQLite or in anything that
-// speaks MySQL's protocol, through GORM. Every method is one atomic act of a
-// rule; conditional updates and unique keys decide, not checks before writes.
+// Package repository stores the state of menshen in SQLite or in a database that
+// speaks MySQL's protocol. Every method is one atomic act of a rule, as the ports of
+// the package service describe it. Conditional updates and unique keys decide races,
+// not checks before writes.
 //
-// A fault of the storage is model.ErrUnavailable, whatever its cause: never a
+// It uses GORM for reports, lists and pages, and table[T] with plain SQL for the hot
+// rows, where GORM's reflection costs more than the database.
+//
+// An error of the storage is model.ErrUnavailable, whatever its cause: never a
 // false "not found".
 package repository
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,59 +22,71 @@ import (
 	gormlogger "gorm.io/gorm/logger"
 
 	"menshen/model"
+	"menshen/repository/groupcommit"
 )
 
-// Drivers that Open knows.
+// Drivers that Open accepts.
 const (
 	SQLite = "sqlite"
 	MySQL  = "mysql"
 )
 
-// DB is the storage: one writer and a few readers on SQLite, one pool on MySQL, and
-// on both a small pool for reports. It is safe for concurrent use.
+// DB is the storage: one writing connection and a few that read on SQLite, one pool
+// on MySQL, and on both a small pool for reports. It is safe for concurrent use.
 type DB struct {
-	driver string
-	dsn    string
-	words  words
-	write  *gorm.DB
-	read   *gorm.DB
-	report *gorm.DB
-	turns  *turns // of those who write on SQLite
+	options    Options
+	dialect    dialect
+	writePool  *gorm.DB
+	readPool   *gorm.DB
+	reportPool *gorm.DB
+	queue      *groupcommit.Queue // of writers on SQLite; nil on MySQL
 }
 
-// Reports are reads that may take long, so they have few connections of their own:
-// they keep no request of a user waiting. reportTime bounds one on MySQL for who
-// sets no deadline.
+// Reports may read for long. They have a few connections of their own, so that no
+// request of a user waits for them. reportTime bounds a report on MySQL if its
+// caller sets no deadline. defaultConns bounds all connections to MySQL.
 const (
-	reportConns = 2
-	reportTime  = 10 * time.Second
+	defaultConns = 32
+	reportConns  = 2
+	reportTime   = 10 * time.Second
 )
 
-// words are the few phrases in which the two dialects differ.
-type words struct {
-	forUpdate  string
-	bySeal     string
-	upsertUser string
-	upsertSlot string
-	upsertGate string
-	touchAlarm string
-	keepVault  string
-	clock      string
+// dialect holds the SQL that differs between SQLite and MySQL.
+type dialect struct {
+	forUpdate           string
+	sealIndex           string
+	upsertUser          string
+	upsertLoginSequence string
+	upsertGate          string
+	lockAlarm           string
+	upsertFold          string
+	insertVault         string
+	clock               string
+}
+
+// Options name the storage to open.
+type Options struct {
+	Driver string // SQLite or MySQL
+	// DSN is a path or a "file:" URI with SQLite, and go-sql-driver's with MySQL. Open
+	// adds the parameters that menshen needs and keeps those that are given.
+	DSN string
+	// MaxConns bounds all connections to MySQL together, at least 4; 0 is 32. SQLite has
+	// a fixed number.
+	MaxConns int
 }
 
 // Open connects to the storage and verifies that it answers; it does not migrate.
-// With SQLite, dsn is a path or a "file:" URI; with MySQL it is go-sql-driver's.
-// What menshen needs is added to the DSN, what is given there is kept.
-func Open(ctx context.Context, driver, dsn string) (*DB, error) {
-	db := &DB{driver: driver, dsn: dsn}
+func Open(ctx context.Context, options Options) (*DB, error) {
+	options.MaxConns = cmp.Or(options.MaxConns, defaultConns)
+	db := &DB{options: options}
 	var err error
-	switch driver {
+	switch options.Driver {
 	case SQLite:
 		err = db.openSQLite(ctx)
 	case MySQL:
 		err = db.openMySQL(ctx)
 	default:
-		err = fmt.Errorf("unknown database driver %q", driver)
+		err = fmt.Errorf("unknown database driver %q", options.Driver)
 	}
 	if err != nil {
 		return nil, err
@@ -80,9 +97,9 @@ func Open(ctx context.Context, driver, dsn string) (*DB, error) {
 	return db, nil
 }
 
-// gormConfig: no transaction around single statements, and no cache of
-// statements of GORM's own, whose part the pool plays. GORM's logger stays
-// silent: its lines hold parameters, and every error comes back anyway.
+// gormConfig returns a configuration without transactions around single statements
+// and without GORM's cache of statements, which pool replaces. GORM's logger is off:
+// its lines contain parameters, and every error is returned anyway.
 func gormConfig() *gorm.Config {
 	return &gorm.Config{
 		SkipDefaultTransaction: true,
@@ -92,84 +109,67 @@ func gormConfig() *gorm.Config {
 	}
 }
 
-// Driver is "sqlite" or "mysql".
-func (db *DB) Driver() string { return db.driver }
+// Driver returns SQLite or MySQL.
+func (db *DB) Driver() string { return db.options.Driver }
 
 // Ping verifies that the storage answers.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return fault("ping", db.read.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
+	return unavailable("ping", db.readPool.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
 }
 
-// Clock is the database's own time. SQLite lives in this process, so that its
-// clock is the process's.
+// Clock returns the time of the database. SQLite runs in this process and returns
+// its time.
 func (db *DB) Clock(ctx context.Context) (time.Time, error) {
 	var ms int64
-	err := db.read.WithContext(ctx).Raw(db.words.clock).Scan(&ms).Error
-	return time.UnixMilli(ms), fault("read clock", err)
+	err := db.readPool.WithContext(ctx).Raw(db.dialect.clock).Scan(&ms).Error
+	return time.UnixMilli(ms), unavailable("read clock", err)
 }
 
-// Close ends all connections, after what is being written.
+// Close waits for the current writes, then closes all connections.
 func (db *DB) Close() error {
-	if db.turns != nil {
-		db.turns.close()
+	if db.queue != nil {
+		db.queue.Close()
 	}
-	err := errors.Join(closePool(db.write), closePool(db.report))
-	if db.read != db.write {
-		err = errors.Join(err, closePool(db.read))
+	err := errors.Join(poolOf(db.writePool).Close(), poolOf(db.reportPool).Close())
+	if db.readPool != db.writePool {
+		err = errors.Join(err, poolOf(db.readPool).Close())
 	}
 	return err
 }
 
-func closePool(g *gorm.DB) error {
-	if p, ok := g.Statement.ConnPool.(*pool); ok {
-		return p.Close()
-	}
-	return nil
-}
+// poolOf returns the connections under a handle of DB.
+func poolOf(handle *gorm.DB) *pool { return handle.Statement.ConnPool.(*pool) }
 
-// Pools are the pools of connections, for metrics.
+// Pools returns the pools of connections, for metrics.
 func (db *DB) Pools() map[string]*sql.DB {
-	pools := map[string]*sql.DB{}
-	if pool, err := db.write.DB(); err == nil {
-		pools["write"] = pool
-	}
-	if pool, err := db.read.DB(); err == nil && db.read != db.write {
-		pools["read"] = pool
-	}
-	if pool, err := db.report.DB(); err == nil {
-		pools["report"] = pool
+	pools := map[string]*sql.DB{"write": poolOf(db.writePool).DB, "report": poolOf(db.reportPool).DB}
+	if db.readPool != db.writePool {
+		pools["read"] = poolOf(db.readPool).DB
 	}
 	return pools
 }
 
-// Waiting is how many wait for their turn to write.
+// Waiting returns the number of writers that wait for a connection.
 func (db *DB) Waiting() int {
-	if db.turns != nil {
-		return len(db.turns.line)
+	if db.queue != nil {
+		return db.queue.Len()
 	}
-	if p, ok := db.write.Statement.ConnPool.(*pool); ok {
-		return int(p.waiting.Load())
-	}
-	return 0
+	return int(poolOf(db.writePool).waiting.Load())
 }
 
-// WriteTogether bounds how many transactions share a commit on SQLite; with 1 each
-// has its own. Benchmarks compare the two.
-func (db *DB) WriteTogether(most int) {
-	if db.turns != nil {
-		db.turns.most.Store(int32(most)) //nolint:gosec // a handful
+// SetMaxGroup sets how many transactions share a commit on SQLite at most. Benchmarks
+// compare groups with 1.
+func (db *DB) SetMaxGroup(n int) {
+	if db.queue != nil {
+		db.queue.SetMaxGroup(n)
 	}
 }
 
-// fault turns an error of the storage into model.ErrUnavailable with what was
-// being done; nil stays nil, and a failure of the table stays what it is.
-func fault(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var f *model.Failure
-	if errors.As(err, &f) {
+// unavailable wraps an error of the storage in model.ErrUnavailable, with what was
+// being done. It returns nil and rows of the table of failures as they are.
+func unavailable(doing string, err error) error {
+	if _, known := errors.AsType[*model.Failure](err); known || err == nil {
 		return err
 	}
 	return model.ErrUnavailable.Wrap(fmt.Errorf("%s: %w", doing, err))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +22,7 @@ import (
 // openAt opens and migrates a database and closes it after the test.
 func openAt(t *testing.T, driver, dsn string) *repository.DB {
 	t.Helper()
-	db, err := repository.Open(t.Context(), driver, dsn)
+	db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dsn})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	_, err = db.Migrate(t.Context())
@@ -28,8 +30,8 @@ func openAt(t *testing.T, driver, dsn string) *repository.DB {
 	return db
 }
 
-// text is the single value that a query gives.
-func text(t *testing.T, pool *sql.DB, query string) (value string) {
+// queryText returns the single value of a query.
+func queryText(t *testing.T, pool *sql.DB, query string) (value string) {
 	t.Helper()
 	if err := pool.QueryRowContext(t.Context(), query).Scan(&value); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -39,7 +41,7 @@ func text(t *testing.T, pool *sql.DB, query string) (value string) {
 
 func wantText(t *testing.T, pool *sql.DB, query, want string) {
 	t.Helper()
-	if got := text(t, pool, query); got != want {
+	if got := queryText(t, pool, query); got != want {
 		t.Errorf("%s is %s, want %s", query, got, want)
 	}
 }
@@ -58,7 +60,7 @@ func TestOpenFailures(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			db, err := repository.Open(t.Context(), tt.driver, tt.dsn)
+			db, err := repository.Open(t.Context(), repository.Options{Driver: tt.driver, DSN: tt.dsn})
 			if err == nil {
 				_ = db.Close()
 				t.Fatal("opened")
@@ -70,13 +72,13 @@ func TestOpenFailures(t *testing.T) {
 	}
 }
 
-// TestOpenPaths: a path is a path, whatever characters it has.
+// TestOpenPaths: a path may contain any character.
 func TestOpenPaths(t *testing.T) {
-	for _, file := range []string{"menshen.db", "a b.db", "a%20b.db", "100%.db", "a#b.db", "a+b.db", "a;b.db", "a&b=c.db", "门神.db", "a:b.db"} {
+	for _, file := range []string{"menshen.db", "a b.db", "a%20b.db", "100%.db", "a#b.db", "a+b.db", "a;b.db", "a&b=c.db", "门神.db", "a:b.db", "file:a.db"} {
 		t.Run(file, func(t *testing.T) {
 			folder := t.TempDir()
 			db := openAt(t, repository.SQLite, filepath.Join(folder, file))
-			must(t, pass(db, "there")(t.Context()))
+			must(t, holdGate(db, "there")(t.Context()))
 			if _, err := os.Stat(filepath.Join(folder, file)); err != nil {
 				t.Errorf("%v; there is %v", err, listed(t, folder))
 			}
@@ -107,12 +109,20 @@ func TestOpenRelativePath(t *testing.T) {
 	}
 }
 
-// TestOpenURI: in a file: URI everything can be escaped, the question mark too.
+// TestOpenURI: in a file: URI every character can be escaped, the question mark too. The
+// database and the migrations' lock beside it are at the path that SQLiteFile returns.
 func TestOpenURI(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "what? #1.db")
-	openAt(t, repository.SQLite, "file:"+(&url.URL{Path: path}).EscapedPath())
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("%v; there is %v", err, listed(t, filepath.Dir(path)))
+	for _, form := range []string{"file:%s", "file://%s", "file://localhost%s", "file:%s?_pragma=cache_size(-123)", "file:%s#part"} {
+		path := filepath.Join(t.TempDir(), "what? 100% #1&2 门神.db")
+		dsn := fmt.Sprintf(form, (&url.URL{Path: path}).EscapedPath())
+		openAt(t, repository.SQLite, dsn)
+		if file := repository.SQLiteFile(dsn); file != path {
+			t.Errorf("%s: the file is %s", dsn, file)
+		}
+		want := []string{filepath.Base(path), filepath.Base(path) + "-shm", filepath.Base(path) + "-wal", filepath.Base(path) + ".migrate"}
+		if names := listed(t, filepath.Dir(path)); !slices.Equal(names, want) {
+			t.Errorf("%s: there is %q, want %q", dsn, names, want)
+		}
 	}
 }
 
@@ -148,10 +158,10 @@ func TestSQLiteKeepsGivenParameters(t *testing.T) {
 	}
 }
 
-// mysqlOnly skips where there is no server to ask.
+// mysqlOnly skips the test if there is no MySQL server.
 func mysqlOnly(t *testing.T) {
 	t.Helper()
-	if len(dbtest.Drivers(t)) < 2 {
+	if !slices.Contains(dbtest.Drivers(t), repository.MySQL) {
 		t.Skip("SQLite alone with -short")
 	}
 }
@@ -160,34 +170,55 @@ func TestMySQLConnections(t *testing.T) {
 	mysqlOnly(t)
 	db := dbtest.Open(t, repository.MySQL)
 	p := pool(db)
-	isolation := "SELECT variable_value FROM information_schema.session_variables WHERE variable_name IN ('tx_isolation', 'transaction_isolation')"
-	for range 3 { // the same connection, in and out of transactions, and another one
-		wantText(t, p, isolation, "READ-COMMITTED")
+	isolation := "tx_isolation"
+	if !isMariaDB(t, p) {
+		isolation = "transaction_isolation"
 	}
-	if mode := text(t, p, "SELECT @@sql_mode"); !strings.Contains(mode, "STRICT_ALL_TABLES") {
+	for range 3 { // the same connection, in and out of transactions, and another one
+		wantText(t, p, "SELECT @@"+isolation, "READ-COMMITTED")
+	}
+	if mode := queryText(t, p, "SELECT @@sql_mode"); !strings.Contains(mode, "STRICT_ALL_TABLES") {
 		t.Errorf("sql_mode is %s: what does not fit would be cut", mode)
 	}
 	wantText(t, p, "SELECT @@character_set_client", "utf8mb4")
 	wantText(t, p, "SELECT @@character_set_connection", "utf8mb4")
 	wantText(t, p, "SELECT @@autocommit", "1")
-	wantText(t, p, "SELECT @@max_statement_time", "0")
-	wantText(t, db.Pools()["report"], "SELECT @@max_statement_time", "10")
+	limit, report, _ := statementLimit(t, p)
+	wantText(t, p, "SELECT @@"+limit, "0")
+	wantText(t, db.Pools()["report"], "SELECT @@"+limit, report)
 	if len(db.Pools()) != 2 {
 		t.Errorf("%d pools, want one, and one for reports", len(db.Pools()))
 	}
-	if n := p.Stats().MaxOpenConnections; n != 32 {
-		t.Errorf("at most %d connections, want 32", n)
+	if n := p.Stats().MaxOpenConnections + db.Pools()["report"].Stats().MaxOpenConnections; n != 32 {
+		t.Errorf("at most %d connections together, want 32", n)
 	}
+}
+
+// isMariaDB reports which of the two servers the tests use.
+func isMariaDB(t *testing.T, p *sql.DB) bool {
+	t.Helper()
+	return strings.Contains(queryText(t, p, "SELECT VERSION()"), "MariaDB")
+}
+
+// statementLimit returns the server's variable that ends statements, its value for
+// reports, and another one.
+func statementLimit(t *testing.T, p *sql.DB) (name, report, other string) {
+	t.Helper()
+	if isMariaDB(t, p) {
+		return "max_statement_time", "10", "7"
+	}
+	return "max_execution_time", "10000", "7000"
 }
 
 func TestMySQLKeepsGivenParameters(t *testing.T) {
 	mysqlOnly(t)
+	limit, _, given := statementLimit(t, pool(dbtest.Open(t, repository.MySQL)))
 	db := openAt(t, repository.MySQL, dbtest.DSN(t, repository.MySQL)+
-		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&max_statement_time=7&parseTime=false&clientFoundRows=false")
+		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&"+limit+"="+given+"&parseTime=false&clientFoundRows=false")
 	wantText(t, pool(db), "SELECT @@time_zone", "+08:00")
 	for which, p := range db.Pools() {
-		if got := text(t, p, "SELECT @@max_statement_time"); got != "7" {
-			t.Errorf("the %s pool ends statements after %s s", which, got)
+		if got := queryText(t, p, "SELECT @@"+limit); got != given {
+			t.Errorf("the %s pool ends statements after %s", which, got)
 		}
 	}
 	if err := pool(db).QueryRowContext(t.Context(), "SELECT SLEEP(30)").Scan(new(int)); err == nil {
@@ -202,8 +233,8 @@ func TestMySQLKeepsGivenParameters(t *testing.T) {
 	}
 }
 
-// TestReportsTakeTheirTime: a report outlasts the time-out of other reads, ends
-// with its own deadline, and however many are asked for keep nobody else waiting.
+// TestReportsTakeTheirTime: a report outlasts the time-out of other reads and ends
+// with its own deadline. Any number of reports lets other requests through.
 func TestReportsTakeTheirTime(t *testing.T) {
 	mysqlOnly(t)
 	dsn := dbtest.DSN(t, repository.MySQL)
@@ -238,8 +269,8 @@ func TestReportsTakeTheirTime(t *testing.T) {
 	wantError(t, short, model.ErrUnavailable)
 }
 
-// TestReportsLeaveReaders: as many reports as there may be and more are on their
-// way, and users are answered.
+// TestReportsLeaveReaders: users are answered while more reports run than there are
+// connections for them.
 func TestReportsLeaveReaders(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		ctx, leave := context.WithCancel(t.Context())
@@ -291,7 +322,7 @@ func TestClockIsUTC(t *testing.T) {
 func TestDriverPingClose(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
-			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver))
+			db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dbtest.DSN(t, driver)})
 			must(t, err)
 			if db.Driver() != driver {
 				t.Errorf("driver is %s", db.Driver())

@@ -2,33 +2,63 @@ package repository
 
 import (
 	"context"
+	"slices"
+
+	"gorm.io/gorm"
 
 	"menshen/model"
 )
 
-// Events keeps the append-only log. Nothing here changes or removes a line.
+// Events stores the append-only log. None of its methods changes or removes a line.
+// Repeats of a folded event are counted in another table, so that no line is ever
+// locked by a writer.
 type Events struct{ DB *DB }
 
-// Append adds lines, in the transaction of what they tell.
+// Append adds lines, in the transaction of the change that they record. Of folded
+// events it adds the first one and counts the others; each of concurrent calls counts.
 func (e Events) Append(ctx context.Context, events ...model.Event) error {
+	if !slices.ContainsFunc(events, isFolded) {
+		return e.insert(ctx, events)
+	}
+	if _, inside := ctx.Value(txKey{}).(*gorm.DB); inside {
+		return e.appendFolded(ctx, events)
+	}
+	return e.DB.Within(ctx, func(ctx context.Context) error { return e.appendFolded(ctx, events) })
+}
+
+func isFolded(event model.Event) bool { return event.Fold != nil }
+
+// appendFolded is Append inside a transaction.
+func (e Events) appendFolded(ctx context.Context, events []model.Event) error {
+	var first []model.Event
+	for _, event := range events {
+		if isFolded(event) {
+			kept, inserted, err := foldTable.upsert(ctx, e.DB, "count event", e.DB.dialect.upsertFold, event.Fold)
+			if err != nil {
+				return err
+			}
+			if !inserted && kept.Count != 1 {
+				continue
+			}
+		}
+		first = append(first, event)
+	}
+	return e.insert(ctx, first)
+}
+
+func (e Events) insert(ctx context.Context, events []model.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return newEventShape.insert(ctx, e.DB, events...)
+	return eventTable.insert(ctx, e.DB, events...)
 }
 
-// List lists the newest lines that pass the filter, newest first.
+// List lists the newest lines that match the filter, newest first, folded ones with
+// their count.
 func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error) {
-	query := e.DB.reporter(ctx)
-	if filter.UserID != 0 {
-		query = query.Where("user_id = ?", filter.UserID)
-	}
-	if filter.Kind != "" {
-		query = query.Where("kind = ?", filter.Kind)
-	}
-	if filter.Actor != "" {
-		query = query.Where("actor = ?", filter.Actor)
-	}
+	// Of a struct GORM takes the members that are not zero.
+	query := e.DB.reportDB(ctx).Model(&model.Event{}).Select("events.*, folds.count").Joins("LEFT JOIN folds ON folds.name = events.fold").
+		Where(&model.Event{UserID: filter.UserID, Kind: filter.Kind, Actor: filter.Actor})
 	if filter.From != 0 {
 		query = query.Where("at >= ?", filter.From)
 	}
@@ -38,34 +68,51 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 	if filter.Before != 0 {
 		query = query.Where("id < ?", filter.Before)
 	}
-	var events []model.Event
-	err := query.Order("id DESC").Limit(limit).Find(&events).Error
-	return events, fault("list events", err)
+	var lines []struct {
+		model.Event
+		Count int64
+	}
+	err := query.Order("id DESC").Limit(limit).Find(&lines).Error
+	events := make([]model.Event, len(lines))
+	for i, line := range lines {
+		events[i] = line.Event
+		if isFolded(line.Event) {
+			events[i] = line.Counted(line.Count)
+		}
+	}
+	return events, unavailable("list events", err)
 }
 
-// Count counts the lines of a stretch of time by bucket and kind; logins and
-// registrations by their detail too, which names product and source.
+// Count counts the events between from and to by bucket and kind, some by detail too.
+// A folded line counts as often as its event was repeated.
 func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error) {
 	var counts []model.EventCount
-	err := e.DB.reporter(ctx).Raw(`SELECT bucket, kind, detail, COUNT(*) AS count, COUNT(session) AS sessions FROM (
-  SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail, CASE WHEN session_id <> '' THEN 1 END AS session
-  FROM events WHERE at >= ? AND at < ?
-) AS told GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
+	err := e.DB.reportDB(ctx).Raw(`SELECT bucket, kind, detail, SUM(repeats) AS count, COUNT(session) AS sessions FROM (
+  SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail, CASE WHEN session_id <> '' THEN 1 END AS session,
+    COALESCE(folds.count, 1) AS repeats
+  FROM events LEFT JOIN folds ON folds.name = events.fold WHERE at >= ? AND at < ?
+) AS counted GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
 		bucket, []model.Kind{model.EventLogin, model.EventRegister}, from, to).Scan(&counts).Error
-	return counts, fault("count events", err)
+	return counts, unavailable("count events", err)
 }
 
-// endKinds are the kinds of events that tell of a session's end.
+// endKinds are the kinds of events that record a session's end.
 var endKinds = []model.Kind{
 	model.EventDisplaced, model.EventRelogin, model.EventLogout, model.EventKick, model.EventBan, model.EventReuse,
 	model.EventExpired, model.EventUserDeleted,
 }
 
-// Ends lists the lines after since that tell of a session's end, with id,
-// session and time alone.
+// Newest returns the time of the newest line, 0 if there is none.
+func (e Events) Newest(ctx context.Context) (model.Time, error) {
+	var newest model.Time
+	err := e.DB.readDB(ctx).Raw("SELECT COALESCE(MAX(at), 0) FROM events").Scan(&newest).Error
+	return newest, unavailable("read the newest event", err)
+}
+
+// Ends lists the ends of sessions after since. Only id, session and time are set.
 func (e Events) Ends(ctx context.Context, since model.Time) ([]model.Event, error) {
 	var events []model.Event
-	err := e.DB.reader(ctx).Select("id", "session_id", "at").
+	err := e.DB.readDB(ctx).Select("id", "session_id", "at").
 		Where("at > ? AND session_id <> '' AND kind IN ?", since, endKinds).Find(&events).Error
-	return events, fault("read ends", err)
+	return events, unavailable("read ends", err)
 }

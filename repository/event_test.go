@@ -15,7 +15,7 @@ import (
 )
 
 func anEvent(kind model.Kind, userID int64, at model.Time) model.Event {
-	return model.Event{At: at, Kind: kind, UserID: userID, SessionID: name(1), Actor: "user"}
+	return model.Event{At: at, Kind: kind, UserID: userID, SessionID: testID(1), Actor: "user"}
 }
 
 var exceptID = cmpopts.IgnoreFields(model.Event{}, "ID")
@@ -24,7 +24,7 @@ func TestEventsAppend(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		events := repository.Events{DB: db}
 		full := model.Event{
-			At: t0, Kind: model.EventDeviceMismatch, UserID: 1<<51 + 1, SessionID: name(1), Actor: "运维 👮", IP: "2001:db8::1",
+			At: t0, Kind: model.EventDeviceMismatch, UserID: 1<<51 + 1, SessionID: testID(1), Actor: "运维 👮", IP: "2001:db8::1",
 			Device: strings.Repeat("机", 64), RequestID: "request-1", Detail: `{"source":"` + strings.Repeat("\\u0000", 64) + `"}`,
 		}
 		bare := model.Event{At: t0, Kind: model.EventCodeSent, UserID: full.UserID}
@@ -50,10 +50,10 @@ func TestEventsAppend(t *testing.T) {
 func TestEventsBelongToTheirTransaction(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		events := repository.Events{DB: db}
-		err := db.Within(t.Context(), refuse(func(ctx context.Context) error {
+		err := db.Within(t.Context(), thenFail(func(ctx context.Context) error {
 			return events.Append(ctx, anEvent(model.EventLogin, 1, t0), anEvent(model.EventRegister, 1, t0))
 		}))
-		if n := count(t, db, "SELECT COUNT(*) FROM events"); n != 0 || !errors.Is(err, errTest) {
+		if n := queryCount(t, db, "SELECT COUNT(*) FROM events"); n != 0 || !errors.Is(err, errTest) {
 			t.Errorf("%d lines of a refused act, error %v", n, err)
 		}
 	})
@@ -81,7 +81,7 @@ func TestEventsEnds(t *testing.T) {
 			t.Errorf("%d ends, error %v; want %d", len(got), err, len(ends))
 		}
 		for _, e := range got {
-			if e.ID == 0 || e.SessionID != name(1) || e.At != t0 {
+			if e.ID == 0 || e.SessionID != testID(1) || e.At != t0 {
 				t.Errorf("id, session or time is missing: %+v", e)
 			}
 		}

@@ -18,15 +18,13 @@ import (
 // t0 is the time of these tests: the storage has no clock of its own.
 const t0 = model.Time(1767323045678)
 
-// key is a keyed hash in the eyes of the storage: 32 bytes.
+// key returns what the storage takes for a keyed hash: 32 bytes.
 func key(fill byte) []byte { return bytes.Repeat([]byte{fill}, 32) }
 
-// name is a session's id or a token's, as long as those of the service.
-func name(n int) string { return fmt.Sprintf("SESSION%019d", n) }
+// testID returns the id of a session or token, as long as those of the service.
+func testID(n int) string { return fmt.Sprintf("SESSION%019d", n) }
 
-func place(n int32) *int32 { return &n }
-
-// aCode is a code of number 'n' that was sent at sent and lives five minutes.
+// aCode returns a code of a number, sent at sent and valid for five minutes.
 func aCode(id int64, number byte, seq int64, sent model.Time) model.Code {
 	return model.Code{
 		ID: id, CompanyType: 1, Purpose: model.PurposeLogin, NumberKey: key(number), Seq: seq, CodeMAC: key(0xc0),
@@ -43,9 +41,9 @@ func aUser(id int64, number byte) model.User {
 
 func aSession(n int, userID int64, slot int32) model.Session {
 	return model.Session{
-		ID: name(n), UserID: userID, CompanyType: 1, ProductType: 2, ProductGroup: "app", Epoch: int64(n), ActiveSlot: place(slot),
+		ID: testID(n), UserID: userID, CompanyType: 1, ProductType: 2, ProductGroup: "app", Epoch: int64(n), Seat: new(slot),
 		DeviceName: "手机 📱", IP: "2001:db8::1", Source: "应用商店", LoginAt: t0, LastSeenAt: t0, RefreshHash: key(0xee),
-		Gen: 1, CurJTI: name(1000 + n), CurIat: t0.Second(), CurExp: t0.Second() + 900000, MaxExp: t0.Second() + 900000,
+		Gen: 1, CurJTI: testID(1000 + n), CurIat: t0.Second(), CurExp: t0.Second() + 900000, MaxExp: t0.Second() + 900000,
 		MintedAt: t0, IdleUntil: t0 + 1000000, EndsAt: t0 + 2000000,
 	}
 }
@@ -58,7 +56,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// wantError compares with a row of the table; nil is success.
+// wantError compares err with a row of the table of failures; nil means success.
 func wantError(t testing.TB, err error, want *model.Failure) {
 	t.Helper()
 	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
@@ -66,7 +64,7 @@ func wantError(t testing.TB, err error, want *model.Failure) {
 	}
 }
 
-// pool is the pool that writes, for SQL of the tests' own.
+// pool returns the pool that writes, for SQL of the tests.
 func pool(db *repository.DB) *sql.DB { return db.Pools()["write"] }
 
 func execSQL(t testing.TB, db *repository.DB, statement string, args ...any) {
@@ -76,8 +74,8 @@ func execSQL(t testing.TB, db *repository.DB, statement string, args ...any) {
 	}
 }
 
-// count is the single number that a query gives.
-func count(t testing.TB, db *repository.DB, query string, args ...any) (n int64) {
+// queryCount returns the single number of a query.
+func queryCount(t testing.TB, db *repository.DB, query string, args ...any) (n int64) {
 	t.Helper()
 	if err := pool(db).QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -99,14 +97,14 @@ func race(n int, act func(i int)) {
 	end.Wait()
 }
 
-// raceErrors is race for acts that may be refused.
+// raceErrors is race for acts that may fail.
 func raceErrors(n int, act func(i int) error) []error {
 	errs := make([]error, n)
 	race(n, func(i int) { errs[i] = act(i) })
 	return errs
 }
 
-// wantOne checks that one act succeeded and that all others were lost.
+// wantOne checks that one act succeeded and that all others returned lost.
 func wantOne(t testing.TB, errs []error, lost *model.Failure) {
 	t.Helper()
 	won := 0
@@ -123,8 +121,8 @@ func wantOne(t testing.TB, errs []error, lost *model.Failure) {
 	}
 }
 
-// wantIdle waits until no connection is in use: they go back a moment after what they
-// did was answered.
+// wantIdle waits until no connection is in use. Connections go back to their pool a
+// moment after the call returns.
 func wantIdle(t testing.TB, db *repository.DB) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -138,10 +136,10 @@ func wantIdle(t testing.TB, db *repository.DB) {
 	}
 }
 
-var errTest = errors.New("no, says the test")
+var errTest = errors.New("refused by the test")
 
-// refuse is an act that fails after what it did.
-func refuse(act func(ctx context.Context) error) func(ctx context.Context) error {
+// thenFail returns an act that runs act and then fails.
+func thenFail(act func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		if err := act(ctx); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 
 	"gorm.io/gorm"
@@ -8,71 +9,96 @@ import (
 	"menshen/model"
 )
 
-// Janitor finds what has outlived its use. Every act is small and may be
-// repeated, or run by several instances at once.
+// Janitor finds and removes expired rows. Every act is small and may be repeated, or
+// run by several instances at once.
 type Janitor struct{ DB *DB }
 
-// Overdue lists up to limit sessions after the id that were not ended although
-// their idle or absolute end has come, and the id to go on from; "" is the end
-// of the table. It looks at a stretch of the table, not at an index: refreshes
-// need not pay for one.
-func (j Janitor) Overdue(ctx context.Context, after string, now model.Time, stretch int) (overdue []model.Session, next string, err error) {
-	var sessions []model.Session
-	err = j.DB.reader(ctx).Where("id > ?", after).Order("id").Limit(stretch).Find(&sessions).Error
-	for _, s := range sessions {
-		if s.EndedAt == 0 && s.Expired(now) {
-			overdue = append(overdue, s)
-		}
-	}
-	if len(sessions) == stretch {
-		next = sessions[stretch-1].ID
-	}
-	return overdue, next, fault("find overdue sessions", err)
-}
-
-// Codes removes up to limit codes sent before the time.
-func (j Janitor) Codes(ctx context.Context, before model.Time, limit int) (int, error) {
-	return purge(ctx, j.DB, "codes", "id", func(query *gorm.DB) *gorm.DB { return query.Where("sent_at < ?", before) }, limit)
-}
-
-// Sessions removes up to limit sessions that ended before the time.
-func (j Janitor) Sessions(ctx context.Context, before model.Time, limit int) (int, error) {
-	return purge(ctx, j.DB, "sessions", "id", func(query *gorm.DB) *gorm.DB {
-		return query.Where("ended_at > 0 AND ended_at < ?", before)
-	}, limit)
-}
-
-// Events removes up to limit lines of the log from before the time.
-func (j Janitor) Events(ctx context.Context, before model.Time, limit int) (int, error) {
-	return purge(ctx, j.DB, "events", "id", func(query *gorm.DB) *gorm.DB { return query.Where("at < ?", before) }, limit)
-}
-
-// Gates removes up to limit gates that nobody passed since the time.
-func (j Janitor) Gates(ctx context.Context, before model.Time, limit int) (int, error) {
-	return purge(ctx, j.DB, "gates", "name", func(query *gorm.DB) *gorm.DB { return query.Where("touched_at < ?", before) }, limit)
-}
-
-// purge removes up to limit rows: it reads the keys first and deletes by key,
-// because a DELETE over a range locks more than it removes.
-func purge(ctx context.Context, db *DB, table, key string, which func(*gorm.DB) *gorm.DB, limit int) (int, error) {
-	var keys []any
-	rows, err := which(db.reader(ctx).Table(table).Select(key)).Limit(limit).Rows()
+// Overdue reads the next stretch sessions after the given id and lists those whose
+// idle or absolute end has come but was not recorded, at most limit. It returns the id
+// to go on from, "" at the end of the table. It reads the table in the order of its key:
+// an index on the ends would have to be written by every refresh.
+func (j Janitor) Overdue(ctx context.Context, after string, now model.Time, stretch, limit int) (overdue []model.Session, next string, err error) {
+	next, err = scalar[string](ctx, j.DB, "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", after, stretch-1)
 	if err != nil {
-		return 0, fault("find old "+table, err)
+		return nil, "", unavailable("find overdue sessions", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var value any
-		if err := rows.Scan(&value); err != nil {
-			return 0, fault("find old "+table, err)
+	overdue, err = sessionTable.list(ctx, j.DB, overdueIn, after, cmp.Or(next, lastID), now, now, limit)
+	if len(overdue) == limit {
+		next = overdue[limit-1].ID
+	}
+	return overdue, next, unavailable("find overdue sessions", err)
+}
+
+const (
+	// overdueIn adds 0 to ended_at because SQLite would rather read all active sessions by
+	// the index on it than the stretch by its key.
+	overdueIn = `WHERE id > ? AND id <= ? AND ended_at + 0 = 0 AND (idle_until <= ? OR ends_at <= ?) ORDER BY id LIMIT ?`
+	lastID    = "~" // follows the ids of all sessions
+)
+
+// Codes removes up to limit codes sent before the given time.
+func (j Janitor) Codes(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"codes", "id", "sent_at < ?"}, before, limit)
+}
+
+// Sessions removes up to limit sessions that ended before the given time.
+func (j Janitor) Sessions(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"sessions", "id", "ended_at > 0 AND ended_at < ?"}, before, limit)
+}
+
+// Events removes up to limit events from before the given time, with the counts of
+// their repeats.
+func (j Janitor) Events(ctx context.Context, before model.Time, limit int) (removed int, err error) {
+	var old []struct {
+		ID   int64
+		Fold []byte
+	}
+	err = j.DB.readDB(ctx).Table("events").Select("id", "fold").Where("at < ?", before).Limit(limit).Find(&old).Error
+	if err != nil || len(old) == 0 {
+		return 0, unavailable("find old events", err)
+	}
+	var ids, folds []any
+	for _, event := range old {
+		ids = append(ids, event.ID)
+		if event.Fold != nil {
+			folds = append(folds, event.Fold)
 		}
-		keys = append(keys, value)
 	}
-	if err := rows.Err(); err != nil || len(keys) == 0 {
-		return 0, fault("find old "+table, err)
+	err = j.DB.Within(ctx, func(ctx context.Context) error {
+		if len(folds) > 0 {
+			if _, err := j.DB.remove(ctx, "folds", "name IN ?", folds); err != nil {
+				return err
+			}
+		}
+		removed, err = j.DB.remove(ctx, "events", "id IN ?", ids)
+		return err
+	})
+	return removed, err
+}
+
+// Gates removes up to limit gates that were last held before the given time.
+func (j Janitor) Gates(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"gates", "name", "touched_at < ?"}, before, limit)
+}
+
+// oldRows selects rows of a table by a condition on a time.
+type oldRows struct{ table, key, where string }
+
+// purge removes up to limit of the old rows. It reads the keys first and deletes by
+// key, because a DELETE over a range locks more rows than it removes.
+func (db *DB) purge(ctx context.Context, old oldRows, before model.Time, limit int) (int, error) {
+	var keys []any
+	err := db.readDB(ctx).Table(old.table).Where(old.where, before).Limit(limit).Pluck(old.key, &keys).Error
+	if err != nil || len(keys) == 0 {
+		return 0, unavailable("find old "+old.table, err)
 	}
-	n, err := db.change(ctx, "remove old "+table, func(on *gorm.DB) (int64, error) {
-		result := which(on.WithContext(ctx).Table(table).Where(key+" IN ?", keys)).Delete(nil)
+	return db.remove(ctx, old.table, old.where+" AND "+old.key+" IN ?", before, keys)
+}
+
+// remove deletes rows and returns their number.
+func (db *DB) remove(ctx context.Context, table, where string, args ...any) (int, error) {
+	n, err := db.write(ctx, "remove old "+table, func(on *gorm.DB) (int64, error) {
+		result := on.WithContext(ctx).Table(table).Where(where, args...).Delete(nil)
 		return result.RowsAffected, result.Error
 	})
 	return int(n), err

@@ -15,61 +15,75 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
+
+	"menshen/internal/private"
 )
 
-// The schema, one statement a file for MySQL, whose DDL commits by itself.
+// migrations is the schema. Each file has one statement, because MySQL commits after
+// each DDL statement.
 //
 //go:embed migrations
 var migrations embed.FS
 
-// Migrate brings the schema to the newest version. Of several instances that
-// start at once one migrates and the others wait. It returns the versions that
-// it applied.
+// Migrate brings the schema to the newest version and returns the versions that it
+// applied. Of several instances that start at once one migrates and the others wait.
 func (db *DB) Migrate(ctx context.Context) (applied []int64, err error) {
-	pool, unlock, options, err := db.migrationLock(ctx)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("migrate: %w", err)
+		}
+	}()
+	if done, err := db.upToDate(ctx); done || err != nil {
+		return nil, err
+	}
+	pool, unlock, err := db.migrationLock(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	provider, err := db.migrations(pool, options...)
+	provider, err := db.migrations(pool)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+		return nil, err
 	}
 	results, err := db.up(ctx, pool, provider)
 	for _, r := range results {
 		applied = append(applied, r.Source.Version)
 	}
-	if err != nil {
-		return applied, fmt.Errorf("migrate: %w", err)
-	}
-	return applied, nil
+	return applied, err
 }
 
-// upTries bounds the wait for an instance that is making the table of versions.
-const upTries = 40
+// upToDate reports whether there is nothing to do on MySQL, so that a start then takes
+// no lock and writes nothing. Goose creates its table of versions whenever it looks for
+// it, so upToDate looks itself.
+func (db *DB) upToDate(ctx context.Context) (bool, error) {
+	if db.options.Driver != MySQL {
+		return false, nil
+	}
+	var tables int
+	err := db.readPool.WithContext(ctx).
+		Raw("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", goose.DefaultTablename).Scan(&tables).Error
+	if err != nil || tables == 0 {
+		return false, err
+	}
+	migrated, err := db.Migrated(ctx)
+	if _, found := unrecordedVersion(err); found {
+		return false, nil
+	}
+	return migrated, err
+}
 
-// up migrates. Goose looks for work before it locks, and makes its table of
-// versions in two steps, so that of instances that start at once on an empty
-// database one may find the table without its first row, for a moment. On MySQL,
-// whose DDL commits by itself, a process that was killed may have left that table,
-// or a change of the schema, without its row for ever: then the row is made good.
+// up migrates. On MySQL, whose DDL commits by itself, a process that was killed may
+// have left the table of versions, or a change of the schema, without its row. Then up
+// inserts the row.
 func (db *DB) up(ctx context.Context, pool *sql.DB, provider *goose.Provider) (results []*goose.MigrationResult, err error) {
-	for try := 1; ; try++ {
+	for {
 		done, err := provider.Up(ctx)
 		results = append(results, done...)
-		unfinished, found := halfDone(err)
-		switch {
-		case !found:
-			return results, err
-		case unfinished == 0 && try < upTries:
-			if !pause(ctx, try) {
-				return results, err
-			}
-			continue
-		case unfinished == 0 && try > upTries:
+		unfinished, found := unrecordedVersion(err)
+		if !found {
 			return results, err
 		}
-		store, err := database.NewStore(dialects[db.driver], goose.DefaultTablename)
+		store, err := database.NewStore(gooseDialects[db.options.Driver], goose.DefaultTablename)
 		if err != nil {
 			return results, err
 		}
@@ -79,9 +93,9 @@ func (db *DB) up(ctx context.Context, pool *sql.DB, provider *goose.Provider) (r
 	}
 }
 
-// halfDone is the version whose statement has been executed although its row is
-// missing, 0 for the table of versions itself.
-func halfDone(err error) (version int64, found bool) {
+// unrecordedVersion returns the version whose statement has been executed although
+// its row is missing, 0 for the table of versions itself.
+func unrecordedVersion(err error) (version int64, found bool) {
 	if err == nil {
 		return 0, false
 	}
@@ -91,7 +105,7 @@ func halfDone(err error) (version int64, found bool) {
 	partial, ok := errors.AsType[*goose.PartialError](err)
 	if my, is := errors.AsType[*mysqldriver.MySQLError](err); ok && is {
 		switch my.Number {
-		case 1050, 1060, 1061: // the table, the column, the key is there
+		case 1050, 1060, 1061: // the table, the column, the key exists
 			return partial.Failed.Source.Version, true
 		}
 	}
@@ -100,58 +114,88 @@ func halfDone(err error) (version int64, found bool) {
 
 // Migrated reports whether the schema is at the version that this program needs.
 func (db *DB) Migrated(ctx context.Context) (bool, error) {
-	pool, err := db.write.DB()
+	provider, err := db.migrations(poolOf(db.writePool).DB)
 	if err != nil {
 		return false, err
 	}
-	provider, err := db.migrations(pool)
-	if err != nil {
-		return false, err
-	}
-	pending, err := provider.HasPending(ctx)
-	return !pending, fault("read schema version", err)
+	var pending bool
+	err = retryRefused(ctx, func() (err error) {
+		pending, err = provider.HasPending(ctx)
+		return err
+	})
+	return !pending, unavailable("read schema version", err)
 }
 
-// dialects are goose's names of the drivers; it is never written to.
-var dialects = map[string]database.Dialect{SQLite: database.DialectSQLite3, MySQL: database.DialectMySQL}
+// gooseDialects are goose's names of the drivers. It is read-only.
+var gooseDialects = map[string]database.Dialect{SQLite: database.DialectSQLite3, MySQL: database.DialectMySQL}
 
-func (db *DB) migrations(pool *sql.DB, options ...goose.ProviderOption) (*goose.Provider, error) {
-	folder, err := fs.Sub(migrations, "migrations/"+db.driver)
+func (db *DB) migrations(pool *sql.DB) (*goose.Provider, error) {
+	folder, err := fs.Sub(migrations, "migrations/"+db.options.Driver)
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(dialects[db.driver], pool, folder, append(options, goose.WithDisableGlobalRegistry(true))...)
+	return goose.NewProvider(gooseDialects[db.options.Driver], pool, folder, goose.WithDisableGlobalRegistry(true))
 }
 
-// migrationLock gives the pool to migrate with, and what keeps others out of
-// it. On MySQL a table locks, for GET_LOCK means nothing on clusters; a pool of
-// its own lets a long DDL outlast the time-outs of requests. On SQLite a file
-// beside the database locks.
-func (db *DB) migrationLock(ctx context.Context) (*sql.DB, func() error, []goose.ProviderOption, error) {
-	if db.driver == MySQL {
-		config, err := mysqlConfig(db.dsn)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		config.ReadTimeout, config.WriteTimeout = 0, 0
-		pool, err := mysqlPool(config)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 1500))
-		return pool, pool.Close, []goose.ProviderOption{goose.WithLocker(locker)}, err
+// createLock creates the table of goose's lock. Goose would create it too, but without
+// IF NOT EXISTS: of instances that start at once on different nodes of a group each
+// creates it, and a node that cannot apply a statement of another leaves the group.
+const createLock = `CREATE TABLE IF NOT EXISTS ` + lock.DefaultLockTableName + ` (
+  lock_id          BIGINT      NOT NULL PRIMARY KEY,
+  locked           BOOLEAN     NOT NULL DEFAULT 0,
+  locked_at        DATETIME(6) NULL,
+  locked_by        TEXT        NULL,
+  lease_expires_at DATETIME(6) NULL,
+  updated_at       DATETIME(6) NULL
+)`
+
+// migrationLock locks, and returns the pool to migrate with and what releases the lock.
+// On MySQL a table is the lock, because GET_LOCK has no effect across the nodes of a
+// cluster; in a pool of its own a long DDL statement may outlast the time-outs of
+// requests. On SQLite a file beside the database is the lock.
+func (db *DB) migrationLock(ctx context.Context) (*sql.DB, func() error, error) {
+	if db.options.Driver == MySQL {
+		return db.mysqlMigrationLock(ctx)
 	}
-	pool, err := db.write.DB()
-	if err != nil {
-		return nil, nil, nil, err
+	pool := poolOf(db.writePool).DB
+	if inMemory(db.options.DSN) {
+		return pool, func() error { return nil }, nil
 	}
-	path := strings.TrimPrefix(strings.Split(db.dsn, "?")[0], "file:")
-	if path == "" || path == ":memory:" {
-		return pool, func() error { return nil }, nil, nil
+	path := SQLiteFile(db.options.DSN) + ".migrate"
+	if err := private.MakeFile(path); err != nil {
+		return nil, nil, err
 	}
-	file := flock.New(path + ".migrate")
+	file := flock.New(path)
 	if _, err := file.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return pool, file.Unlock, nil, nil
+	return pool, file.Unlock, nil
+}
+
+func (db *DB) mysqlMigrationLock(ctx context.Context) (*sql.DB, func() error, error) {
+	config, err := mysqlConfig(db.options.DSN)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.ReadTimeout, config.WriteTimeout = 0, 0
+	connector, err := newConnector(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(reportConns) // in place of those for reports, which nothing reads yet
+	locker, err := lock.NewMySQLTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 1500))
+	if err == nil {
+		err = retryRefused(ctx, func() error {
+			_, err := pool.ExecContext(ctx, createLock)
+			return err
+		})
+	}
+	if err == nil {
+		err = locker.Lock(ctx, pool)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, pool.Close())
+	}
+	return pool, func() error { return errors.Join(locker.Unlock(context.WithoutCancel(ctx), pool), pool.Close()) }, nil
 }

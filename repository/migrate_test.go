@@ -15,7 +15,8 @@ import (
 	"menshen/repository/dbtest"
 )
 
-// versions are the migrations on disk, each number once and in both dialects.
+// versions returns the migrations on disk and checks that both dialects have each
+// number once.
 func versions(t *testing.T) (all []int64) {
 	t.Helper()
 	sqlite, mysql := listed(t, "migrations/sqlite"), listed(t, "migrations/mysql")
@@ -32,8 +33,8 @@ func versions(t *testing.T) (all []int64) {
 	return all
 }
 
-// TestMySQLMigrationsAreSingleStatements: DDL commits by itself there, so that a
-// file of two could stop half way.
+// TestMySQLMigrationsAreSingleStatements: DDL commits by itself there, so a file
+// with two statements could be applied half.
 func TestMySQLMigrationsAreSingleStatements(t *testing.T) {
 	for _, file := range listed(t, "migrations/mysql") {
 		content, err := os.ReadFile("migrations/mysql/" + file)
@@ -48,7 +49,7 @@ func TestMySQLMigrationsAreSingleStatements(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
-			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver))
+			db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dbtest.DSN(t, driver)})
 			must(t, err)
 			t.Cleanup(func() { must(t, db.Close()) })
 			wantMigrated(t, db, false)
@@ -75,7 +76,7 @@ func TestMigrate(t *testing.T) {
 }
 
 // TestMigrateGoesOn: a process that was killed between a statement, which MySQL
-// commits by itself, and the row that tells of it blocks no later start.
+// commits by itself, and the row that records it blocks no later start.
 func TestMigrateGoesOn(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		if driver == repository.SQLite {
@@ -86,7 +87,7 @@ func TestMigrateGoesOn(t *testing.T) {
 			5: {"DELETE FROM goose_db_version WHERE version_id >= 5", "DROP TABLE gates", "DROP TABLE events", "DROP TABLE feed"},
 		} {
 			t.Run(fmt.Sprint(driver, " ", version), func(t *testing.T) {
-				db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver))
+				db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dbtest.DSN(t, driver)})
 				must(t, err)
 				t.Cleanup(func() { must(t, db.Close()) })
 				if version > 0 {
@@ -106,7 +107,7 @@ func TestMigrateGoesOn(t *testing.T) {
 	}
 }
 
-// undoNewest takes the newest version back and gives its number.
+// undoNewest reverts the newest version and returns its number.
 func undoNewest(t *testing.T, db *repository.DB) int64 {
 	t.Helper()
 	files := listed(t, "migrations/"+db.Driver())
@@ -130,7 +131,7 @@ func wantMigrated(t *testing.T, db *repository.DB, want bool) {
 	}
 }
 
-// TestMigrateAtOnce: of starters that come at once upon an empty database each
+// TestMigrateAtOnce: of instances that start at once on an empty database each
 // succeeds, and each version is applied by one.
 func TestMigrateAtOnce(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
@@ -139,7 +140,7 @@ func TestMigrateAtOnce(t *testing.T) {
 			dsn := dbtest.DSN(t, driver)
 			applied := make([][]int64, starters)
 			for _, err := range raceErrors(starters, func(i int) error {
-				db, err := repository.Open(t.Context(), driver, dsn)
+				db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dsn})
 				if err != nil {
 					return err
 				}
@@ -147,7 +148,7 @@ func TestMigrateAtOnce(t *testing.T) {
 				if applied[i], err = db.Migrate(t.Context()); err != nil {
 					return err
 				}
-				return pass(db, "started")(t.Context())
+				return holdGate(db, "started")(t.Context())
 			}) {
 				if err != nil {
 					t.Errorf("a starter failed: %v", err)
@@ -165,7 +166,7 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestMigrateCancelled(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
-			db, err := repository.Open(t.Context(), driver, dbtest.DSN(t, driver))
+			db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dbtest.DSN(t, driver)})
 			must(t, err)
 			t.Cleanup(func() { must(t, db.Close()) })
 			ctx, cancel := context.WithCancel(t.Context())
@@ -179,7 +180,7 @@ func TestMigrateCancelled(t *testing.T) {
 	}
 }
 
-// column is what both dialects must agree on.
+// column is what must be the same in both dialects.
 type column struct {
 	Name string
 	Null bool
@@ -191,7 +192,7 @@ type column struct {
 func TestSchemasAgree(t *testing.T) {
 	mysqlOnly(t)
 	sqlite, mysql := dbtest.Open(t, repository.SQLite), dbtest.Open(t, repository.MySQL)
-	tables := []string{"codes", "events", "feed", "gates", "sessions", "slots", "users", "vault"}
+	tables := []string{"codes", "events", "feed", "folds", "gates", "sessions", "slots", "users", "vault"}
 	for db, query := range map[*repository.DB]string{
 		sqlite: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%' ORDER BY name",
 		mysql: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'" +
@@ -225,8 +226,7 @@ func texts(t *testing.T, db *repository.DB, query string, args ...any) (all []st
 	return all
 }
 
-// kinds says which of SQLite's types a type of MySQL's is. Text in VARBINARY is
-// for exact comparison.
+// kinds maps MySQL's types to SQLite's. Text that is compared exactly is VARBINARY.
 var kinds = map[string]string{
 	"bigint": "INTEGER", "int": "INTEGER", "tinyint": "INTEGER", "binary": "BLOB", "varbinary": "BYTES", "varchar": "TEXT",
 }

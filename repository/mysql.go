@@ -1,12 +1,14 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
+	"sync/atomic"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -14,72 +16,60 @@ import (
 	"gorm.io/gorm"
 )
 
-var mysqlWords = words{
+var mysqlDialect = dialect{
 	forUpdate: ` FOR UPDATE`,
-	bySeal:    ` FORCE INDEX (users_seal)`,
+	sealIndex: ` FORCE INDEX (users_seal)`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
-ON DUPLICATE KEY UPDATE last_source = VALUES(last_source), logins = logins + 1`,
-	upsertSlot: `INSERT INTO slots (user_id, product_group, epoch, login_at, session_id) VALUES (?, ?, 1, ?, ?)
-ON DUPLICATE KEY UPDATE epoch = epoch + 1, login_at = GREATEST(login_at, VALUES(login_at)), session_id = VALUES(session_id)`,
+ON DUPLICATE KEY UPDATE last_source = ?, logins = logins + 1`,
+	upsertLoginSequence: `INSERT INTO slots (user_id, product_group, epoch, login_at, session_id) VALUES (?, ?, 1, ?, ?)
+ON DUPLICATE KEY UPDATE epoch = epoch + 1, login_at = GREATEST(login_at, ?), session_id = ?`,
 	upsertGate: `INSERT INTO gates (passes, touched_at, name) VALUES (1, ?, ?)
-ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = VALUES(touched_at)`,
-	touchAlarm: `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON DUPLICATE KEY UPDATE passes = passes + 1`,
-	keepVault:  `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
-	clock:      `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
+ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = ?`,
+	lockAlarm:   `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON DUPLICATE KEY UPDATE passes = passes + 1`,
+	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON DUPLICATE KEY UPDATE count = count + 1`,
+	insertVault: `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
+	clock:       `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
 }
 
-// The pool: enough to keep a server busy, young enough to follow a failover
-// and to stay below every wait_timeout.
-const (
-	mysqlConns    = 32
-	mysqlLifetime = 3 * time.Minute
-)
+// mysqlLifetime renews connections often enough to follow a failover and to stay below
+// every wait_timeout.
+const mysqlLifetime = 3 * time.Minute
 
 func (db *DB) openMySQL(ctx context.Context) error {
-	db.words = mysqlWords
-	config, err := mysqlConfig(db.dsn)
+	db.dialect = mysqlDialect
+	config, err := mysqlConfig(db.options.DSN)
 	if err != nil {
 		return err
 	}
-	pool, err := mysqlPool(config)
+	connector, err := newConnector(config)
 	if err != nil {
 		return err
 	}
-	cluster, err := isGalera(ctx, pool)
-	if err != nil {
-		return errors.Join(fault("ask for wsrep_on", err), pool.Close())
-	}
-	if cluster {
-		if pool, err = galeraPool(config, pool); err != nil {
-			return err
-		}
-		db.dsn = config.FormatDSN() // the migrations' pool waits too
-	}
-	prepared := newPool(pool)
-	prepared.textQueries = cluster
-	prepared.line = make(chan struct{}, mysqlConns)
-	if db.write, err = mysqlGorm(prepared, mysqlConns); err != nil {
+	prepared := newPool(sql.OpenDB(connector))
+	prepared.isGalera = connector.isGalera
+	conns := db.options.MaxConns - reportConns
+	prepared.writers = make(chan struct{}, conns)
+	if db.writePool, err = mysqlGorm(prepared, conns); err != nil {
 		return err
 	}
-	db.read = db.write
+	db.readPool = db.writePool
 	return db.openReports(config)
 }
 
-// openReports opens the pool for reports, whose reads may take their time: the
-// read time-out of the others would end them.
+// openReports opens the pool for reports. They may read longer than the read time-out
+// of other connections allows.
 func (db *DB) openReports(config *mysqldriver.Config) error {
 	config = config.Clone()
 	config.ReadTimeout = max(config.ReadTimeout, reportTime)
-	connector, err := mysqldriver.NewConnector(config)
+	connector, err := newConnector(config)
 	if err != nil {
-		return fmt.Errorf("open database: %w", err)
+		return err
 	}
-	more := limitReads
-	if config.Params["max_statement_time"] != "" || config.Params["max_execution_time"] != "" {
-		more = nil // the operator's own
+	if config.Params["max_statement_time"] == "" && config.Params["max_execution_time"] == "" { // else the operator has set a limit
+		connector.setup = limitReads
 	}
-	db.report, err = mysqlGorm(newPool(sql.OpenDB(session{connector, more})), reportConns)
+	db.reportPool, err = mysqlGorm(newPool(sql.OpenDB(connector)), reportConns)
 	return err
 }
 
@@ -94,33 +84,51 @@ func mysqlGorm(prepared *pool, conns int) (*gorm.DB, error) {
 	return g, nil
 }
 
-// isGalera reports whether the server is a node of a Galera cluster.
-func isGalera(ctx context.Context, pool *sql.DB) (bool, error) {
-	var name, value string
-	err := pool.QueryRowContext(ctx, "SHOW VARIABLES LIKE 'wsrep_on'").Scan(&name, &value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+// waitForCluster makes the reads of a connection wait until their node has applied what
+// other nodes of its cluster had committed by then. Otherwise a login on one node would be
+// unknown on another for milliseconds, and an unknown session counts as ended. Each new
+// connection asks, because behind one address there may be another server by then, and a
+// server may join a group while it runs.
+func (s sessionConnector) waitForCluster(ctx context.Context, conn driver.Conn) error {
+	variables, err := queryPairs(ctx, conn, "SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name')")
+	if err != nil {
+		return err
 	}
-	return value == "ON", err
+	name, value := "", ""
+	switch {
+	case variables["wsrep_on"] == "ON":
+		name, value = "wsrep_sync_wait", "1"
+		s.isGalera.Store(true)
+	case variables["group_replication_group_name"] != "":
+		name, value = "group_replication_consistency", "'BEFORE'"
+	default:
+		return nil
+	}
+	if _, given := s.given[name]; given {
+		return nil
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, "SET SESSION "+name+" = "+value, nil)
+	return err
 }
 
-// galeraPool is the pool for a node of a cluster, in place of the one that found
-// it out: its reads wait until the node has applied what its neighbours had
-// committed by then. Without that a login on one node is unknown on another for
-// milliseconds, and a session that is not known is one that has ended.
-func galeraPool(config *mysqldriver.Config, found *sql.DB) (*sql.DB, error) {
-	if err := found.Close(); err != nil {
+// queryPairs returns the rows of a query for names and values.
+func queryPairs(ctx context.Context, conn driver.Conn, query string) (map[string]string, error) {
+	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
+	if err != nil {
 		return nil, err
 	}
-	const wait = "wsrep_sync_wait"
-	if _, given := config.Params[wait]; !given {
-		config.Params = maps.Clone(config.Params)
-		if config.Params == nil {
-			config.Params = map[string]string{}
+	defer func() { _ = rows.Close() }()
+	pairs := map[string]string{}
+	for row := make([]driver.Value, 2); ; {
+		switch err := rows.Next(row); err {
+		case nil:
+			pairs[fmt.Sprintf("%s", row[0])] = fmt.Sprintf("%s", row[1])
+		case io.EOF:
+			return pairs, nil
+		default:
+			return nil, err
 		}
-		config.Params[wait] = "1"
 	}
-	return mysqlPool(config)
 }
 
 // mysqlConfig adds what menshen needs to the operator's DSN and keeps the rest.
@@ -131,19 +139,13 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	}
 	config.ParseTime = true
 	config.Loc = time.UTC
-	config.ClientFoundRows = true   // a CAS counts rows that match, not rows that differ
+	config.ClientFoundRows = true   // a conditional update counts the rows it matches, also unchanged ones
 	config.RejectReadOnly = true    // after a failover, leave the old primary
-	config.InterpolateParams = true // of what is not prepared: see pool.textQueries
+	config.InterpolateParams = true // for queries that are not prepared: see pool.isGalera
 	config.MultiStatements = false
-	if config.Timeout == 0 {
-		config.Timeout = 1500 * time.Millisecond
-	}
-	if config.ReadTimeout == 0 {
-		config.ReadTimeout = 3 * time.Second
-	}
-	if config.WriteTimeout == 0 {
-		config.WriteTimeout = 3 * time.Second
-	}
+	config.Timeout = cmp.Or(config.Timeout, 1500*time.Millisecond)
+	config.ReadTimeout = cmp.Or(config.ReadTimeout, 3*time.Second)
+	config.WriteTimeout = cmp.Or(config.WriteTimeout, 3*time.Second)
 	if err := config.Apply(mysqldriver.Charset("utf8mb4", "")); err != nil {
 		return nil, fmt.Errorf("parse database.dsn: %w", err)
 	}
@@ -151,24 +153,26 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	return config, nil
 }
 
-func mysqlPool(config *mysqldriver.Config) (*sql.DB, error) {
+// sessionConnector sets the session variables of every new connection. The isolation
+// level is set by a statement because its variable has different names on MySQL and
+// MariaDB. Lock waits end before clients give up, so that no transaction
+// waits after its client has gone.
+type sessionConnector struct {
+	driver.Connector
+	given    map[string]string                                 // session variables of the operator's DSN
+	isGalera *atomic.Bool                                      // whether a connection has met a node of Galera
+	setup    func(ctx context.Context, conn driver.Conn) error // further set-up; may be nil
+}
+
+func newConnector(config *mysqldriver.Config) (sessionConnector, error) {
 	connector, err := mysqldriver.NewConnector(config)
 	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return sessionConnector{}, fmt.Errorf("open database: %w", err)
 	}
-	return sql.OpenDB(session{connector, nil}), nil
+	return sessionConnector{Connector: connector, given: config.Params, isGalera: &atomic.Bool{}}, nil
 }
 
-// session makes every connection of the pool alike. The isolation level is set
-// by a statement because its variable bears different names on MySQL 8, MariaDB
-// and TiDB; lock waits end before the client has gone, so that no transaction
-// waits for nobody.
-type session struct {
-	driver.Connector
-	more func(ctx context.Context, conn driver.Conn) error // what else a connection needs; may be nil
-}
-
-func (s session) Connect(ctx context.Context) (driver.Conn, error) {
+func (s sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := s.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -177,24 +181,26 @@ func (s session) Connect(ctx context.Context) (driver.Conn, error) {
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 		"SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 1",
 	} {
-		if _, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil); err != nil {
-			_ = conn.Close()
-			return nil, err
+		if err == nil {
+			_, err = conn.(driver.ExecerContext).ExecContext(ctx, statement, nil)
 		}
 	}
-	if s.more != nil {
-		if err := s.more(ctx, conn); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
+	if err == nil {
+		err = s.waitForCluster(ctx, conn)
+	}
+	if err == nil && s.setup != nil {
+		err = s.setup(ctx, conn)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
 	}
 	return conn, nil
 }
 
-// limitReads has the server end a read after reportTime: one whose reader has gone
-// would go on, and another would take its place on a new connection. MariaDB and
-// MySQL (TiDB too) have names of their own for it; where neither is taken there is
-// no limit.
+// limitReads makes the server end a read after reportTime. A read whose caller has
+// left would go on otherwise, beside the next one on a new connection. MariaDB and
+// MySQL have different variables for it.
 func limitReads(ctx context.Context, conn driver.Conn) error {
 	for _, statement := range []string{
 		fmt.Sprintf("SET SESSION max_statement_time = %d", int(reportTime.Seconds())),

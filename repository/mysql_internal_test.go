@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestMySQLConfig: what a failover and a conditional update depend on is set,
-// whatever the operator's DSN says.
+// TestMySQLConfig: the parameters that failover and conditional updates need are
+// set, whatever the operator's DSN says.
 func TestMySQLConfig(t *testing.T) {
 	for _, params := range []string{"", "?rejectReadOnly=false&clientFoundRows=false&parseTime=false&multiStatements=true&loc=Asia%2FShanghai"} {
 		config, err := mysqlConfig("menshen:x@tcp(127.0.0.1:3306)/menshen" + params)

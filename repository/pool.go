@@ -3,206 +3,156 @@ package repository
 import (
 	"context"
 	"database/sql"
-	"strings"
+	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+
+	"menshen/model"
+	"menshen/repository/stmtcache"
 )
 
 // pool is a pool of connections that prepares every statement once for each
 // connection and keeps it, inside transactions too. GORM's own cache ties a
 // statement that it first meets inside a transaction to that transaction, and
-// prepares it anew in every later one.
+// prepares it again in every later one.
 type pool struct {
 	*sql.DB
+	statements *stmtcache.Cache
 
-	// textQueries makes transactions query by text. On a node of a Galera cluster
-	// a prepared SELECT is answered without an error when the transaction has just
-	// been rolled back in favour of a neighbour's (MariaDB 10.11: about one in
-	// 1,000 such roll-backs); whatever follows it is then committed by itself, and
-	// half a transaction is left. As text it is told, and so is every write.
-	textQueries bool
+	// isGalera makes transactions query by text. On a node of a Galera cluster
+	// a prepared SELECT returns no error although the transaction has just been
+	// rolled back in favour of one on another node (MariaDB 10.11: about one in
+	// 1,000 such roll-backs). Statements after it would commit by themselves and
+	// leave half a transaction. A SELECT sent as text returns the error, and so does
+	// every write.
+	isGalera *atomic.Bool
 
-	// line has room for as many writers as there are connections; the others wait
-	// in it in the order in which they came, for database/sql gives a connection to
-	// any of its waiters. nil: they don't.
-	line    chan struct{}
-	waiting atomic.Int64 // who is in line
-
-	mu     sync.RWMutex
-	ready  map[string]*sql.Stmt
-	wanted map[string]struct{} // met inside transactions, to be prepared outside
+	// writers has one place for each connection; nil means no limit. Further writers
+	// wait for a place in their order, because database/sql gives a free connection
+	// to any of its waiters.
+	writers chan struct{}
+	waiting atomic.Int64 // writers without a place
 }
-
-// maxStatements bounds the cache: the rules need about fifty. maxParameters
-// leaves lists of varying length out, whose texts are used once.
-const (
-	maxStatements = 128
-	maxParameters = 40
-)
 
 func newPool(db *sql.DB) *pool {
-	return &pool{DB: db, ready: map[string]*sql.Stmt{}, wanted: map[string]struct{}{}}
+	return &pool{DB: db, statements: stmtcache.New(db), isGalera: &atomic.Bool{}}
 }
 
-// GetDBConn is the bare pool, for GORM.
+// GetDBConn returns the bare pool to GORM.
 func (p *pool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // ExecContext runs a prepared statement.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if err := p.enter(ctx); err != nil {
+	if err := p.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer p.leave()
-	stmt, err := p.prepare(ctx, query)
-	if err != nil || stmt == nil {
-		return p.DB.ExecContext(ctx, query, args...)
-	}
-	return stmt.ExecContext(ctx, args...)
+	defer p.release()
+	var result sql.Result
+	err := retryRefused(ctx, func() (err error) {
+		result, err = p.statements.ExecContext(ctx, query, args...)
+		return err
+	})
+	return result, err
 }
 
 // QueryContext runs a prepared query.
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := p.prepare(ctx, query)
-	if err != nil || stmt == nil {
-		return p.DB.QueryContext(ctx, query, args...)
-	}
-	return stmt.QueryContext(ctx, args...)
-}
-
-// QueryRowContext runs a prepared query for one row.
-func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, err := p.prepare(ctx, query)
-	if err != nil || stmt == nil {
-		return p.DB.QueryRowContext(ctx, query, args...)
-	}
-	return stmt.QueryRowContext(ctx, args...)
+	var rows *sql.Rows
+	err := retryRefused(ctx, func() (err error) {
+		rows, err = p.statements.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller closes them
+		return err
+	})
+	return rows, err
 }
 
 // BeginTx begins a transaction that uses the pool's statements.
 func (p *pool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
-	if err := p.enter(ctx); err != nil {
+	if err := p.acquire(ctx); err != nil {
 		return nil, err
 	}
-	tx, err := p.DB.BeginTx(ctx, options)
+	var tx *sql.Tx
+	err := retryRefused(ctx, func() (err error) {
+		tx, err = p.DB.BeginTx(ctx, options)
+		return err
+	})
 	if err != nil {
-		p.leave()
+		p.release()
 		return nil, err
 	}
-	return &poolTx{Tx: tx, pool: p, ctx: ctx, leave: sync.OnceFunc(p.leave)}, nil
+	return &poolTx{Tx: tx, pool: p, ctx: ctx, release: sync.OnceFunc(p.release)}, nil
 }
 
-// enter waits until there is room for one writer more.
-func (p *pool) enter(ctx context.Context) error {
-	if p.line == nil {
+// retryRefused repeats try while the server refuses a further connection: nothing was sent
+// then, and a later try may get a connection of the pool that has become free. It gives up
+// when ctx ends, or after model.StorageTime.
+func retryRefused(ctx context.Context, try func() error) error {
+	err := try()
+	if !isRefused(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, model.StorageTime)
+	defer cancel()
+	for n := 1; isRefused(err) && pause(ctx, min(n, longestPause)); n++ {
+		err = try()
+	}
+	return err
+}
+
+// longestPause is the try after which pauses stop growing.
+const longestPause = 5
+
+// isRefused reports whether the server refused a connection because it, or the account,
+// has reached its limit of connections.
+func isRefused(err error) bool {
+	my, ok := errors.AsType[*mysqldriver.MySQLError](err)
+	return ok && slices.Contains([]uint16{1040, 1203, 1226}, my.Number)
+}
+
+// acquire takes a writer's place, and waits for one while all are taken.
+func (p *pool) acquire(ctx context.Context) error {
+	if p.writers == nil {
 		return nil
 	}
 	select {
-	case p.line <- struct{}{}:
+	case p.writers <- struct{}{}:
 		return nil
 	default:
 	}
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
 	select {
-	case p.line <- struct{}{}:
+	case p.writers <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (p *pool) leave() {
-	if p.line != nil {
-		<-p.line
+func (p *pool) release() {
+	if p.writers != nil {
+		<-p.writers
 	}
 }
 
-// Close ends the statements with the connections.
+// Close closes the statements and the connections.
 func (p *pool) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, stmt := range p.ready {
-		_ = stmt.Close()
-	}
-	clear(p.ready)
+	p.statements.Clear()
 	return p.DB.Close()
-}
-
-// prepare is the query's statement; nil when the cache is full.
-func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if stmt := p.find(query); stmt != nil || strings.Count(query, "?") > maxParameters {
-		return stmt, nil
-	}
-	stmt, err := p.DB.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if other := p.ready[query]; other != nil {
-		_ = stmt.Close()
-		return other, nil
-	}
-	if len(p.ready) >= maxStatements {
-		_ = stmt.Close()
-		return nil, nil
-	}
-	p.ready[query] = stmt
-	return stmt, nil
-}
-
-func (p *pool) find(query string) *sql.Stmt {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.ready[query]
-}
-
-// want notes a query that a transaction ran unprepared: while a transaction
-// holds a connection, to wait for another one would be to wait for oneself.
-func (p *pool) want(query string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.ready)+len(p.wanted) < maxStatements && strings.Count(query, "?") <= maxParameters {
-		p.wanted[query] = struct{}{}
-	}
-}
-
-// prepareWanted prepares what transactions have wanted.
-func (p *pool) prepareWanted(ctx context.Context) {
-	wanted := p.takeWanted()
-	if len(wanted) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	for query := range wanted {
-		_, _ = p.prepare(ctx, query) // what can't be prepared now is wanted again
-	}
-}
-
-func (p *pool) takeWanted() map[string]struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.wanted) == 0 {
-		return nil
-	}
-	wanted := p.wanted
-	p.wanted = map[string]struct{}{}
-	return wanted
 }
 
 // poolTx is a transaction of the pool.
 type poolTx struct {
 	*sql.Tx
-	pool  *pool
-	ctx   context.Context
-	leave func()
+	pool    *pool
+	ctx     context.Context
+	release func()
 }
 
-// ExecContext runs a statement, prepared if the pool knows it.
+// ExecContext runs a statement, prepared if the pool has prepared it.
 func (t *poolTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if stmt := t.statement(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
@@ -210,50 +160,38 @@ func (t *poolTx) ExecContext(ctx context.Context, query string, args ...any) (sq
 	return t.Tx.ExecContext(ctx, query, args...)
 }
 
-// QueryContext runs a query, prepared if the pool knows it.
+// QueryContext runs a query, prepared if the pool has prepared it.
 func (t *poolTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if stmt := t.query(ctx, query); stmt != nil {
-		return stmt.QueryContext(ctx, args...)
+	if !t.pool.isGalera.Load() {
+		if stmt := t.statement(ctx, query); stmt != nil {
+			return stmt.QueryContext(ctx, args...)
+		}
 	}
 	return t.Tx.QueryContext(ctx, query, args...)
 }
 
-// QueryRowContext runs a query for one row, prepared if the pool knows it.
-func (t *poolTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if stmt := t.query(ctx, query); stmt != nil {
-		return stmt.QueryRowContext(ctx, args...)
-	}
-	return t.Tx.QueryRowContext(ctx, query, args...)
-}
-
-// Commit commits, and has the statements prepared that were new.
+// Commit commits, then prepares the statements that the pool did not know yet.
 func (t *poolTx) Commit() error {
 	err := t.Tx.Commit()
-	t.leave()
+	t.release()
 	if err == nil {
-		t.pool.prepareWanted(t.ctx)
+		t.pool.statements.PrepareDeferred(t.ctx)
 	}
 	return err
 }
 
 // Rollback undoes the transaction.
 func (t *poolTx) Rollback() error {
-	defer t.leave()
+	defer t.release()
 	return t.Tx.Rollback()
 }
 
-// query is statement for what reads.
-func (t *poolTx) query(ctx context.Context, query string) *sql.Stmt {
-	if t.pool.textQueries {
-		return nil
-	}
-	return t.statement(ctx, query)
-}
-
+// statement returns the pool's statement bound to the transaction, nil if the pool
+// has not prepared it.
 func (t *poolTx) statement(ctx context.Context, query string) *sql.Stmt {
-	stmt := t.pool.find(query)
+	stmt := t.pool.statements.Lookup(query)
 	if stmt == nil {
-		t.pool.want(query)
+		t.pool.statements.Defer(query)
 		return nil
 	}
 	return t.Tx.StmtContext(ctx, stmt)

@@ -7,38 +7,34 @@ import (
 	"menshen/model"
 )
 
-// maxSealed is the room of a sealed number, in bytes.
+// maxSealed is the maximal length of a sealed number, in bytes.
 const maxSealed = 128
 
-// SealedUnder lists up to limit accounts whose sealed number begins with the id
-// of a secret, after skipping so many; only their ids and sealed numbers are
-// read. It goes by an index that is named, so that it costs next to nothing when
-// there is none, whatever the statistics of a large table say.
+// SealedUnder lists the accounts whose sealed number begins with the id of a secret. The
+// query names its index, so that it is fast when there are no such accounts, whatever
+// the statistics of a large table say.
 func (u Users) SealedUnder(ctx context.Context, secretID []byte, skip, limit int) ([]model.User, error) {
 	var users []model.User
 	from, to := sealedRange(secretID)
-	err := u.DB.reader(ctx).Raw("SELECT id, mobile FROM users"+u.DB.words.bySeal+" WHERE mobile >= ? AND mobile <= ? LIMIT ? OFFSET ?",
+	err := u.DB.readDB(ctx).Raw("SELECT id, mobile FROM users"+u.DB.dialect.sealIndex+" WHERE mobile >= ? AND mobile <= ? LIMIT ? OFFSET ?",
 		from, to, limit, skip).Scan(&users).Error
-	return users, fault("find sealed numbers", err)
+	return users, unavailable("find encrypted numbers", err)
 }
 
-// CountSealed counts the accounts whose sealed number begins with the id of a
-// secret; with an empty id, all that have a number.
+// CountSealed counts the accounts whose sealed number begins with the id of a secret.
 func (u Users) CountSealed(ctx context.Context, secretID []byte) (n int64, err error) {
 	from, to := sealedRange(secretID)
-	err = u.DB.reader(ctx).Raw("SELECT COUNT(*) FROM users"+u.DB.words.bySeal+" WHERE mobile >= ? AND mobile <= ?", from, to).Scan(&n).Error
-	return n, fault("count sealed numbers", err)
+	err = u.DB.readDB(ctx).Raw("SELECT COUNT(*) FROM users"+u.DB.dialect.sealIndex+" WHERE mobile >= ? AND mobile <= ?", from, to).Scan(&n).Error
+	return n, unavailable("count encrypted numbers", err)
 }
 
-// Reseal exchanges an account's sealed number and reports whether this call
-// did: one that changed or went meanwhile stays as it is.
+// Reseal replaces an account's sealed number if it still is old.
 func (u Users) Reseal(ctx context.Context, id int64, old, sealed []byte) (bool, error) {
-	n, err := u.DB.exec(ctx, "reseal number", "UPDATE users SET mobile = ? WHERE id = ? AND mobile = ?", sealed, id, old)
-	return n > 0, err
+	return u.DB.execCAS(ctx, "re-encrypt number", "UPDATE users SET mobile = ? WHERE id = ? AND mobile = ?", sealed, id, old)
 }
 
-// sealedRange are the least and the greatest value that begin with the id.
+// sealedRange returns the least and the greatest value that begin with the id.
 func sealedRange(id []byte) (from, to []byte) {
-	from = append([]byte{}, id...) // none is the empty value, not NULL
+	from = append([]byte{}, id...) // an empty id is the empty value, not NULL
 	return from, append(bytes.Clone(from), bytes.Repeat([]byte{0xff}, maxSealed-len(id))...)
 }

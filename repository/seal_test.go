@@ -3,6 +3,7 @@ package repository_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 	"menshen/repository/dbtest"
 )
 
-// sealedUser registers an account whose sealed number is as given; nil for none.
+// sealedUser registers an account with the given sealed number; nil means none.
 func sealedUser(t *testing.T, db *repository.DB, id int64, sealed []byte) {
 	t.Helper()
 	user := aUser(id, byte(id))
@@ -63,7 +64,7 @@ func TestUsersSealedUnder(t *testing.T) {
 	})
 }
 
-// TestUsersSealedUnderByIndex: the plan does not look at the rows of others.
+// TestUsersSealedUnderByIndex: the query reads no row of another secret.
 func TestUsersSealedUnderByIndex(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		explain, index := "EXPLAIN QUERY PLAN ", " INDEXED BY users_seal"
@@ -85,8 +86,8 @@ func TestUsersSealedUnderByIndex(t *testing.T) {
 			plan += fmt.Sprintf("%s\n", bytes.Join(row, []byte(" ")))
 		}
 		must(t, rows.Err())
-		want := map[string]string{repository.SQLite: "SEARCH users USING COVERING INDEX users_seal (mobile>? AND mobile<?)", repository.MySQL: `"access_type": "range"`}
-		if !bytes.Contains([]byte(plan), []byte(want[db.Driver()])) {
+		want := map[string]string{repository.SQLite: `SEARCH users USING COVERING INDEX users_seal \(mobile>\? AND mobile<\?\)`, repository.MySQL: `"(index_)?access_type": "(index_)?range(_scan)?"`}
+		if !regexp.MustCompile(want[db.Driver()]).MatchString(plan) {
 			t.Errorf("the plan is\n%s", plan)
 		}
 	})

@@ -33,7 +33,7 @@ func TestSessionsInsertKeepsEveryField(t *testing.T) {
 		full := aSession(2, 7, 1)
 		full.DeviceNumber, full.PrevGen, full.Confirmed = "设备 １１ \U0001F4F1", 4, true
 		ended := aSession(3, 7, 0)
-		ended.ActiveSlot, ended.EndedAt, ended.EndReason, ended.EndedBy = nil, t0, model.ReasonLoggedOut, "新手机"
+		ended.Seat, ended.EndedAt, ended.EndReason, ended.EndedBy = nil, t0, model.ReasonLoggedOut, "新手机"
 		for _, want := range []model.Session{plain, full, ended} {
 			insertSessions(t, db, want)
 			if diff := cmp.Diff(want, sessionByID(t, db, want.ID)); diff != "" {
@@ -43,7 +43,7 @@ func TestSessionsInsertKeepsEveryField(t *testing.T) {
 	})
 }
 
-// TestSessionsOnePlaceOneSession: the database itself refuses a second winner.
+// TestSessionsOnePlaceOneSession: the database refuses a second session in one place.
 func TestSessionsOnePlaceOneSession(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
@@ -52,19 +52,19 @@ func TestSessionsOnePlaceOneSession(t *testing.T) {
 		if !errors.Is(err, model.ErrUnavailable) {
 			t.Errorf("a second session in one place: error %v", err)
 		}
-		_, err = pool(db).ExecContext(t.Context(), `INSERT INTO sessions SELECT '`+name(3)+`', user_id, company_type, product_type, product_group,
+		_, err = pool(db).ExecContext(t.Context(), `INSERT INTO sessions SELECT '`+testID(3)+`', user_id, company_type, product_type, product_group,
 epoch + 1, active_slot, device_number, device_name, ip, source, login_at, last_seen_at, refresh_hash, gen, prev_gen, cur_jti, cur_iat,
-cur_exp, max_exp, minted_at, confirmed, idle_until, ends_at, ended_at, end_reason, ended_by FROM sessions WHERE id = '`+name(1)+`'`)
+cur_exp, max_exp, minted_at, confirmed, idle_until, ends_at, ended_at, end_reason, ended_by FROM sessions WHERE id = '`+testID(1)+`'`)
 		if err == nil {
 			t.Error("SQL inserted a second active session in one place")
 		}
-		_, err = pool(db).ExecContext(t.Context(), "UPDATE sessions SET active_slot = 0 WHERE id = '"+name(1)+"'")
+		_, err = pool(db).ExecContext(t.Context(), "UPDATE sessions SET active_slot = 0 WHERE id = '"+testID(1)+"'")
 		must(t, err)
 		otherGroup := aSession(4, 7, 0)
 		otherGroup.ProductGroup = "pc"
 		insertSessions(t, db, otherGroup, aSession(5, 8, 0), aSession(6, 7, 1)) // another group, user, place
 		for n := 1; n <= 2; n++ {                                               // any number of ended ones share no place
-			ended, err := sessions.End(t.Context(), name(n), model.ReasonDisplaced, "", t0)
+			ended, err := sessions.End(t.Context(), testID(n), model.ReasonDisplaced, "", t0)
 			if err != nil || ended != (n == 1) {
 				t.Errorf("session %d: ended %v, error %v", n, ended, err)
 			}
@@ -72,11 +72,11 @@ cur_exp, max_exp, minted_at, confirmed, idle_until, ends_at, ended_at, end_reaso
 		}
 		insertSessions(t, db, aSession(20, 7, 0)) // the place is free again
 		for n := range 2 {
-			if ended, err := sessions.End(t.Context(), name(11+n), model.ReasonDisplaced, "", t0); err != nil || !ended {
+			if ended, err := sessions.End(t.Context(), testID(11+n), model.ReasonDisplaced, "", t0); err != nil || !ended {
 				t.Errorf("ended %v, error %v", ended, err)
 			}
 		}
-		revived := "UPDATE sessions SET active_slot = 0 WHERE id = '" + name(1) + "'"
+		revived := "UPDATE sessions SET active_slot = 0 WHERE id = '" + testID(1) + "'"
 		if _, err := pool(db).ExecContext(t.Context(), revived); err == nil {
 			t.Error("SQL revived a session in a place that is taken")
 		}
@@ -97,24 +97,24 @@ func TestSessionsAdvance(t *testing.T) {
 		sessions := repository.Sessions{DB: db}
 		tests := []struct {
 			name string
-			in   model.Slot
-			want model.Slot
+			in   model.LoginSequence
+			want model.LoginSequence
 		}{
-			{"the first login", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)},
-				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: name(1)}},
-			{"a later one", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0 + 5, SessionID: name(2)},
-				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 2, LoginAt: t0 + 5, SessionID: name(2)}},
-			{"the clock was set back", model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0 - 1e6, SessionID: name(3)},
-				model.Slot{UserID: 1, ProductGroup: "app", Epoch: 3, LoginAt: t0 + 5, SessionID: name(3)}},
-			{"another group", model.Slot{UserID: 1, ProductGroup: "pc", LoginAt: t0, SessionID: name(4)},
-				model.Slot{UserID: 1, ProductGroup: "pc", Epoch: 1, LoginAt: t0, SessionID: name(4)}},
-			{"a group is bytes", model.Slot{UserID: 1, ProductGroup: "APP", LoginAt: t0, SessionID: name(5)},
-				model.Slot{UserID: 1, ProductGroup: "APP", Epoch: 1, LoginAt: t0, SessionID: name(5)}},
-			{"another user", model.Slot{UserID: 2, ProductGroup: "app", LoginAt: t0, SessionID: name(6)},
-				model.Slot{UserID: 2, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: name(6)}},
+			{"the first login", model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)},
+				model.LoginSequence{UserID: 1, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: testID(1)}},
+			{"a later one", model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0 + 5, SessionID: testID(2)},
+				model.LoginSequence{UserID: 1, ProductGroup: "app", Epoch: 2, LoginAt: t0 + 5, SessionID: testID(2)}},
+			{"the clock was set back", model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0 - 1e6, SessionID: testID(3)},
+				model.LoginSequence{UserID: 1, ProductGroup: "app", Epoch: 3, LoginAt: t0 + 5, SessionID: testID(3)}},
+			{"another group", model.LoginSequence{UserID: 1, ProductGroup: "pc", LoginAt: t0, SessionID: testID(4)},
+				model.LoginSequence{UserID: 1, ProductGroup: "pc", Epoch: 1, LoginAt: t0, SessionID: testID(4)}},
+			{"a group is bytes", model.LoginSequence{UserID: 1, ProductGroup: "APP", LoginAt: t0, SessionID: testID(5)},
+				model.LoginSequence{UserID: 1, ProductGroup: "APP", Epoch: 1, LoginAt: t0, SessionID: testID(5)}},
+			{"another user", model.LoginSequence{UserID: 2, ProductGroup: "app", LoginAt: t0, SessionID: testID(6)},
+				model.LoginSequence{UserID: 2, ProductGroup: "app", Epoch: 1, LoginAt: t0, SessionID: testID(6)}},
 		}
 		for _, tt := range tests {
-			var got model.Slot
+			var got model.LoginSequence
 			must(t, db.Within(t.Context(), func(ctx context.Context) (err error) {
 				got, err = sessions.Advance(ctx, tt.in)
 				return err
@@ -122,18 +122,18 @@ func TestSessionsAdvance(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("%s:\n%s", tt.name, diff)
 			}
-			if again, err := sessions.Slot(t.Context(), tt.in.UserID, tt.in.ProductGroup); err != nil || again != got {
+			if again, err := sessions.LoginSequence(t.Context(), tt.in.UserID, tt.in.ProductGroup); err != nil || again != got {
 				t.Errorf("%s: read again it is %+v, error %v", tt.name, again, err)
 			}
 		}
-		_, err := sessions.Slot(t.Context(), 3, "app")
+		_, err := sessions.LoginSequence(t.Context(), 3, "app")
 		wantError(t, err, model.ErrNotFound)
-		_, err = sessions.Slot(t.Context(), 1, "")
+		_, err = sessions.LoginSequence(t.Context(), 1, "")
 		wantError(t, err, model.ErrNotFound)
 	})
 }
 
-// TestSessionsAdvanceHasNoGap: racing logins get the epochs 1 to N, each one
+// TestSessionsAdvanceHasNoGap: concurrent logins get the epochs 1 to N, each
 // while it holds the slot.
 func TestSessionsAdvanceHasNoGap(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
@@ -141,9 +141,9 @@ func TestSessionsAdvanceHasNoGap(t *testing.T) {
 		epochs := make([]int64, n)
 		for _, err := range raceErrors(n, func(i int) error {
 			return db.Within(t.Context(), func(ctx context.Context) error {
-				slot, err := repository.Sessions{DB: db}.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(i)})
+				slot, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(i)})
 				epochs[i] = slot.Epoch
-				if err == nil && slot.SessionID != name(i) {
+				if err == nil && slot.SessionID != testID(i) {
 					return errors.New("another login wrote the slot")
 				}
 				return err
@@ -164,15 +164,15 @@ func TestSessionsAdvanceHasNoGap(t *testing.T) {
 func TestSessionsRolledBackAdvanceLeavesNoGap(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		advance := func(ctx context.Context) error {
-			_, err := repository.Sessions{DB: db}.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)})
+			_, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
 			return err
 		}
 		must(t, db.Within(t.Context(), advance))
-		if err := db.Within(t.Context(), refuse(advance)); !errors.Is(err, errTest) {
+		if err := db.Within(t.Context(), thenFail(advance)); !errors.Is(err, errTest) {
 			t.Fatal(err)
 		}
 		must(t, db.Within(t.Context(), advance))
-		if epoch := count(t, db, "SELECT epoch FROM slots"); epoch != 2 {
+		if epoch := queryCount(t, db, "SELECT epoch FROM slots"); epoch != 2 {
 			t.Errorf("epoch is %d, want 2", epoch)
 		}
 	})
@@ -186,7 +186,7 @@ func TestSessionsLists(t *testing.T) {
 		insertSessions(t, db, aSession(3, 7, 0), pc, aSession(1, 7, 1), aSession(2, 7, 2), aSession(5, 8, 0))
 		for n := 100; n < 105; n++ { // ended ones, two at one moment
 			insertSessions(t, db, aSession(n, 7, int32(n)))
-			_, err := sessions.End(t.Context(), name(n), model.ReasonLoggedOut, "", t0+model.Time(min(n, 103)))
+			_, err := sessions.End(t.Context(), testID(n), model.ReasonLoggedOut, "", t0+model.Time(min(n, 103)))
 			must(t, err)
 		}
 		active := func(group string) (ids []string) {
@@ -198,8 +198,8 @@ func TestSessionsLists(t *testing.T) {
 			return ids
 		}
 		for group, want := range map[string][]string{
-			"app": {name(1), name(2), name(3)}, "pc": {name(4)}, "APP": nil, "app ": nil,
-			"": {name(1), name(2), name(3), name(4)},
+			"app": {testID(1), testID(2), testID(3)}, "pc": {testID(4)}, "APP": nil, "app ": nil,
+			"": {testID(1), testID(2), testID(3), testID(4)},
 		} {
 			if diff := cmp.Diff(want, active(group), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("active in group %q:\n%s", group, diff)
@@ -207,7 +207,7 @@ func TestSessionsLists(t *testing.T) {
 		}
 		ended, err := sessions.Ended(t.Context(), 7, 3)
 		must(t, err)
-		if len(ended) != 3 || ended[2].ID != name(102) || ended[0].EndedAt < ended[1].EndedAt {
+		if len(ended) != 3 || ended[2].ID != testID(102) || ended[0].EndedAt < ended[1].EndedAt {
 			t.Errorf("the newest three ended are %+v", ended)
 		}
 		if list, err := sessions.Ended(t.Context(), 8, 3); err != nil || len(list) != 0 {
@@ -225,19 +225,19 @@ func TestSessionsEnd(t *testing.T) {
 		if err != nil || !ended {
 			t.Fatalf("ended %v, error %v", ended, err)
 		}
-		want.ActiveSlot, want.EndedAt, want.EndReason, want.EndedBy = nil, t0+9, model.ReasonDisplaced, "新手机"
+		want.Seat, want.EndedAt, want.EndReason, want.EndedBy = nil, t0+9, model.ReasonDisplaced, "新手机"
 		if ended, err = sessions.End(t.Context(), want.ID, model.ReasonKicked, "operator", t0+99); err != nil || ended {
 			t.Errorf("ended twice: %v, error %v", ended, err)
 		}
 		if diff := cmp.Diff(want, sessionByID(t, db, want.ID)); diff != "" {
 			t.Errorf("the first reason does not stay:\n%s", diff)
 		}
-		for _, id := range []string{"", name(9), "SESSION"} {
+		for _, id := range []string{"", testID(9), "SESSION"} {
 			if ended, err := sessions.End(t.Context(), id, model.ReasonKicked, "", t0); err != nil || ended {
 				t.Errorf("unknown %q: ended %v, error %v", id, ended, err)
 			}
 		}
-		if s := sessionByID(t, db, name(2)); s.EndedAt != 0 {
+		if s := sessionByID(t, db, testID(2)); s.EndedAt != 0 {
 			t.Error("another session ended too")
 		}
 	})
@@ -250,7 +250,7 @@ func TestSessionsEndHasOneWinner(t *testing.T) {
 		won := make([]model.Reason, 32)
 		for _, err := range raceErrors(len(won), func(i int) error {
 			reason := reasons[i%len(reasons)]
-			ended, err := repository.Sessions{DB: db}.End(t.Context(), name(1), reason, "", t0)
+			ended, err := repository.Sessions{DB: db}.End(t.Context(), testID(1), reason, "", t0)
 			if ended {
 				won[i] = reason
 			}
@@ -258,7 +258,7 @@ func TestSessionsEndHasOneWinner(t *testing.T) {
 		}) {
 			must(t, err)
 		}
-		stays := sessionByID(t, db, name(1)).EndReason
+		stays := sessionByID(t, db, testID(1)).EndReason
 		winners := 0
 		for _, reason := range won {
 			if reason == "" {
@@ -278,24 +278,24 @@ func TestSessionsEndHasOneWinner(t *testing.T) {
 func TestSessionsByIDIsBytes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		insertSessions(t, db, aSession(1, 7, 0))
-		for _, id := range []string{"", "session0000000000000000001", name(1) + " ", name(1) + "\x00", name(1)[:25], "ＳESSION0000000000000000001", "%", "' OR 1=1 --"} {
+		for _, id := range []string{"", "session0000000000000000001", testID(1) + " ", testID(1) + "\x00", testID(1)[:25], "ＳESSION0000000000000000001", "%", "' OR 1=1 --"} {
 			_, err := repository.Sessions{DB: db}.ByID(t.Context(), id)
 			wantError(t, err, model.ErrNotFound)
 		}
 	})
 }
 
-// TestClusterWrites: what keeps writers on two nodes of a cluster apart is not a
-// lock but a row that both change. A login changes its account's, even when it
-// has nothing to say, and the lock of a slot the slot's.
+// TestClusterWrites: writers on two nodes of a cluster are kept apart by a row that
+// both change, not by a lock. So each login changes the row of its account, and
+// LockLoginSequence that of the slot.
 func TestClusterWrites(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		mustRegister(t, db, aUser(1, 'a'))
-		_, err := repository.Sessions{DB: db}.Advance(t.Context(), model.Slot{UserID: 1, ProductGroup: "app", LoginAt: 1, SessionID: "s"})
+		_, err := repository.Sessions{DB: db}.Advance(t.Context(), model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: 1, SessionID: "s"})
 		must(t, err)
 		for range 2 {
 			mustRegister(t, db, aUser(1, 'a'))
-			must(t, repository.Sessions{DB: db}.LockSlot(t.Context(), 1, "app"))
+			must(t, repository.Sessions{DB: db}.LockLoginSequence(t.Context(), 1, "app"))
 		}
 		for _, column := range []string{"logins FROM users", "locks FROM slots"} {
 			var n int

@@ -13,11 +13,11 @@ import (
 	"menshen/repository/dbtest"
 )
 
-// rotated is the session as a rotation n leaves it.
+// rotated returns the session as the n-th rotation leaves it.
 func rotated(seen model.Session, n int) model.Session {
 	next := seen
 	next.PrevGen, next.Gen = seen.Gen, seen.Gen+1
-	next.CurJTI, next.CurIat, next.CurExp = name(5000+n), t0.Second()+1000, t0.Second()+950000
+	next.CurJTI, next.CurIat, next.CurExp = testID(5000+n), t0.Second()+1000, t0.Second()+950000
 	next.MaxExp, next.MintedAt, next.Confirmed = next.CurExp, t0+1234, false
 	next.IdleUntil, next.LastSeenAt = seen.IdleUntil+1234, t0+1234
 	return next
@@ -73,15 +73,15 @@ func TestSessionsRotateHasOneWinner(t *testing.T) {
 		wantOne(t, errs, model.ErrStalePair)
 		kept := sessionByID(t, db, first.ID)
 		for i, err := range errs {
-			if err == nil && kept.CurJTI != name(5000+i) {
+			if err == nil && kept.CurJTI != testID(5000+i) {
 				t.Errorf("caller %d won, but the row has the token %s", i, kept.CurJTI)
 			}
 		}
 	})
 }
 
-// TestSessionsRenew: every part of the condition keeps the row as it is.
-func TestSessionsRenew(t *testing.T) {
+// TestSessionsFastRotate: the row stays as it is if any part of the condition fails.
+func TestSessionsFastRotate(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
 		first, ended, short := aSession(1, 7, 0), aSession(2, 7, 1), aSession(3, 7, 2)
@@ -92,7 +92,7 @@ func TestSessionsRenew(t *testing.T) {
 		must(t, err)
 		next := rotated(first, 2)
 		for what, change := range map[string]func(s *model.Session){
-			"no such session":            func(s *model.Session) { s.ID = name(9) },
+			"no such session":            func(s *model.Session) { s.ID = testID(9) },
 			"another user's":             func(s *model.Session) { s.UserID++ },
 			"another refresh token":      func(s *model.Session) { s.RefreshHash = key(0xed) },
 			"no refresh token":           func(s *model.Session) { s.RefreshHash = nil },
@@ -105,7 +105,7 @@ func TestSessionsRenew(t *testing.T) {
 		} {
 			other := next
 			change(&other)
-			renewed, err := sessions.Renew(t.Context(), other)
+			renewed, err := sessions.FastRotate(t.Context(), other)
 			if diff := cmp.Diff(first, sessionByID(t, db, first.ID)); diff != "" || renewed || err != nil {
 				t.Errorf("%s: renewed %t, error %v, the row:\n%s", what, renewed, err, diff)
 			}
@@ -116,7 +116,7 @@ func TestSessionsRenew(t *testing.T) {
 			}
 		}
 		next.CurExp, next.MaxExp = first.EndsAt, first.EndsAt // to the very end
-		if renewed, err := sessions.Renew(t.Context(), next); !renewed || err != nil {
+		if renewed, err := sessions.FastRotate(t.Context(), next); !renewed || err != nil {
 			t.Errorf("renewed %t, error %v", renewed, err)
 		}
 		if diff := cmp.Diff(next, sessionByID(t, db, first.ID)); diff != "" {
@@ -125,7 +125,7 @@ func TestSessionsRenew(t *testing.T) {
 		must(t, sessions.Confirm(t.Context(), next.ID, next.Gen, t0))
 		shorter := rotated(next, 3)
 		shorter.CurExp = t0.Second() + 1000
-		if renewed, err := sessions.Renew(t.Context(), shorter); !renewed || err != nil {
+		if renewed, err := sessions.FastRotate(t.Context(), shorter); !renewed || err != nil {
 			t.Errorf("renewed %t, error %v", renewed, err)
 		}
 		shorter.MaxExp = next.MaxExp // the latest that was ever minted stays
@@ -144,7 +144,7 @@ func TestSessionsRenewHasOneWinner(t *testing.T) {
 		wins := make([]bool, 32)
 		race(len(wins), func(i int) {
 			var err error
-			wins[i], err = repository.Sessions{DB: db}.Renew(t.Context(), next)
+			wins[i], err = repository.Sessions{DB: db}.FastRotate(t.Context(), next)
 			if err != nil {
 				t.Error(err)
 			}
@@ -219,7 +219,7 @@ func TestSessionsEndSeen(t *testing.T) {
 				t.Errorf("%s: ended %v, error %v", tt.name, ended, err)
 			}
 		}
-		if s := sessionByID(t, db, seen.ID); s.EndReason != model.ReasonReuse || s.EndedAt != t0+9 || s.ActiveSlot != nil {
+		if s := sessionByID(t, db, seen.ID); s.EndReason != model.ReasonReuse || s.EndedAt != t0+9 || s.Seat != nil {
 			t.Errorf("the row is %+v", s)
 		}
 	})
@@ -233,17 +233,17 @@ func TestSessionsBind(t *testing.T) {
 			number string
 			want   bool
 		}{{"Dev-1", true}, {"Dev-1", false}, {"Dev-2", false}, {"", false}} {
-			bound, err := sessions.Bind(t.Context(), name(1), step.number)
+			bound, err := sessions.Bind(t.Context(), testID(1), step.number)
 			if err != nil || bound != step.want {
 				t.Errorf("%q: bound %v, error %v", step.number, bound, err)
 			}
 		}
-		if s := sessionByID(t, db, name(1)); s.DeviceNumber != "Dev-1" {
+		if s := sessionByID(t, db, testID(1)); s.DeviceNumber != "Dev-1" {
 			t.Errorf("the first number did not stay: %q", s.DeviceNumber)
 		}
-		_, err := sessions.End(t.Context(), name(2), model.ReasonKicked, "", t0)
+		_, err := sessions.End(t.Context(), testID(2), model.ReasonKicked, "", t0)
 		must(t, err)
-		for _, id := range []string{name(2), name(9), ""} { // ended, unknown
+		for _, id := range []string{testID(2), testID(9), ""} { // ended, unknown
 			if bound, err := sessions.Bind(t.Context(), id, "Dev-3"); err != nil || bound {
 				t.Errorf("%q: bound %v, error %v", id, bound, err)
 			}
@@ -251,28 +251,28 @@ func TestSessionsBind(t *testing.T) {
 	})
 }
 
-// deviceNumbers are those that a careless collation takes for one (security V11).
+// deviceNumbers differ, but are equal to some collations (security V11).
 var deviceNumbers = []string{
 	"abc1", "ABC1", "abc1 ", " abc1", "abc１", "abc١", "àbc1", "a\u0300bc1", "abc1\u200b", "ab\u00adc1", "ß", "ss", "ſs",
 	"é", "e\u0301", "K", "\u212a", "0", "00", "1e0", "１", " ", "%", "_", "\\",
 }
 
-// TestDeviceNumbersAreBytes: every number stays itself on the way through the
-// storage, and SQL finds each alone.
+// TestDeviceNumbersAreBytes: every number is stored unchanged, and SQL finds each one
+// alone.
 func TestDeviceNumbersAreBytes(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
 		for i, number := range deviceNumbers {
 			insertSessions(t, db, aSession(i, 7, int32(i)))
-			if bound, err := sessions.Bind(t.Context(), name(i), number); err != nil || !bound {
+			if bound, err := sessions.Bind(t.Context(), testID(i), number); err != nil || !bound {
 				t.Errorf("%q: bound %v, error %v", number, bound, err)
 			}
 		}
 		for i, number := range deviceNumbers {
-			if got := sessionByID(t, db, name(i)).DeviceNumber; got != number {
+			if got := sessionByID(t, db, testID(i)).DeviceNumber; got != number {
 				t.Errorf("%q came back as %q", number, got)
 			}
-			if n := count(t, db, "SELECT COUNT(*) FROM sessions WHERE device_number = ?", number); n != 1 {
+			if n := queryCount(t, db, "SELECT COUNT(*) FROM sessions WHERE device_number = ?", number); n != 1 {
 				t.Errorf("%q equals %d numbers in SQL", number, n)
 			}
 		}
@@ -284,7 +284,7 @@ func TestSessionsBindHasOneWinner(t *testing.T) {
 		insertSessions(t, db, aSession(1, 7, 0))
 		var winner atomic.Int32
 		errs := raceErrors(48, func(i int) error {
-			bound, err := repository.Sessions{DB: db}.Bind(t.Context(), name(1), name(i))
+			bound, err := repository.Sessions{DB: db}.Bind(t.Context(), testID(1), testID(i))
 			if err == nil && !bound {
 				return model.ErrNotFound
 			}
@@ -292,14 +292,14 @@ func TestSessionsBindHasOneWinner(t *testing.T) {
 			return err
 		})
 		wantOne(t, errs, model.ErrNotFound)
-		if got := sessionByID(t, db, name(1)).DeviceNumber; got != name(int(winner.Load())) {
+		if got := sessionByID(t, db, testID(1)).DeviceNumber; got != testID(int(winner.Load())) {
 			t.Errorf("bound to %s, but %d won", got, winner.Load())
 		}
 	})
 }
 
-// TestSessionsRefreshAgainstEnd: a rotation and an end of one row race; whoever
-// comes second sees it, and the row never is both.
+// TestSessionsRefreshAgainstEnd: a rotation and an end of one row race. The
+// second one fails, and the row is never both rotated and ended.
 func TestSessionsRefreshAgainstEnd(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
@@ -325,18 +325,18 @@ func TestSessionsRefreshAgainstEnd(t *testing.T) {
 	})
 }
 
-func TestSessionsLockSlot(t *testing.T) {
+func TestSessionsLockLoginSequence(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
 		advance := func(ctx context.Context) error {
-			_, err := sessions.Advance(ctx, model.Slot{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: name(1)})
+			_, err := sessions.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
 			return err
 		}
 		must(t, db.Within(t.Context(), advance))
 		var inside, most atomic.Int32
 		for _, err := range raceErrors(24, func(i int) error {
 			return db.Within(t.Context(), func(ctx context.Context) error {
-				lock := func(ctx context.Context) error { return sessions.LockSlot(ctx, 1, "app") }
+				lock := func(ctx context.Context) error { return sessions.LockLoginSequence(ctx, 1, "app") }
 				if i%3 == 0 {
 					lock = advance
 				}
@@ -345,7 +345,7 @@ func TestSessionsLockSlot(t *testing.T) {
 				}
 				most.Store(max(most.Load(), inside.Add(1)))
 				defer inside.Add(-1)
-				_, err := sessions.Slot(ctx, 1, "app")
+				_, err := sessions.LoginSequence(ctx, 1, "app")
 				return err
 			})
 		}) {
@@ -354,6 +354,6 @@ func TestSessionsLockSlot(t *testing.T) {
 		if most.Load() != 1 {
 			t.Errorf("%d transactions held one slot", most.Load())
 		}
-		must(t, db.Within(t.Context(), func(ctx context.Context) error { return sessions.LockSlot(ctx, 99, "app") })) // none there
+		must(t, db.Within(t.Context(), func(ctx context.Context) error { return sessions.LockLoginSequence(ctx, 99, "app") })) // none there
 	})
 }

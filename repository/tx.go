@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -16,20 +17,20 @@ import (
 
 type txKey struct{}
 
-// maxTries bounds how often a transaction that lost to another is run: enough for
-// 16 requests for one row on each node of a cluster, whose every commit aborts
-// the others; the deadline of a request bounds it too.
+// maxTries bounds the runs of a transaction that conflicts with others. It is enough
+// for 16 requests for one row on each node of a cluster, where every commit aborts
+// the others. The deadline of a request bounds them too.
 const maxTries = 16
 
-// Within runs act in one transaction, carried by the context that act is
-// given; a transaction inside another joins it by a savepoint. An error of act
-// undoes everything and comes back as it is.
+// Within runs act in one transaction, which the context of act carries. Inside
+// another transaction it runs act in a savepoint. An error of act undoes everything
+// and is returned as it is.
 //
-// Deadlocks, lock time-outs and SQLITE_BUSY, also when COMMIT answers them (a
-// cluster certifies there), run the whole transaction again, at most maxTries
-// times and with jitter: act must be free of effects outside the database. A COMMIT
-// whose outcome is unknown is not run again: model.ErrUnavailable. On SQLite
-// transactions are committed in groups, see turns.
+// After a deadlock, a lock time-out or SQLITE_BUSY, also from COMMIT (where a cluster
+// certifies), the whole transaction runs again, at most maxTries times and with
+// jitter: act must have no effects outside the database. A COMMIT whose outcome is
+// unknown is not repeated: it returns model.ErrUnavailable. On SQLite transactions
+// are committed in groups, see groupcommit.
 func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) error {
 	if outer, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
 		return outer.Transaction(func(tx *gorm.DB) error {
@@ -37,30 +38,29 @@ func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) e
 		})
 	}
 	inside := func(tx *gorm.DB) error { return act(context.WithValue(ctx, txKey{}, tx)) }
-	return fault("transaction", again(ctx, func() error {
-		if db.turns != nil {
-			return db.turns.take(ctx, inside)
+	return unavailable("transaction", retry(ctx, func() error {
+		if db.queue != nil {
+			return db.queue.Do(ctx, inside)
 		}
-		return db.write.WithContext(ctx).Transaction(inside)
+		return db.writePool.WithContext(ctx).Transaction(inside)
 	}))
 }
 
-// again tries until something else than a lost race comes of it, at most
-// maxTries times.
-func again(ctx context.Context, try func() error) (err error) {
+// retry runs try again while it fails with a conflict, up to maxTries times.
+func retry(ctx context.Context, try func() error) (err error) {
 	for n := range maxTries {
 		if n > 0 && !pause(ctx, n) {
 			break
 		}
-		if err = try(); !lostRace(err) {
+		if err = try(); !isConflict(err) {
 			break
 		}
 	}
 	return err
 }
 
-// pause waits a jittered moment before another try, longer from try to try, and
-// reports false when the context ends first.
+// pause waits before the next try, with jitter and longer after each try. It returns
+// false if the context ends first.
 func pause(ctx context.Context, try int) bool {
 	timer := time.NewTimer(time.Duration(rand.Int64N(int64(min(2*time.Millisecond<<try, 100*time.Millisecond))))) //nolint:gosec // jitter
 	defer timer.Stop()
@@ -72,83 +72,99 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
-// reader is the transaction of the context, else the pool that reads.
-func (db *DB) reader(ctx context.Context) *gorm.DB {
+// txOr returns the transaction of the context, or pool if there is none.
+func txOr(ctx context.Context, pool *gorm.DB) *gorm.DB {
 	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
-		return tx.WithContext(ctx)
+		return tx
 	}
-	return db.read.WithContext(ctx)
+	return pool
 }
 
-// reporter is reader for what may take long.
-func (db *DB) reporter(ctx context.Context) *gorm.DB {
-	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
-		return tx.WithContext(ctx)
-	}
-	return db.report.WithContext(ctx)
+// readDB returns the transaction of the context, or the pool that reads.
+func (db *DB) readDB(ctx context.Context) *gorm.DB {
+	return txOr(ctx, db.readPool).WithContext(ctx)
 }
 
-// change runs one statement that writes and returns the number of rows that it
-// matched. Outside a transaction it is run again when it lost a race, and on
-// SQLite takes its turn among the transactions.
-func (db *DB) change(ctx context.Context, doing string, statement func(on *gorm.DB) (int64, error)) (int64, error) {
+// reportDB is readDB for reports, which may take long.
+func (db *DB) reportDB(ctx context.Context) *gorm.DB {
+	return txOr(ctx, db.reportPool).WithContext(ctx)
+}
+
+// write runs one statement that writes and returns the number of rows that it
+// matched. Outside a transaction it is retried after a conflict, and on SQLite is
+// queued with the transactions.
+func (db *DB) write(ctx context.Context, doing string, statement func(on *gorm.DB) (int64, error)) (int64, error) {
 	if tx, ok := ctx.Value(txKey{}).(*gorm.DB); ok {
 		rows, err := statement(tx)
-		return rows, fault(doing, err)
+		return rows, unavailable(doing, err)
 	}
 	var rows int64
 	run := func(on *gorm.DB) (err error) {
 		rows, err = statement(on)
 		return err
 	}
-	err := again(ctx, func() error {
-		if db.turns != nil {
-			return db.turns.take(ctx, run)
+	err := retry(ctx, func() error {
+		if db.queue != nil {
+			return db.queue.Do(ctx, run)
 		}
-		return run(db.write)
+		return run(db.writePool)
 	})
 	if err != nil {
-		return 0, fault(doing, err)
+		return 0, unavailable(doing, err)
 	}
 	return rows, nil
 }
 
-// exec is change by plain SQL.
-func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) (int64, error) {
-	return db.change(ctx, doing, func(on *gorm.DB) (int64, error) {
+// exec runs one statement of plain SQL.
+func (db *DB) exec(ctx context.Context, doing, statement string, args ...any) error {
+	_, err := db.execCount(ctx, doing, statement, args...)
+	return err
+}
+
+// execCAS is exec for a compare-and-set of one row: it reports whether the row matched.
+func (db *DB) execCAS(ctx context.Context, doing, statement string, args ...any) (bool, error) {
+	n, err := db.execCount(ctx, doing, statement, args...)
+	return n == 1, err
+}
+
+// execCount is write for plain SQL.
+func (db *DB) execCount(ctx context.Context, doing, statement string, args ...any) (int64, error) {
+	return db.write(ctx, doing, func(on *gorm.DB) (int64, error) {
 		result, err := on.Statement.ConnPool.ExecContext(ctx, statement, args...)
 		if err != nil {
-			return 0, db.translated(err)
+			return 0, db.translate(err)
 		}
 		return result.RowsAffected()
 	})
 }
 
-// one is for a CAS: it returns lost when no row matched.
-func (db *DB) one(ctx context.Context, doing string, lost error, statement string, args ...any) error {
-	n, err := db.exec(ctx, doing, statement, args...)
-	if err == nil && n == 0 {
+// execOne is execCAS that returns lost if the row did not match.
+func (db *DB) execOne(ctx context.Context, doing string, lost error, statement string, args ...any) error {
+	matched, err := db.execCAS(ctx, doing, statement, args...)
+	if err == nil && !matched {
 		return lost
 	}
 	return err
 }
 
-// take reads one row into row; none is model.ErrNotFound.
-func take(query *gorm.DB, doing string, row any) error {
+// takeOne reads one row into row. It returns model.ErrNotFound if there is none.
+func takeOne(query *gorm.DB, doing string, row any) error {
 	err := query.Take(row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return model.ErrNotFound.Wrap(fmt.Errorf("%s: no row", doing))
 	}
-	return fault(doing, err)
+	return unavailable(doing, err)
 }
 
-// lostRace reports whether the database says, for certain, that nothing of the
-// transaction was kept because another one was faster.
-func lostRace(err error) bool {
+// isConflict reports whether the error says for certain that nothing of the
+// transaction was kept, because it conflicted with another one.
+func isConflict(err error) bool {
 	if my, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		switch my.Number {
-		case 1213, 1205, 1020, 8002, 8022, 9007: // deadlock, lock wait, record changed; TiDB: write conflicts
+		case 1213, 1205, 1020, 3101: // deadlock, lock wait, record changed, refused by the group
 			return true
+		case 1180: // COMMIT failed, because the group refused it: HA_ERR_LOCK_DEADLOCK
+			return strings.Contains(my.Message, "error 149 ")
 		}
 		return false
 	}

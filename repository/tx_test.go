@@ -17,33 +17,33 @@ import (
 	"menshen/repository/dbtest"
 )
 
-// pass leaves a trace in the database: a gate by the name.
-func pass(db *repository.DB, gate string) func(ctx context.Context) error {
+// holdGate returns an act that leaves a trace in the database: a gate of the name.
+func holdGate(db *repository.DB, gate string) func(ctx context.Context) error {
 	return func(ctx context.Context) error { return repository.Codes{DB: db}.Gate(ctx, []byte(gate), t0) }
 }
 
-func passed(t *testing.T, db *repository.DB, gate string) int64 {
+func gatePasses(t *testing.T, db *repository.DB, gate string) int64 {
 	t.Helper()
-	return count(t, db, "SELECT COALESCE(SUM(passes), 0) FROM gates WHERE name = ?", []byte(gate))
+	return queryCount(t, db, "SELECT COALESCE(SUM(passes), 0) FROM gates WHERE name = ?", []byte(gate))
 }
 
 func TestWithin(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		must(t, db.Within(t.Context(), func(ctx context.Context) error {
-			return errors.Join(pass(db, "a")(ctx), pass(db, "b")(ctx))
+			return errors.Join(holdGate(db, "a")(ctx), holdGate(db, "b")(ctx))
 		}))
-		if passed(t, db, "a") != 1 || passed(t, db, "b") != 1 {
+		if gatePasses(t, db, "a") != 1 || gatePasses(t, db, "b") != 1 {
 			t.Error("what was committed is not there")
 		}
 		for _, refusal := range []error{errTest, model.ErrCode.Wrap(errTest)} {
 			err := db.Within(t.Context(), func(ctx context.Context) error {
-				return errors.Join(pass(db, "a")(ctx), pass(db, "c")(ctx), refusal)
+				return errors.Join(holdGate(db, "a")(ctx), holdGate(db, "c")(ctx), refusal)
 			})
 			if !errors.Is(err, errTest) || errors.Is(refusal, model.ErrCode) != errors.Is(err, model.ErrCode) {
 				t.Errorf("%v came back as %v", refusal, err)
 			}
 		}
-		if passed(t, db, "a") != 1 || passed(t, db, "c") != 0 {
+		if gatePasses(t, db, "a") != 1 || gatePasses(t, db, "c") != 0 {
 			t.Error("what was refused is there")
 		}
 		wantIdle(t, db)
@@ -72,31 +72,31 @@ func TestWithinSeesItsOwnWrites(t *testing.T) {
 func TestWithinNested(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		must(t, db.Within(t.Context(), func(ctx context.Context) error {
-			if err := pass(db, "outer")(ctx); err != nil {
+			if err := holdGate(db, "outer")(ctx); err != nil {
 				return err
 			}
-			if err := db.Within(ctx, pass(db, "kept")); err != nil {
+			if err := db.Within(ctx, holdGate(db, "kept")); err != nil {
 				return err
 			}
-			if err := db.Within(ctx, refuse(pass(db, "undone"))); !errors.Is(err, errTest) {
+			if err := db.Within(ctx, thenFail(holdGate(db, "undone"))); !errors.Is(err, errTest) {
 				t.Errorf("the inner refusal came back as %v", err)
 			}
-			deep := func(ctx context.Context) error { return db.Within(ctx, pass(db, "deep")) }
-			if err := db.Within(ctx, refuse(deep)); !errors.Is(err, errTest) {
+			deep := func(ctx context.Context) error { return db.Within(ctx, holdGate(db, "deep")) }
+			if err := db.Within(ctx, thenFail(deep)); !errors.Is(err, errTest) {
 				t.Errorf("the refusal around a third level came back as %v", err)
 			}
-			return pass(db, "after")(ctx)
+			return holdGate(db, "after")(ctx)
 		}))
 		for gate, want := range map[string]int64{"outer": 1, "kept": 1, "undone": 0, "deep": 0, "after": 1} {
-			if got := passed(t, db, gate); got != want {
+			if got := gatePasses(t, db, gate); got != want {
 				t.Errorf("%s: %d, want %d", gate, got, want)
 			}
 		}
-		joined := func(ctx context.Context) error { return db.Within(ctx, pass(db, "joined")) }
-		if err := db.Within(t.Context(), refuse(joined)); !errors.Is(err, errTest) {
+		joined := func(ctx context.Context) error { return db.Within(ctx, holdGate(db, "joined")) }
+		if err := db.Within(t.Context(), thenFail(joined)); !errors.Is(err, errTest) {
 			t.Error(err)
 		}
-		if passed(t, db, "joined") != 0 {
+		if gatePasses(t, db, "joined") != 0 {
 			t.Error("an inner transaction outlived the refusal of the outer one")
 		}
 		wantIdle(t, db)
@@ -112,15 +112,15 @@ func TestWithinPanic(t *testing.T) {
 				}
 			}()
 			_ = db.Within(t.Context(), func(ctx context.Context) error {
-				must(t, pass(db, "panic")(ctx))
+				must(t, holdGate(db, "panic")(ctx))
 				panic("boom")
 			})
 		}()
 		wantIdle(t, db)
-		if passed(t, db, "panic") != 0 {
+		if gatePasses(t, db, "panic") != 0 {
 			t.Error("what was done before the panic is there")
 		}
-		must(t, db.Within(t.Context(), pass(db, "next")))
+		must(t, db.Within(t.Context(), holdGate(db, "next")))
 	})
 }
 
@@ -133,12 +133,12 @@ func TestWithinCancelled(t *testing.T) {
 		}{
 			{"before it begins", nil},
 			{"between two statements", func(ctx context.Context, cancel func()) error {
-				must(t, pass(db, "cancelled")(ctx))
+				must(t, holdGate(db, "cancelled")(ctx))
 				cancel()
-				return pass(db, "cancelled")(ctx)
+				return holdGate(db, "cancelled")(ctx)
 			}},
 			{"before the commit", func(ctx context.Context, cancel func()) error {
-				must(t, pass(db, "cancelled")(ctx))
+				must(t, holdGate(db, "cancelled")(ctx))
 				cancel()
 				return nil
 			}},
@@ -158,8 +158,8 @@ func TestWithinCancelled(t *testing.T) {
 				if !errors.Is(err, model.ErrUnavailable) || called != (tt.act != nil) {
 					t.Errorf("called %v, error %v; want ErrUnavailable", called, err)
 				}
-				must(t, db.Within(t.Context(), pass(db, "next")))
-				if passed(t, db, "cancelled") != 0 {
+				must(t, db.Within(t.Context(), holdGate(db, "next")))
+				if gatePasses(t, db, "cancelled") != 0 {
 					t.Error("what was done before is there")
 				}
 			})
@@ -172,7 +172,7 @@ func TestWithinCancelled(t *testing.T) {
 func TestWithinRetriesDeadlocks(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		if db.Driver() == repository.SQLite {
-			t.Skip("one writer has nobody to deadlock with")
+			t.Skip("a single writer cannot deadlock")
 		}
 		mustRegister(t, db, aUser(1, 'a'))
 		mustRegister(t, db, aUser(2, 'b'))
@@ -190,14 +190,14 @@ func TestWithinRetriesDeadlocks(t *testing.T) {
 				if _, err := (repository.Users{DB: db}).Lock(ctx, int64(2-i)); err != nil {
 					return err
 				}
-				return pass(db, "crossed")(ctx)
+				return holdGate(db, "crossed")(ctx)
 			})
 		})
 		must(t, errors.Join(errs...))
 		if n := tries[0].Load() + tries[1].Load(); n < 3 {
 			t.Errorf("%d tries: there was no deadlock", n)
 		}
-		if n := passed(t, db, "crossed"); n != 2 {
+		if n := gatePasses(t, db, "crossed"); n != 2 {
 			t.Errorf("%d passes, want 2", n)
 		}
 		wantIdle(t, db)
@@ -233,24 +233,39 @@ func TestWithinRetriesLockWaits(t *testing.T) {
 	})
 }
 
-// TestWithinRetriesWhatWasLostForCertain: which errors run a transaction again,
-// and that it is run at most sixteen times.
+// TestWithinRetriesWhatWasLostForCertain: which errors make a transaction run
+// again, at most 16 times.
 func TestWithinRetriesWhatWasLostForCertain(t *testing.T) {
 	db := dbtest.Open(t, repository.SQLite)
-	for number, want := range map[uint16]int{
-		1213: 16, 1205: 16, 1020: 16, 8002: 16, 8022: 16, 9007: 16, // deadlock, lock wait, record changed; TiDB's conflicts
-		1062: 1, 1045: 1, 2013: 1, 1317: 1, // duplicate, access denied, connection lost, interrupted
-	} {
+	lost := []*mysql.MySQLError{
+		{Number: 1213, Message: "Deadlock found when trying to get lock"},
+		{Number: 1205, Message: "Lock wait timeout exceeded"},
+		{Number: 1020, Message: "Record has changed since last read"},
+		{Number: 3101, Message: "Plugin instructed the server to rollback the current transaction."},
+		{Number: 1180, Message: "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"},
+	}
+	kept := []*mysql.MySQLError{
+		{Number: 1062, Message: "Duplicate entry"},
+		{Number: 1045, Message: "Access denied"},
+		{Number: 2013, Message: "Lost connection"},
+		{Number: 1317, Message: "Query execution was interrupted"},
+		{Number: 1180, Message: "Got error 28 - 'No space left on device' during COMMIT"},
+	}
+	for i, failure := range append(lost, kept...) {
+		want := 1
+		if i < len(lost) {
+			want = 16
+		}
 		tries := 0
 		err := db.Within(t.Context(), func(ctx context.Context) error {
 			tries++
-			return errors.Join(pass(db, "lost")(ctx), &mysql.MySQLError{Number: number, Message: "as if"})
+			return errors.Join(holdGate(db, "lost")(ctx), failure)
 		})
 		if tries != want || !errors.Is(err, model.ErrUnavailable) {
-			t.Errorf("error %d: %d tries, want %d; %v", number, tries, want, err)
+			t.Errorf("error %d: %d tries, want %d; %v", failure.Number, tries, want, err)
 		}
 	}
-	if passed(t, db, "lost") != 0 {
+	if gatePasses(t, db, "lost") != 0 {
 		t.Error("a lost transaction left something")
 	}
 }
@@ -276,7 +291,7 @@ func TestTwoInstancesOnOneFile(t *testing.T) {
 	dsn := dbtest.DSN(t, repository.SQLite)
 	var instances []*repository.DB
 	for range 2 {
-		db, err := repository.Open(t.Context(), repository.SQLite, dsn)
+		db, err := repository.Open(t.Context(), repository.Options{Driver: repository.SQLite, DSN: dsn})
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		_, err = db.Migrate(t.Context())
@@ -286,25 +301,25 @@ func TestTwoInstancesOnOneFile(t *testing.T) {
 	for _, err := range raceErrors(32, func(i int) error {
 		db := instances[i%2]
 		if i%4 < 2 {
-			return pass(db, "shared")(t.Context())
+			return holdGate(db, "shared")(t.Context())
 		}
 		return db.Within(t.Context(), func(ctx context.Context) error {
 			if _, err := (repository.Codes{DB: db}).Recent(ctx, key('a'), 0, 1000); err != nil { // reads before it writes
 				return err
 			}
-			return pass(db, "shared")(ctx)
+			return holdGate(db, "shared")(ctx)
 		})
 	}) {
 		must(t, err)
 	}
-	if n := passed(t, instances[0], "shared"); n != 32 {
+	if n := gatePasses(t, instances[0], "shared"); n != 32 {
 		t.Errorf("%d passes, want 32", n)
 	}
 }
 
-// TestStatementsInAndOutOfTransactions: a statement that is prepared outside
-// waits for a connection; a transaction that holds the last one and wants the
-// same statement must not wait for it.
+// TestStatementsInAndOutOfTransactions: to prepare a statement outside of a
+// transaction needs a connection. A transaction that holds the last one and uses the
+// same statement must not wait for that.
 func TestStatementsInAndOutOfTransactions(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		pool(db).SetMaxOpenConns(1)
@@ -314,35 +329,35 @@ func TestStatementsInAndOutOfTransactions(t *testing.T) {
 		outside := make(chan error, 1)
 		must(t, db.Within(ctx, func(inside context.Context) error {
 			waiting := waited()
-			go func() { outside <- pass(db, "both")(ctx) }()
+			go func() { outside <- holdGate(db, "both")(ctx) }()
 			for waited() == waiting && ctx.Err() == nil {
 				runtime.Gosched()
 			}
-			return pass(db, "both")(inside)
+			return holdGate(db, "both")(inside)
 		}))
 		must(t, <-outside)
-		if n := passed(t, db, "both"); n != 2 {
+		if n := gatePasses(t, db, "both"); n != 2 {
 			t.Errorf("%d passes, want 2", n)
 		}
 	})
 }
 
-// TestWritersWaitInLine: more writers than there are connections wait in order,
-// none for database/sql, which would give the next connection to any of them;
-// and nobody waits for longer than its request.
+// TestWritersWaitInLine: if there are more writers than connections they wait in their
+// order, and not in database/sql, which would give the next connection to any of
+// them. No writer waits longer than its request.
 func TestWritersWaitInLine(t *testing.T) {
 	mysqlOnly(t)
 	db := dbtest.Open(t, repository.MySQL)
 	act := func(i int) error {
 		gate := fmt.Sprint("in line ", i)
-		return errors.Join(pass(db, gate)(t.Context()), db.Within(t.Context(), pass(db, gate)))
+		return errors.Join(holdGate(db, gate)(t.Context()), db.Within(t.Context(), holdGate(db, gate)))
 	}
 	must(t, act(0)) // prepares
 	must(t, errors.Join(raceErrors(96, act)...))
 	if n := pool(db).Stats().WaitCount; n != 0 {
 		t.Errorf("%d waited for a connection", n)
 	}
-	full, release := make(chan struct{}, 32), make(chan struct{})
+	full, release := make(chan struct{}, pool(db).Stats().MaxOpenConnections), make(chan struct{})
 	var holders sync.WaitGroup
 	for range cap(full) {
 		holders.Go(func() {
@@ -360,8 +375,8 @@ func TestWritersWaitInLine(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	wantError(t, pass(db, "late")(ctx), model.ErrUnavailable)
-	wantError(t, db.Within(ctx, pass(db, "late")), model.ErrUnavailable)
+	wantError(t, holdGate(db, "late")(ctx), model.ErrUnavailable)
+	wantError(t, db.Within(ctx, holdGate(db, "late")), model.ErrUnavailable)
 	close(release)
 	holders.Wait()
 	must(t, act(0))

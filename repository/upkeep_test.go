@@ -3,6 +3,7 @@ package repository_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,10 +87,11 @@ func TestEventsCount(t *testing.T) {
 	})
 }
 
-// endedSession is a session that ended at t0+at and whose tokens end at t0+exp.
+// endedSession returns a session that ended at t0+at and whose tokens expire at
+// t0+exp.
 func endedSession(n int, at, exp model.Time) model.Session {
 	s := aSession(n, 7, 0)
-	s.ActiveSlot, s.EndedAt, s.EndReason, s.MaxExp = nil, t0+at, model.ReasonKicked, t0+exp
+	s.Seat, s.EndedAt, s.EndReason, s.MaxExp = nil, t0+at, model.ReasonKicked, t0+exp
 	return s
 }
 
@@ -101,7 +103,7 @@ func TestFeed(t *testing.T) {
 		insertSessions(t, db, endedSession(1, 30, 500), endedSession(2, 10, 500), endedSession(3, 20, 500), endedSession(4, 5, 500),
 			endedSession(5, 40, 100), aSession(6, 7, 0))
 		untold := func(limit int) (ids []string) {
-			sessions, err := feed.Untold(t.Context(), t0+5, t0+100, limit)
+			sessions, err := feed.Unpublished(t.Context(), t0+5, t0+100, limit)
 			must(t, err)
 			for _, s := range sessions {
 				if s.UserID != 7 || s.EndReason != model.ReasonKicked || s.EndedAt == 0 || s.MaxExp != t0+500 {
@@ -111,25 +113,25 @@ func TestFeed(t *testing.T) {
 			}
 			return ids
 		}
-		if diff := cmp.Diff([]string{name(2), name(3), name(1)}, untold(10)); diff != "" {
+		if diff := cmp.Diff([]string{testID(2), testID(3), testID(1)}, untold(10)); diff != "" {
 			t.Errorf("untold are:\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{name(2)}, untold(1)); diff != "" {
+		if diff := cmp.Diff([]string{testID(2)}, untold(1)); diff != "" {
 			t.Errorf("limited, untold are:\n%s", diff)
 		}
 		told := []model.Revocation{
-			{Seq: 1, SessionID: name(2), UserID: 7, Reason: model.ReasonKicked, EndedAt: t0 + 10, Exp: t0 + 500},
-			{Seq: 2, SessionID: name(3), UserID: 7, Reason: model.ReasonBanned, EndedAt: t0 + 20, Exp: t0 + 300},
+			{Seq: 1, SessionID: testID(2), UserID: 7, Reason: model.ReasonKicked, EndedAt: t0 + 10, Exp: t0 + 500},
+			{Seq: 2, SessionID: testID(3), UserID: 7, Reason: model.ReasonBanned, EndedAt: t0 + 20, Exp: t0 + 300},
 		}
-		must(t, feed.Tell(t.Context(), told))
-		if diff := cmp.Diff([]string{name(1)}, untold(10)); diff != "" {
+		must(t, feed.Publish(t.Context(), told))
+		if diff := cmp.Diff([]string{testID(1)}, untold(10)); diff != "" {
 			t.Errorf("after two were told, untold are:\n%s", diff)
 		}
 		if newest, err := feed.Newest(t.Context()); err != nil || newest != told[1] {
 			t.Errorf("the newest is %+v, error %v", newest, err)
 		}
-		for _, double := range []model.Revocation{{Seq: 2, SessionID: name(1)}, {Seq: 3, SessionID: name(3)}} {
-			wantError(t, feed.Tell(t.Context(), []model.Revocation{double}), model.ErrUnavailable)
+		for _, double := range []model.Revocation{{Seq: 2, SessionID: testID(1)}, {Seq: 3, SessionID: testID(3)}} {
+			wantError(t, feed.Publish(t.Context(), []model.Revocation{double}), model.ErrUnavailable)
 		}
 		for _, tt := range []struct {
 			seq   int64
@@ -159,21 +161,23 @@ func TestJanitorOverdue(t *testing.T) {
 		idle, over, noted := aSession(2, 7, 2), aSession(4, 7, 4), endedSession(5, 0, 0)
 		idle.IdleUntil, over.EndsAt, noted.IdleUntil = t0, t0, t0
 		insertSessions(t, db, aSession(1, 7, 1), idle, aSession(3, 7, 3), over, noted)
-		var found []string
-		next, rounds := "", 0
-		for {
-			sessions, after, err := janitor.Overdue(t.Context(), next, t0, 2)
-			must(t, err)
-			for _, s := range sessions {
-				found = append(found, s.ID)
+		for _, tt := range []struct{ stretch, limit, rounds int }{{2, 2, 3}, {5, 10, 2}, {10, 10, 1}, {10, 1, 3}} {
+			var found []string
+			next, rounds := "", 0
+			for {
+				sessions, after, err := janitor.Overdue(t.Context(), next, t0, tt.stretch, tt.limit)
+				must(t, err)
+				for _, s := range sessions {
+					found = append(found, s.ID)
+				}
+				if rounds++; after == "" || rounds > 5 {
+					break
+				}
+				next = after
 			}
-			if rounds++; after == "" || rounds > 5 {
-				break
+			if diff := cmp.Diff([]string{testID(2), testID(4)}, found); diff != "" || rounds != tt.rounds {
+				t.Errorf("%+v: %d rounds, overdue are:\n%s", tt, rounds, diff)
 			}
-			next = after
-		}
-		if diff := cmp.Diff([]string{name(2), name(4)}, found); diff != "" || rounds != 3 {
-			t.Errorf("%d rounds, overdue are:\n%s", rounds, diff)
 		}
 	})
 }
@@ -198,11 +202,26 @@ func TestJanitorRemoves(t *testing.T) {
 				}
 			}
 			want := map[bool]int64{true: 3, false: 2}[table == "sessions"]
-			if n := count(t, db, "SELECT COUNT(*) FROM "+table); n != want {
+			if n := queryCount(t, db, "SELECT COUNT(*) FROM "+table); n != want {
 				t.Errorf("%s: %d are left, want %d", table, n, want)
 			}
 		}
 	})
+}
+
+// TestJanitorReadsByIndex: no search for old rows reads a whole table.
+func TestJanitorReadsByIndex(t *testing.T) {
+	db := dbtest.Open(t, repository.SQLite)
+	for table, old := range map[string]string{
+		"codes": "sent_at < 1", "gates": "touched_at < 1", "sessions": "ended_at > 0 AND ended_at < 1", "events": "at < 1", "feed": "exp <= 1",
+	} {
+		var id, parent, unused int
+		var plan string
+		must(t, pool(db).QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN SELECT 1 FROM "+table+" WHERE "+old).Scan(&id, &parent, &unused, &plan))
+		if !strings.HasPrefix(plan, "SEARCH") {
+			t.Errorf("%s: %s", table, plan)
+		}
+	}
 }
 
 // TestJanitorsAtOnce: several instances clean at the same time.

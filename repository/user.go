@@ -3,86 +3,88 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 
 	"menshen/model"
 )
 
-// Users keeps the accounts.
+// Users stores the accounts.
 type Users struct{ DB *DB }
 
-// Register returns the account of the user's company and number, which it
-// makes from user when there is none, and locks it until the transaction ends.
-// Of concurrent calls exactly one creates. When user.ID is taken by another
-// account the error is model.ErrNotFound: call again with another id.
+// Register returns the account of the user's company and number, locked. It creates the
+// account from user if there is none.
 func (u Users) Register(ctx context.Context, user model.User) (kept model.User, created bool, err error) {
-	kept, created, err = userShape.upsert(ctx, u.DB, "register user", u.DB.words.upsertUser,
+	kept, created, err = userTable.upsert(ctx, u.DB, "register user", u.DB.dialect.upsertUser,
 		user.ID, user.CompanyType, user.MobileKey, user.Mobile, user.UserName, user.NickName,
-		user.FirstSource, user.LastSource, user.CreatedAt)
+		user.FirstSource, user.LastSource, user.CreatedAt, user.LastSource)
 	switch {
 	case errors.Is(err, gorm.ErrDuplicatedKey):
-		return kept, false, model.ErrNotFound.Wrap(err)
+		return kept, false, fmt.Errorf("%w: %w", model.ErrIDTaken, err)
 	case err == nil && created:
 		return user, true, nil
 	case err == nil && kept.ID == 0:
 		kept, err = u.ByNumber(ctx, user.CompanyType, user.MobileKey)
+		if errors.Is(err, model.ErrNotFound) { // MySQL has updated the account with user.ID, for the caller to roll back
+			err = model.ErrIDTaken
+		}
 	}
 	return kept, err == nil && kept.ID == user.ID, err
 }
 
-// ByNumber finds an account by its key; none is model.ErrNotFound.
+// ByNumber finds an account by its key.
 func (u Users) ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error) {
-	return userShape.one(ctx, u.DB, "WHERE company_type = ? AND mobile_key = ?", company, mobileKey)
+	return userTable.first(ctx, u.DB, "WHERE company_type = ? AND mobile_key = ?", company, mobileKey)
 }
 
-// ByID finds an account, deleted ones too; none is model.ErrNotFound.
+// ByID finds an account, deleted ones too.
 func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
-	return userShape.one(ctx, u.DB, "WHERE id = ?", id)
+	return userTable.first(ctx, u.DB, "WHERE id = ?", id)
 }
 
-// Lock is ByID that also keeps every other writer of the account waiting until
-// the transaction ends.
+// Lock is ByID that makes other writers of the account wait.
 func (u Users) Lock(ctx context.Context, id int64) (model.User, error) {
-	return userShape.one(ctx, u.DB, "WHERE id = ?"+u.DB.words.forUpdate, id)
+	return userTable.first(ctx, u.DB, "WHERE id = ?"+u.DB.dialect.forUpdate, id)
 }
 
-// Describe writes the three members that an owner may change.
+// Describe writes the three fields that a user may change.
 func (u Users) Describe(ctx context.Context, user model.User) error {
-	_, err := u.DB.exec(ctx, "describe user", "UPDATE users SET nick_name = ?, real_name = ?, avatar_url = ? WHERE id = ?",
+	return u.DB.exec(ctx, "describe user", "UPDATE users SET nick_name = ?, real_name = ?, avatar_url = ? WHERE id = ?",
 		user.NickName, user.RealName, user.AvatarURL, user.ID)
-	return err
 }
 
 // SetBan writes the end of a ban, 0 for none, and its reason.
 func (u Users) SetBan(ctx context.Context, id int64, until model.Time, reason string) error {
-	_, err := u.DB.exec(ctx, "set ban", "UPDATE users SET banned_until = ?, ban_reason = ? WHERE id = ?", until, reason, id)
-	return err
+	return u.DB.exec(ctx, "set ban", "UPDATE users SET banned_until = ?, ban_reason = ? WHERE id = ?", until, reason, id)
 }
 
-// Renumber gives an account another number; when that has an account in the
-// company already: model.ErrNumberTaken. The unique key decides.
+// Renumber gives an account another number and ends its device credentials. The unique
+// key decides races.
 func (u Users) Renumber(ctx context.Context, id int64, mobileKey, sealed []byte) error {
-	_, err := u.DB.exec(ctx, "renumber user", "UPDATE users SET mobile_key = ?, mobile = ? WHERE id = ?", mobileKey, sealed, id)
+	err := u.DB.exec(ctx, "renumber user", "UPDATE users SET mobile_key = ?, mobile = ?, credential_epoch = credential_epoch + 1 WHERE id = ?", mobileKey, sealed, id)
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return model.ErrNumberTaken.Wrap(err)
 	}
 	return err
 }
 
-// Erase removes the personal data of an account and keeps its id; free lets its
-// number go.
+// EndCredentials ends all device credentials of an account.
+func (u Users) EndCredentials(ctx context.Context, id int64) error {
+	return u.DB.exec(ctx, "end credentials", "UPDATE users SET credential_epoch = credential_epoch + 1 WHERE id = ?", id)
+}
+
+// Erase removes the personal data of an account and keeps its id.
 func (u Users) Erase(ctx context.Context, id int64, free bool, now model.Time) error {
-	_, err := u.DB.exec(ctx, "erase user",
-		`UPDATE users SET mobile = NULL, user_name = '', nick_name = '', real_name = '', avatar_url = '', first_source = '', last_source = '', deleted_at = ? WHERE id = ?`, now, id)
+	err := u.DB.exec(ctx, "erase user",
+		`UPDATE users SET mobile = NULL, user_name = '', nick_name = '', real_name = '', avatar_url = '', first_source = '', last_source = '', deleted_at = ?, credential_epoch = credential_epoch + 1 WHERE id = ?`, now, id)
 	if err == nil && free {
 		err = u.Free(ctx, id)
 	}
 	return err
 }
 
-// Free lets the number of an erased account go.
+// Free releases the number of an erased account.
 func (u Users) Free(ctx context.Context, id int64) error {
-	_, err := u.DB.exec(ctx, "free number", "UPDATE users SET mobile_key = NULL WHERE id = ? AND deleted_at > 0", id)
-	return err
+	return u.DB.exec(ctx, "free number", "UPDATE users SET mobile_key = NULL WHERE id = ? AND deleted_at > 0", id)
 }

@@ -13,7 +13,7 @@ import (
 	"menshen/repository/dbtest"
 )
 
-// register is Register as the rules call it: in a transaction.
+// register calls Register as the rules do: in a transaction.
 func register(t *testing.T, db *repository.DB, user model.User) (kept model.User, created bool, err error) {
 	t.Helper()
 	err = db.Within(t.Context(), func(ctx context.Context) error {
@@ -57,7 +57,7 @@ func TestUsersRegister(t *testing.T) {
 		other := aUser(78, 'a')
 		other.CompanyType = 0
 		mustRegister(t, db, other) // the same number in another company
-		if n := count(t, db, "SELECT COUNT(*) FROM users"); n != 2 {
+		if n := queryCount(t, db, "SELECT COUNT(*) FROM users"); n != 2 {
 			t.Errorf("%d accounts, want 2", n)
 		}
 	})
@@ -69,8 +69,8 @@ func TestUsersRegisterWithATakenID(t *testing.T) {
 		intruder := aUser(5, 'b')
 		intruder.LastSource = "intruder"
 		_, created, err := register(t, db, intruder)
-		if !errors.Is(err, model.ErrNotFound) || created {
-			t.Errorf("created %v, error %v; want ErrNotFound", created, err)
+		if !errors.Is(err, model.ErrIDTaken) || errors.Is(err, model.ErrNotFound) || created {
+			t.Errorf("created %v, error %v; want ErrIDTaken", created, err)
 		}
 		kept, err := repository.Users{DB: db}.ByID(t.Context(), 5)
 		if diff := cmp.Diff(first, kept); err != nil || diff != "" {
@@ -99,7 +99,7 @@ func TestUsersRegisterCreatesOne(t *testing.T) {
 				t.Fatalf("two callers got different rows:\n%s", diff)
 			}
 		}
-		if created.Load() != 1 || count(t, db, "SELECT COUNT(*) FROM users") != 1 {
+		if created.Load() != 1 || queryCount(t, db, "SELECT COUNT(*) FROM users") != 1 {
 			t.Errorf("%d callers created, want one", created.Load())
 		}
 	})

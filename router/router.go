@@ -1,53 +1,66 @@
-// Package router is the one page with every route, the API document and its page.
+// Package router holds the one page with every route, and the API document with
+// the page to browse it.
 package router
 
 import (
 	"context"
-	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-contrib/pprof"
 	"github.com/gin-gonic/gin"
 	"github.com/rs/cors"
 	"go.opentelemetry.io/otel/trace"
-	"go.uber.org/zap"
 
 	"menshen/controller"
 	"menshen/middleware"
 	"menshen/model"
+	"menshen/telemetry"
 )
 
-// Public is what the public listener is made of.
+// Public is the public listener. Every field is required unless its comment says
+// otherwise, here and below; a nil limiter lets every request pass.
 type Public struct {
+	PublicHandlers
+	PublicGuards
+	Edge
+	Docs        *Docs    // nil: not served
+	CORSOrigins []string // empty: no CORS
+}
+
+// PublicHandlers are the controllers of the public listener.
+type PublicHandlers struct {
 	Code    controller.Code
 	Login   controller.Login
 	Session controller.Session
 	User    controller.User
 	Keys    controller.Keys
-	Health  controller.Health
 	Backend controller.Backend
-	Clients middleware.Clients
-	Docs    *Docs // nil: not served
-
-	Verify       func(raw string) (model.Claims, error)                             // access tokens, save their end
-	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // access tokens of live sessions
-
-	CheckLimit *middleware.Limiter // checks, by session
-	OtherLimit *middleware.Limiter // what has no limit of its own, by address
-
-	CORSOrigins []string
-	Edge
+	Health  controller.Health
 }
 
-// Edge is what stands around the handlers of both listeners.
+// PublicGuards decide which requests reach the public handlers.
+type PublicGuards struct {
+	Verify       func(raw string) (model.Claims, error)                             // checks the signature of an access token, not its expiry
+	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // finds the active session of an access token
+	OwnShare     func(claims model.Claims) bool                                     // whether a check may use the share of its session
+	Clients      middleware.Clients
+	CheckLimit   *middleware.Limiter // login-status checks, by session
+	OtherLimit   *middleware.Limiter // requests without a limit of their own, by address
+}
+
+// reading are the methods of every route that answers GET. HEAD runs the handlers of GET,
+// and net/http leaves out the body.
+var reading = []string{http.MethodGet, http.MethodHead}
+
+// Edge is the chain around the handlers of both listeners.
 type Edge struct {
 	Envelope  *middleware.Envelope
 	Addresses middleware.Addresses
-	Metrics   *middleware.Metrics
-	Log       *zap.Logger
-	Later     *zap.Logger // for lines of the access log that may wait; nil: Log
-	Lines     io.Writer   // where Later writes, if it writes JSON, else nil
+	Requests  *telemetry.Requests
+	AccessLog *telemetry.AccessLog
 	Now       func() time.Time
 	Tracer    trace.Tracer // nil: no traces
 }
@@ -57,21 +70,9 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 	if e.Tracer != nil {
 		chain = append(chain, middleware.Trace(e.Tracer))
 	}
-	later := e.Later
-	if later == nil {
-		later = e.Log
-	}
-	chain = append(chain, middleware.AccessLog(e.Log, later, e.Lines, e.Now), e.Metrics.Count(e.Now))
-	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.ShortURL)...)
+	chain = append(chain, middleware.AccessLog(e.AccessLog, e.Now), middleware.Count(e.Requests, e.Now))
+	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.LimitURL)...)
 }
-
-// answerTime bounds a request's work, so that storage that is away is told
-// within two seconds.
-const answerTime = 1800 * time.Millisecond
-
-// reportTime bounds what reads as much as an operator asks for: less than a stop
-// leaves to accepted requests.
-const reportTime = 7 * time.Second
 
 // Handler is the public API.
 func (p Public) Handler() http.Handler { return p.engine() }
@@ -80,89 +81,123 @@ func (p Public) engine() *gin.Engine {
 	r := p.engineWith(withCORS(p.CORSOrigins))
 
 	h := middleware.Handle
-	timed := middleware.Deadline(answerTime)
-	few, often := p.OtherLimit.ByAddress, p.CheckLimit.BySession
-	verified := middleware.Verified(p.Verify, nil)
-	checked := middleware.Verified(p.Verify, p.OtherLimit)
-	live := middleware.Authenticated(p.Authenticate)
+	deadline := middleware.Deadline(model.StorageTime)
+	limited, polled := p.OtherLimit.ByAddress, p.CheckLimit.BySession(p.OwnShare)
+	token := middleware.RequireToken(p.Verify, nil)
+	tokenLimited := middleware.RequireToken(p.Verify, p.OtherLimit)
+	session := middleware.RequireSession(p.Authenticate)
 
-	r.POST("/auth/mobile/code", few, h(p.Code.Send)) // bounds its work by itself: the provider has a time of its own
-	r.POST("/auth/mobile/login", timed, h(p.Login.Mobile))
-	r.POST("/app/auth/token/refresh", timed, h(p.Session.Refresh))
-	r.GET("/wx/pc/check-login-status", checked, often, h(p.Session.Check))
-	r.GET("/wx/pc/check-login-status/:deviceNumber", checked, often, h(p.Session.Check))
+	r.POST("/auth/mobile/code", limited, h(p.Code.Send)) // no deadline: it bounds the provider and the storage apart
+	r.POST("/auth/mobile/login", deadline, h(p.Login.Mobile))
+	r.POST("/app/auth/token/refresh", deadline, h(p.Session.Refresh))
+	r.Match(reading, "/wx/pc/check-login-status", tokenLimited, polled, h(p.Session.Check))
+	r.Match(reading, "/wx/pc/check-login-status/:deviceNumber", tokenLimited, polled, h(p.Session.Check))
 
-	r.POST("/app/auth/logout", few, timed, verified, h(p.Session.Logout))
-	r.GET("/app/auth/sessions", few, timed, live, h(p.Session.List))
-	r.DELETE("/app/auth/sessions/:id", few, timed, live, h(p.Session.Delete))
-	r.GET("/app/auth/events", few, verified, h(p.Session.Events))
-	r.GET("/app/auth/user", few, timed, live, h(p.User.Show))
-	r.PATCH("/app/auth/user", few, timed, live, h(p.User.Change))
-	r.DELETE("/app/auth/user", few, timed, live, h(p.User.Delete))
-	r.POST("/app/auth/user/mobile", few, timed, live, h(p.User.ChangeNumber))
+	r.POST("/app/auth/logout", limited, deadline, token, h(p.Session.Logout))
+	r.Match(reading, "/app/auth/sessions", limited, deadline, session, h(p.Session.List))
+	r.DELETE("/app/auth/sessions/:id", limited, deadline, session, h(p.Session.Delete))
+	r.Match(reading, "/app/auth/events", limited, token, h(p.Session.Events))
+	r.Match(reading, "/app/auth/user", limited, deadline, session, h(p.User.Show))
+	r.PATCH("/app/auth/user", limited, deadline, session, h(p.User.Change))
+	r.DELETE("/app/auth/user", limited, deadline, session, h(p.User.Delete))
+	r.POST("/app/auth/user/mobile", limited, deadline, session, h(p.User.ChangeNumber))
 
-	r.GET("/.well-known/jwks.json", p.Keys.Show)
-	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), timed, h(p.Backend.Introspect))
-	r.GET("/healthz", p.Health.Alive)
-	r.GET("/readyz", timed, p.Health.Serving)
+	r.Match(reading, "/.well-known/jwks.json", p.Keys.Show)
+	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), deadline, h(p.Backend.Introspect))
+	r.Match(reading, "/healthz", p.Health.Alive)
+	r.Match(reading, "/readyz", deadline, p.Health.Serving)
 	if p.Docs != nil {
-		r.GET("/swagger/*path", few, p.page)
+		r.Match(reading, "/swagger", limited, toDocs)
+		r.Match(reading, docsPrefix+"*path", limited, p.page)
 	}
 	return r
 }
 
-// page serves the API document and its page; what it does not know is 404.
+// toDocs leads to the page of the API document.
+func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
+
+// page serves the files of the API document; any other path is 404.
 func (p Public) page(c *gin.Context) {
+	if c.Request.URL.Path == docsPrefix {
+		toDocs(c)
+		return
+	}
 	if !p.Docs.Serve(c.Writer, c.Request) {
 		middleware.Fail(c, model.ErrNotFound)
 	}
 }
 
-// Admin is what the admin listener is made of; it is never on the public one.
+// Admin is the admin listener, which is never the public one.
 type Admin struct {
-	Profiling bool // serve /debug/pprof, which shows the program's inside
-	Admin     controller.Admin
-	Audit     controller.Audit
-	Keys      middleware.AdminKeys
-	KeyLimit  *middleware.Limiter // requests without a right key or secret, by address
-	Backend   controller.Backend
-	Clients   middleware.Clients
-	Health    controller.Health
-	Ping      func(ctx context.Context) error // the storage
+	AdminHandlers
+	AdminGuards
 	Edge
+	Metrics   http.Handler // GET /metrics
+	Profiling bool         // serve /debug/pprof, which shows the memory of the process
+}
+
+// AdminHandlers are the controllers of the admin listener.
+type AdminHandlers struct {
+	Admin   controller.Admin
+	Audit   controller.Audit
+	Backend controller.Backend
+	Health  controller.Health
+}
+
+// AdminGuards decide which requests reach the handlers of the admin listener.
+type AdminGuards struct {
+	Hosts    middleware.Hosts // names of the listener, for routes that need no key
+	Keys     middleware.AdminKeys
+	Clients  middleware.Clients
+	KeyLimit *middleware.Limiter             // requests without a valid key or secret, by address
+	Ping     func(ctx context.Context) error // the storage
 }
 
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
-	r.GET("/metrics", gin.WrapH(a.Metrics.Handler()))
+	r.Match(reading, "/metrics", a.Hosts.Guard, gin.WrapH(a.Metrics))
 	if a.Profiling {
-		pprof.Register(r)
+		profiles(r, a.Hosts.Guard)
 	}
-	r.GET("/healthz", a.Health.Alive)
-	r.GET("/readyz", middleware.Deadline(answerTime), a.Health.Serving)
+	r.Match(reading, "/healthz", a.Health.Alive)
+	r.Match(reading, "/readyz", middleware.Deadline(model.StorageTime), a.Health.Serving)
 
 	h := middleware.Handle
-	r.GET("/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
+	r.Match(reading, "/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
 	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit))
-	admin := keyed.Group("", middleware.Deadline(answerTime))
-	admin.GET("/users", h(a.Admin.Find))
-	admin.GET("/users/:id", h(a.Admin.Show))
-	admin.POST("/users/:id/ban", h(a.Admin.Ban))
-	admin.POST("/users/:id/unban", h(a.Admin.Unban))
-	admin.POST("/users/:id/kick", h(a.Admin.Kick))
+	users := keyed.Group("/users", middleware.Deadline(model.StorageTime))
+	users.Match(reading, "", h(a.Admin.Find))
+	users.Match(reading, "/:id", h(a.Admin.Show))
+	users.POST("/:id/ban", h(a.Admin.Ban))
+	users.POST("/:id/unban", h(a.Admin.Unban))
+	users.POST("/:id/kick", h(a.Admin.Kick))
+	users.POST("/:id/unlock", h(a.Admin.Unlock))
+	numbers := keyed.Group("/numbers", middleware.Deadline(model.StorageTime))
+	numbers.Match(reading, "", h(a.Admin.Number))
+	numbers.POST("/unlock", h(a.Admin.UnlockNumber))
 
-	report := keyed.Group("", middleware.Deadline(reportTime), middleware.Reachable(a.Ping, answerTime))
-	report.GET("/users/:id/timeline", h(a.Audit.Timeline))
-	report.GET("/audit", h(a.Audit.List))
-	report.GET("/stats", h(a.Audit.Stats))
+	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
+	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
+	reports.Match(reading, "/audit", h(a.Audit.List))
+	reports.Match(reading, "/stats", h(a.Audit.Stats))
 	return r
 }
 
-// newEngine is gin without its surprises: no redirects, no trust in proxies,
-// no log of its own, and 404 and 405 as answers of ours. Path parameters stay
-// escaped, because gin would read '+' as a space.
+// profiles serves /debug/pprof behind a guard. The library registers no HEAD.
+func profiles(r *gin.Engine, guard gin.HandlerFunc) {
+	guarded := r.Group("", guard)
+	pprof.RouteRegister(guarded)
+	for _, route := range r.Routes() {
+		if route.Method == http.MethodGet && strings.HasPrefix(route.Path, pprof.DefaultPrefix) {
+			guarded.HEAD(route.Path, route.HandlerFunc)
+		}
+	}
+}
+
+// newEngine is gin without redirects and trust in proxies; 404 and 405 are failures in
+// the envelope. Path parameters stay escaped, because gin would decode + as a space.
 func newEngine(chain ...gin.HandlerFunc) *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -178,23 +213,48 @@ func newEngine(chain ...gin.HandlerFunc) *gin.Engine {
 	return r
 }
 
-// withCORS lets pages of exactly the listed origins read answers, failures too,
-// and answers their preflights.
+// withCORS lets pages of exactly the listed origins read responses, those of
+// failures too, and answers preflight requests.
 func withCORS(origins []string) gin.HandlerFunc {
 	if len(origins) == 0 {
 		return func(*gin.Context) {}
 	}
 	policy := cors.New(cors.Options{
 		AllowedOrigins: origins,
-		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Accept-Language", "X-Device-Number", "X-Device-Name", "X-Request-Id", "Last-Event-ID"},
-		ExposedHeaders: []string{"X-Login-State", "X-Displaced", "Retry-After", "X-Request-Id"},
+		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders: []string{
+			"Accept-Language", "Authorization", "Cache-Control", "Content-Type", "Last-Event-ID", "X-Code-Ticket", "X-Device-Credential", "X-Device-Name",
+			"X-Device-Number", "X-Request-Id", "X-Requested-With", "traceparent", "tracestate",
+		},
+		ExposedHeaders: []string{"X-Login-State", "X-Displaced", "Retry-After", "X-Request-Id", "X-Code-Ticket", "X-Device-Credential"},
 		MaxAge:         600,
 	})
 	return func(c *gin.Context) {
+		preflight := c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != ""
+		if preflight {
+			sortRequestedHeaders(c.Request.Header)
+		}
 		policy.HandlerFunc(c.Writer, c.Request)
-		if c.Request.Method == http.MethodOptions && c.GetHeader("Access-Control-Request-Method") != "" {
+		if preflight {
 			c.AbortWithStatus(http.StatusNoContent)
 		}
+	}
+}
+
+// sortRequestedHeaders makes the names of a preflight what the Fetch standard promises and
+// the library relies on: in small letters, sorted, each once. Not every client and gateway
+// keeps that promise.
+func sortRequestedHeaders(h http.Header) {
+	const header = "Access-Control-Request-Headers"
+	var names []string
+	for name := range strings.SplitSeq(strings.ToLower(strings.Join(h[header], ",")), ",") {
+		if name = strings.Trim(name, " \t"); name != "" {
+			names = append(names, name)
+		}
+	}
+	delete(h, header)
+	if len(names) > 0 {
+		slices.Sort(names)
+		h[header] = []string{strings.Join(slices.Compact(names), ",")}
 	}
 }

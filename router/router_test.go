@@ -3,6 +3,7 @@ package router
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,16 +14,17 @@ import (
 	"go.uber.org/zap"
 
 	"menshen/middleware"
+	"menshen/telemetry"
 )
 
 var parameter = regexp.MustCompile(`[:*](\w+)`)
 
-// routesOf lists what the engine serves as the document would, but for the
-// document's own files.
+// routesOf lists the routes of the engine in the form of the document, without the
+// files of the document, and without HEAD, which TestMethods compares with GET.
 func routesOf(engine *gin.Engine) []string {
 	var routes []string
 	for _, route := range engine.Routes() {
-		if !strings.HasPrefix(route.Path, docsPrefix) {
+		if !strings.HasPrefix(route.Path+"/", docsPrefix) && route.Method != http.MethodHead {
 			routes = append(routes, route.Method+" "+parameter.ReplaceAllString(route.Path, "{$1}"))
 		}
 	}
@@ -30,7 +32,8 @@ func routesOf(engine *gin.Engine) []string {
 	return routes
 }
 
-// Every route is documented, every document is routed.
+// TestRoutesAndDocumentAgree: every route is documented, and every documented
+// operation is routed.
 func TestRoutesAndDocumentAgree(t *testing.T) {
 	docs := newDocs(t)
 	routes := routesOf(Public{Docs: docs}.engine())
@@ -50,12 +53,100 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 	}
 }
 
-// What operators use is never on the public listener, with or without documents.
-func TestListenersShareHealthAlone(t *testing.T) {
-	admin, ok := Admin{Edge: Edge{Metrics: middleware.NewMetrics()}}.Handler().(*gin.Engine)
+// adminEngine is the admin listener without services.
+func adminEngine(t *testing.T) *gin.Engine {
+	t.Helper()
+	admin, ok := Admin{Metrics: http.NotFoundHandler(), Profiling: true, Edge: testEdge()}.Handler().(*gin.Engine)
 	if !ok {
 		t.Fatal("the admin listener is no gin engine")
 	}
+	return admin
+}
+
+func testEdge() Edge {
+	return Edge{
+		Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Requests: telemetry.NewMetrics("test").Requests,
+		AccessLog: telemetry.NewPlainAccessLog(zap.NewNop()), Now: frozenClock(),
+	}
+}
+
+// TestMethods: on each path of both listeners, GET and HEAD come together, and every
+// method that is not served is 40500 with those that are in Allow. With a slash more, no
+// path is served.
+func TestMethods(t *testing.T) {
+	all := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "head"}
+	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Edge: testEdge()}.engine(), "admin": adminEngine(t)} {
+		served := map[string][]string{}
+		for _, route := range engine.Routes() {
+			served[route.Path] = append(served[route.Path], route.Method)
+		}
+		if len(served) < 14 {
+			t.Errorf("%s: only %d paths are served", name, len(served))
+		}
+		ask := func(method, path string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			engine.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			return w
+		}
+		for pattern, methods := range served {
+			slices.Sort(methods)
+			if slices.Contains(methods, "GET") != slices.Contains(methods, "HEAD") {
+				t.Errorf("%s: %s serves %q", name, pattern, methods)
+			}
+			path := parameter.ReplaceAllString(pattern, "x")
+			for _, method := range all {
+				if slices.Contains(methods, method) {
+					continue
+				}
+				w := ask(method, path)
+				allowed := strings.Split(w.Header().Get("Allow"), ", ")
+				slices.Sort(allowed)
+				if w.Code != http.StatusMethodNotAllowed || !slices.Equal(allowed, methods) || !strings.HasPrefix(w.Body.String(), `{"code":40500,`) {
+					t.Errorf("%s: %s %s: %d, Allow %q, want %q", name, method, path, w.Code, allowed, methods)
+				}
+			}
+			for _, method := range methods {
+				if strings.HasSuffix(path, "/") || strings.HasPrefix(path+"/", docsPrefix) {
+					continue // the index of profiles; the documents have a test of their own
+				}
+				if w := ask(method, path+"/"); w.Code != http.StatusNotFound || w.Header().Get("Location") != "" {
+					t.Errorf("%s: %s %s/: %d to %q", name, method, path, w.Code, w.Header().Get("Location"))
+				}
+			}
+		}
+	}
+}
+
+// TestDocumentsAreFound: /swagger, with and without a slash, leads to the page. Without
+// documents there is nothing.
+func TestDocumentsAreFound(t *testing.T) {
+	for _, docs := range []*Docs{nil, newDocs(t)} {
+		handler := Public{Docs: docs, Edge: testEdge()}.Handler()
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			for path, found := range map[string]bool{
+				"/swagger": true, "/swagger/": true, "/swagger?x=1": true, "/swagger/?x=1": true,
+				"/swagger//": false, "//swagger/": false, "/swagger%2F": false, "/swagger/index.html/": false, "/swagger/doc.json/": false, "/Swagger/": false, "/": false,
+			} {
+				w := httptest.NewRecorder()
+				r := httptest.NewRequest(method, "/", nil)
+				r.URL, _ = url.Parse("http://x" + path)
+				handler.ServeHTTP(w, r)
+				status, location := http.StatusNotFound, ""
+				if found && docs != nil {
+					status, location = http.StatusFound, "/swagger/index.html"
+				}
+				if w.Code != status || w.Header().Get("Location") != location {
+					t.Errorf("documents %v: %s %s: %d to %q", docs != nil, method, path, w.Code, w.Header().Get("Location"))
+				}
+			}
+		}
+	}
+}
+
+// TestListenersShareHealthAlone: no route of operators is on the public listener, with
+// or without the API document.
+func TestListenersShareHealthAlone(t *testing.T) {
+	admin := adminEngine(t)
 	for _, docs := range []*Docs{nil, newDocs(t)} {
 		public := routesOf(Public{Docs: docs}.engine())
 		for _, route := range routesOf(admin) {
@@ -80,13 +171,11 @@ func TestDocumentsCanBeOff(t *testing.T) {
 	}
 }
 
-// The chain around the handlers holds even where there is nothing behind them: a
-// handler without its service panics, and answers like every failure.
-func TestChainHolds(t *testing.T) {
+// TestChainWithoutServices: the chain answers even if all services are missing. A
+// handler without its service panics; the response is a failure like any other.
+func TestChainWithoutServices(t *testing.T) {
 	p := Public{
-		Edge: Edge{
-			Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Metrics: middleware.NewMetrics(), Log: zap.NewNop(), Now: clock(),
-		},
+		Edge:        testEdge(),
 		CORSOrigins: []string{"https://app.example.com"}, Docs: newDocs(t),
 	}
 	handler := p.Handler()
@@ -116,8 +205,8 @@ func TestChainHolds(t *testing.T) {
 	}
 }
 
-// clock is a clock that stands still.
-func clock() func() time.Time {
+// frozenClock is a clock that does not advance.
+func frozenClock() func() time.Time {
 	at := time.Unix(1_700_000_000, 0)
 	return func() time.Time { return at }
 }

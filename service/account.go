@@ -5,70 +5,66 @@ import (
 	"context"
 
 	"menshen/model"
+	"menshen/service/code"
 )
 
-// NumberChange asks for another number of the caller's account.
+// NumberChange is a request to move the caller's account to another number.
 type NumberChange struct {
 	Mobile  string
-	NewCode model.Secret // sent to the new number for the purpose "change"
-	OldCode model.Secret // sent to the old number for the purpose "change"
+	NewCode model.Secret   // sent to the new number for the purpose "change"
+	OldCode model.Secret   // sent to the old number for the purpose "change"
+	Tickets []model.Secret // of the codes, in any order
 	Session model.Session
-	Caller  Caller
+	Caller  model.Caller
 }
 
-// ChangeNumber gives the account another number once the owner of both has
-// shown a code of each. Sessions go on.
+// ChangeNumber replaces the account's number. The request must carry a valid code of the
+// old and of the new number. Sessions stay active.
 //
-// Errors, in the order in which they are judged: model.ErrMobile, ErrNumberTaken
-// for the own number, ErrTooManyFailures and ErrCode for the old number, then for the new one,
-// ErrNumberTaken; the last leaves both codes unused. A session that was ended
-// meanwhile: ErrDisplaced, ErrSessionEnded.
-func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (Profile, error) {
+// Errors, in the order in which they are judged: model.ErrMobile, ErrNumberTaken for the
+// own number, ErrTooManyFailures and ErrCode for the old number, then for the new one,
+// ErrNumberTaken. The last leaves both codes unused. If the session was ended meanwhile:
+// ErrDisplaced, ErrSessionEnded. The device credentials of the old number end; credential
+// is one of the new number.
+func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (profile Profile, credential model.Secret, err error) {
 	number, err := u.Numbers.Parse(r.Mobile)
 	if err != nil {
-		return Profile{}, err
+		return Profile{}, "", err
 	}
 	user, current, err := u.owner(ctx, r.Session)
 	if err != nil {
-		return Profile{}, err
+		return Profile{}, "", err
 	}
 	if number == current {
-		return Profile{}, model.ErrNumberTaken
+		return Profile{}, "", model.ErrNumberTaken
 	}
-	oldCode, err := u.Codes.attempt(ctx, user.CompanyType, model.PurposeChange, current, r.OldCode, r.Caller)
-	if err != nil {
-		return Profile{}, err
+	oldCode := code.Attempt{
+		CompanyType: user.CompanyType, Purpose: model.PurposeChange, Mobile: current, Code: r.OldCode, Tickets: r.Tickets, Caller: r.Caller,
 	}
-	newCode, err := u.Codes.attempt(ctx, user.CompanyType, model.PurposeChange, number, r.NewCode, r.Caller)
-	if err != nil {
-		return Profile{}, err
-	}
+	newCode := oldCode
+	newCode.Mobile, newCode.Code = number, r.NewCode
 	var changed model.User
-	err = u.Tx.Within(ctx, func(ctx context.Context) error {
-		now := model.TimeOf(u.Now())
+	err = u.Codes.Redeem(ctx, u.Endings, func(ctx context.Context) error {
 		if changed, err = u.lockSame(ctx, user, r.Session); err != nil {
 			return err
 		}
-		for _, code := range []model.Code{oldCode, newCode} {
-			if err := u.Codes.Store.Use(ctx, code.ID, now); err != nil {
-				return err
-			}
-		}
-		changed.Mobile = u.Vault.SealMobile(number, user.ID)
-		if err := u.Store.Renumber(ctx, user.ID, u.Vault.MobileKey(user.CompanyType, number), changed.Mobile); err != nil {
+		changed.MobileKey, changed.Mobile = u.Vault.MobileKey(user.CompanyType, number), u.Vault.SealMobile(number, user.ID)
+		if err := u.Store.Renumber(ctx, user.ID, changed.MobileKey, changed.Mobile); err != nil {
 			return err
 		}
-		line := event(model.EventNumberChanged, r.Session, now, r.Caller)
-		line.Detail = detail("from", current.String(), "to", number.String())
-		return u.Events.Append(ctx, line)
-	})
+		changed.CredentialEpoch++
+		line := event(model.EventNumberChanged, r.Session, model.TimeOf(u.Now()), r.Caller)
+		line.Detail = model.EventDetail("from", current.String(), "to", number.String())
+		return u.Endings.Events.Append(ctx, line)
+	}, oldCode, newCode)
 	if err != nil {
-		return Profile{}, err
+		return Profile{}, "", err
 	}
-	return u.profile(changed)
+	profile, err = u.profile(changed)
+	return profile, u.Vault.Credential(changed, model.TimeOf(u.Now())), err
 }
 
-// owner is the account of a live session with its number in clear.
+// owner returns the account of an active session and its number in clear.
 func (u *Users) owner(ctx context.Context, session model.Session) (model.User, model.Mobile, error) {
 	user, err := u.Store.ByID(ctx, session.UserID)
 	if err != nil {
@@ -81,9 +77,10 @@ func (u *Users) owner(ctx context.Context, session model.Session) (model.User, m
 	return user, mobile, err
 }
 
-// lockSame locks the account and gives it as it is now, unless the request has
-// been overtaken: the session ended, so that a ban is not shed by what was on its
-// way; or the number changed, so that the code that was checked is another's.
+// lockSame locks the account and returns its current row. It fails if the session has
+// ended since the request was authenticated, so that a request under way cannot evade a
+// ban. It returns model.ErrCode if the number has changed, because the code that was
+// checked belongs to the earlier number.
 func (u *Users) lockSame(ctx context.Context, seen model.User, session model.Session) (model.User, error) {
 	user, err := u.Store.Lock(ctx, seen.ID)
 	if err != nil {
@@ -92,58 +89,60 @@ func (u *Users) lockSame(ctx context.Context, seen model.User, session model.Ses
 	if user.DeletedAt != 0 {
 		return user, errDeleted()
 	}
-	now, err := u.Sessions.Store.ByID(ctx, session.ID)
+	now, err := u.Endings.byID(ctx, session.ID)
 	switch {
 	case err != nil:
 		return user, err
 	case now.EndedAt != 0:
-		return user, u.Sessions.endedFailure(ctx, now)
+		return user, u.Endings.failure(ctx, now)
 	case !bytes.Equal(user.MobileKey, seen.MobileKey):
 		return user, model.ErrCode
 	}
 	return user, nil
 }
 
-// errDeleted is for a session that outlived its account by a moment.
+// errDeleted is the failure for a session whose account was deleted a moment ago.
 func errDeleted() error {
 	return model.ErrSessionEnded.With(Ended{Reason: model.ReasonLoggedOut})
 }
 
-// Delete ends all sessions of the account, erases its personal data and frees
-// its number, unless it is banned: a ban is not to be shed by a new account. The
-// log keeps the id. It returns how many sessions ended.
+// Deletion is a request to delete the caller's account.
+type Deletion struct {
+	Code    model.Secret // sent for the purpose "delete"
+	Ticket  model.Secret // of the code; "" when none was given
+	Session model.Session
+	Caller  model.Caller
+}
+
+// Delete ends all sessions of the account and erases its personal data. It frees the
+// number unless the account is banned, so that a new account does not evade the ban. The
+// log keeps the id. Delete returns how many sessions ended.
 //
-// Errors: model.ErrTooManyFailures, ErrCode; for a session that was ended
-// meanwhile ErrDisplaced, ErrSessionEnded.
-func (u *Users) Delete(ctx context.Context, session model.Session, text model.Secret, caller Caller) (int, error) {
-	user, mobile, err := u.owner(ctx, session)
+// Errors: model.ErrTooManyFailures, ErrCode. If the session was ended meanwhile:
+// ErrDisplaced, ErrSessionEnded.
+func (u *Users) Delete(ctx context.Context, r Deletion) (ended int, err error) {
+	user, mobile, err := u.owner(ctx, r.Session)
 	if err != nil {
 		return 0, err
 	}
-	code, err := u.Codes.attempt(ctx, user.CompanyType, model.PurposeDelete, mobile, text, caller)
-	if err != nil {
-		return 0, err
-	}
-	ended := 0
-	err = u.Sessions.atomically(ctx, func(ctx context.Context) error {
+	err = u.Codes.Redeem(ctx, u.Endings, func(ctx context.Context) error {
 		now := model.TimeOf(u.Now())
-		locked, err := u.lockSame(ctx, user, session)
+		locked, err := u.lockSame(ctx, user, r.Session)
 		if err != nil {
 			return err
 		}
-		if err := u.Codes.Store.Use(ctx, code.ID, now); err != nil {
+		if ended, err = u.Endings.endAll(ctx, user.ID, anySession, u.Endings.loggedOut(r.Caller)); err != nil {
 			return err
 		}
-		if ended, err = u.Sessions.logOutAll(ctx, user.ID, "", caller); err != nil {
-			return err
-		}
-		if err := u.Sessions.Store.Anonymise(ctx, user.ID); err != nil {
+		if err := u.Endings.Store.Anonymise(ctx, user.ID); err != nil {
 			return err
 		}
 		if err := u.Store.Erase(ctx, user.ID, !locked.Banned(now), now); err != nil {
 			return err
 		}
-		return u.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID}, now, Caller{RequestID: caller.RequestID}))
+		return u.Endings.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID}, now, model.Caller{RequestID: r.Caller.RequestID}))
+	}, code.Attempt{
+		CompanyType: user.CompanyType, Purpose: model.PurposeDelete, Mobile: mobile, Code: r.Code, Tickets: []model.Secret{r.Ticket}, Caller: r.Caller,
 	})
 	return ended, err
 }

@@ -26,51 +26,55 @@ func (o *overtaken) Within(ctx context.Context, act func(ctx context.Context) er
 }
 
 // holders are the accounts that have a number, in all companies.
-func (w *world) holders(mobile string) []string {
-	w.t.Helper()
+func (in *instance) holders(mobile string) []string {
+	in.t.Helper()
 	number := model.NewMobile("+86" + mobile)
-	return w.texts("SELECT CAST(id AS CHAR(20)) FROM users WHERE mobile_key IN (?, ?)", w.vault.MobileKey(0, number), w.vault.MobileKey(1, number))
+	return in.texts("SELECT CAST(id AS CHAR(20)) FROM users WHERE mobile_key IN (?, ?)", in.vault.MobileKey(0, number), in.vault.MobileKey(1, number))
 }
 
 // TestAccountOvertaken: what happens between the codes and the change.
 func TestAccountOvertaken(t *testing.T) {
-	ban := func(w *world, c client) {
-		w.t.Helper()
-		operators := service.Operators{Users: w.users.Store, Sessions: w.sessions, Vault: w.vault, Numbers: w.users.Numbers, Catalog: w.catalog, Now: w.clock.Now}
-		if _, err := operators.Ban(w.t.Context(), service.Operator{Name: "op"}, c.User.User.ID, "spam", 0); err != nil {
-			w.t.Fatal(err)
+	ban := func(in *instance, c client) {
+		in.t.Helper()
+		operators := service.Admin{Users: in.users.Store, Endings: in.sessions.Endings, Vault: in.vault, Numbers: in.users.Numbers, Catalog: in.catalog, Now: in.clock.Now}
+		if _, err := operators.Ban(in.t.Context(), service.Operator{Name: "op"}, c.User.User.ID, "spam", 0); err != nil {
+			in.t.Fatal(err)
 		}
 	}
 	for name, overtake := range map[string]struct {
-		by   func(w *world, c client)
+		by   func(in *instance, c client)
 		want *model.Failure
 	}{
 		"a ban": {ban, model.ErrSessionEnded},
-		"a logout": {func(w *world, c client) {
-			if _, err := w.logOut(c, service.ScopeCurrent); err != nil {
-				w.t.Fatal(err)
+		"a logout": {func(in *instance, c client) {
+			if _, err := in.logOut(c, service.ScopeCurrent); err != nil {
+				in.t.Fatal(err)
 			}
 		}, model.ErrSessionEnded},
-		"a login elsewhere": {func(w *world, _ client) { w.logIn(alice) }, model.ErrDisplaced},
+		"a login elsewhere": {func(in *instance, _ client) { in.logIn(alice) }, model.ErrDisplaced},
 	} {
-		play(t,
-			scene{name + " before a change", func(t *testing.T, w *world) {
-				c := w.logIn(alice)
-				oldCode, newCode := w.changeCodes(alice, bob, 0)
-				w.users.Tx = &overtaken{w.db, func() { overtake.by(w, c) }}
-				_, err := w.renumber(c, bob, newCode, oldCode)
+		runScenes(t,
+			scene{name + " before a change", func(t *testing.T, in *instance) {
+				c := in.logIn(alice)
+				oldCode, newCode := in.changeCodes(alice, bob, 0)
+				endings := *in.users.Endings
+				endings.Tx = &overtaken{in.db, func() { overtake.by(in, c) }}
+				in.users.Endings = &endings
+				_, err := in.renumber(c, bob, newCode, oldCode)
 				wantFailure(t, err, overtake.want)
-				if len(w.holders(alice)) != 1 || len(w.holders(bob)) != 0 {
-					t.Errorf("the old number has accounts %v, the new one %v", w.holders(alice), w.holders(bob))
+				if len(in.holders(alice)) != 1 || len(in.holders(bob)) != 0 {
+					t.Errorf("the old number has accounts %v, the new one %v", in.holders(alice), in.holders(bob))
 				}
 			}},
-			scene{name + " before a deletion", func(t *testing.T, w *world) {
-				c := w.logIn(alice)
-				code, session := w.code(alice, forPurpose(model.PurposeDelete)), w.row(c)
-				w.sessions.Tx = &overtaken{w.db, func() { overtake.by(w, c) }}
-				_, err := w.users.Delete(t.Context(), session, code, service.Caller{})
+			scene{name + " before a deletion", func(t *testing.T, in *instance) {
+				c := in.logIn(alice)
+				code, session := in.receiveCode(alice, forPurpose(model.PurposeDelete)), in.row(c)
+				endings := *in.users.Endings
+				endings.Tx = &overtaken{in.db, func() { overtake.by(in, c) }}
+				in.users.Endings = &endings
+				_, err := in.users.Delete(t.Context(), service.Deletion{Session: session, Code: code})
 				wantFailure(t, err, overtake.want)
-				if len(w.holders(alice)) != 1 || w.count("SELECT COUNT(*) FROM users WHERE deleted_at <> 0") != 0 {
+				if len(in.holders(alice)) != 1 || in.count("SELECT COUNT(*) FROM users WHERE deleted_at <> 0") != 0 {
 					t.Error("the account is gone")
 				}
 			}},
@@ -81,33 +85,33 @@ func TestAccountOvertaken(t *testing.T) {
 // TestAccountRaces: two at once leave every number with one account at most, and
 // no session without one.
 func TestAccountRaces(t *testing.T) {
-	whole := func(t *testing.T, w *world, mobiles ...string) {
+	whole := func(t *testing.T, in *instance, mobiles ...string) {
 		t.Helper()
 		for _, mobile := range mobiles {
-			if ids := w.holders(mobile); len(ids) > 1 {
+			if ids := in.holders(mobile); len(ids) > 1 {
 				t.Errorf("%s has accounts %v", mobile, ids)
 			}
 		}
-		if n := w.count("SELECT COUNT(*) FROM sessions JOIN users ON users.id = user_id WHERE active_slot IS NOT NULL AND deleted_at <> 0"); n != 0 {
+		if n := in.count("SELECT COUNT(*) FROM sessions JOIN users ON users.id = user_id WHERE active_slot IS NOT NULL AND deleted_at <> 0"); n != 0 {
 			t.Errorf("%d sessions outlive their account", n)
 		}
-		for _, id := range w.texts("SELECT CAST(id AS CHAR(20)) FROM users WHERE (mobile IS NULL) <> (mobile_key IS NULL)") {
+		for _, id := range in.texts("SELECT CAST(id AS CHAR(20)) FROM users WHERE (mobile IS NULL) <> (mobile_key IS NULL)") {
 			t.Errorf("account %s has a number without a key, or the reverse", id)
 		}
 	}
-	play(t,
-		scene{"a change against a login with the new number", func(t *testing.T, w *world) {
+	runScenes(t,
+		scene{"a change against a login with the new number", func(t *testing.T, in *instance) {
 			for i := range 8 {
 				from, to := numbered(2*i), numbered(2*i+1)
-				c := w.logIn(from)
-				oldCode, newCode := w.changeCodes(from, to, 0)
-				login := w.code(to)
+				c := in.logIn(from)
+				oldCode, newCode := in.changeCodes(from, to, 0)
+				login := in.receiveCode(to)
 				var came service.LoginResult
 				errs := race(2, func(j int) (err error) {
 					if j == 0 {
-						return second(w.renumber(c, to, newCode, oldCode))
+						return errOf(in.renumber(c, to, newCode, oldCode))
 					}
-					came, err = w.try(to, login, on(pc))
+					came, err = in.tryLogIn(to, login, on(pc))
 					return err
 				})
 				wantFailure(t, errs[1], nil)
@@ -118,20 +122,20 @@ func TestAccountRaces(t *testing.T) {
 				if same := came.User.User.ID == c.User.User.ID; same != changed {
 					t.Errorf("the number changed: %v, and the login came to the same account: %v", changed, same)
 				}
-				whole(t, w, from, to)
+				whole(t, in, from, to)
 			}
 		}},
-		scene{"a change against a deletion", func(t *testing.T, w *world) {
+		scene{"a change against a deletion", func(t *testing.T, in *instance) {
 			for i := range 8 {
 				from, to := numbered(2*i), numbered(2*i+1)
-				c := w.logIn(from)
-				oldCode, newCode := w.changeCodes(from, to, 0)
-				code, session := w.code(from, forPurpose(model.PurposeDelete)), w.row(c)
+				c := in.logIn(from)
+				oldCode, newCode := in.changeCodes(from, to, 0)
+				code, session := in.receiveCode(from, forPurpose(model.PurposeDelete)), in.row(c)
 				errs := race(2, func(j int) error {
 					if j == 0 {
-						return second(w.renumber(c, to, newCode, oldCode))
+						return errOf(in.renumber(c, to, newCode, oldCode))
 					}
-					return second(w.users.Delete(t.Context(), session, code, service.Caller{}))
+					return errOf(in.users.Delete(t.Context(), service.Deletion{Session: session, Code: code}))
 				})
 				switch {
 				case errs[0] == nil:
@@ -141,43 +145,43 @@ func TestAccountRaces(t *testing.T) {
 				default:
 					t.Errorf("errors %v", errs)
 				}
-				whole(t, w, from, to)
+				whole(t, in, from, to)
 			}
 		}},
-		scene{"two accounts want one number, each with a code of its own", func(t *testing.T, w *world) {
+		scene{"two accounts want one number, each with a code of its own", func(t *testing.T, in *instance) {
 			const wanted = "13700137000"
-			a, b := w.logIn(alice), w.logIn(bob)
-			code := w.code(wanted, forPurpose(model.PurposeChange))
-			codes := []model.Secret{w.code(alice, forPurpose(model.PurposeChange)), w.code(bob, forPurpose(model.PurposeChange))}
-			_, err := w.renumber(a, wanted, code, codes[0])
+			a, b := in.logIn(alice), in.logIn(bob)
+			code := in.receiveCode(wanted, forPurpose(model.PurposeChange))
+			codes := []model.Secret{in.receiveCode(alice, forPurpose(model.PurposeChange)), in.receiveCode(bob, forPurpose(model.PurposeChange))}
+			_, err := in.renumber(a, wanted, code, codes[0])
 			wantFailure(t, err, nil)
-			_, err = w.renumber(b, wanted, w.code(wanted, forPurpose(model.PurposeChange)), codes[1])
+			_, err = in.renumber(b, wanted, in.receiveCode(wanted, forPurpose(model.PurposeChange)), codes[1])
 			wantFailure(t, err, model.ErrNumberTaken)
-			whole(t, w, alice, bob, wanted)
+			whole(t, in, alice, bob, wanted)
 		}},
-		scene{"two swap their numbers", func(t *testing.T, w *world) {
-			a, b := w.logIn(alice), w.logIn(bob)
-			oldA, newA := w.changeCodes(alice, bob, 0)
+		scene{"two swap their numbers", func(t *testing.T, in *instance) {
+			a, b := in.logIn(alice), in.logIn(bob)
+			oldA, newA := in.changeCodes(alice, bob, 0)
 			errs := race(2, func(i int) error {
 				if i == 0 {
-					return second(w.renumber(a, bob, newA, oldA))
+					return errOf(in.renumber(a, bob, newA, oldA))
 				}
-				return second(w.renumber(b, alice, oldA, newA))
+				return errOf(in.renumber(b, alice, oldA, newA))
 			})
 			for _, err := range errs {
 				wantFailure(t, err, model.ErrNumberTaken)
 			}
-			whole(t, w, alice, bob)
+			whole(t, in, alice, bob)
 		}},
-		scene{"a deletion against refreshes", func(t *testing.T, w *world) {
+		scene{"a deletion against refreshes", func(t *testing.T, in *instance) {
 			for i := range 8 {
-				c := w.logIn(numbered(i))
-				code, session := w.code(numbered(i), forPurpose(model.PurposeDelete)), w.row(c)
+				c := in.logIn(numbered(i))
+				code, session := in.receiveCode(numbered(i), forPurpose(model.PurposeDelete)), in.row(c)
 				errs := race(3, func(j int) error {
 					if j == 0 {
-						return second(w.users.Delete(t.Context(), session, code, service.Caller{}))
+						return errOf(in.users.Delete(t.Context(), service.Deletion{Session: session, Code: code}))
 					}
-					return second(w.refresh(c.access, c.Refresh.Value))
+					return errOf(in.refresh(c.access, c.Refresh.Value))
 				})
 				wantFailure(t, errs[0], nil)
 				for _, err := range errs[1:] {
@@ -185,9 +189,9 @@ func TestAccountRaces(t *testing.T) {
 						wantFailure(t, err, model.ErrSessionEnded)
 					}
 				}
-				_, err := w.refresh(c.access, c.Refresh.Value)
+				_, err := in.refresh(c.access, c.Refresh.Value)
 				wantFailure(t, err, model.ErrSessionEnded)
-				whole(t, w, numbered(i))
+				whole(t, in, numbered(i))
 			}
 		}},
 	)
@@ -195,17 +199,17 @@ func TestAccountRaces(t *testing.T) {
 
 // TestAccountAudit: what the log keeps of a change and of a deletion.
 func TestAccountAudit(t *testing.T) {
-	play(t, scene{"a life", func(t *testing.T, w *world) {
-		c := w.logIn(alice, withDevice("device-1", "Phone"))
-		oldCode, newCode := w.changeCodes(alice, bob, 0)
-		if _, err := w.renumber(c, bob, newCode, oldCode); err != nil {
+	runScenes(t, scene{"a life", func(t *testing.T, in *instance) {
+		c := in.logIn(alice, withDevice("device-1", "Phone"))
+		oldCode, newCode := in.changeCodes(alice, bob, 0)
+		if _, err := in.renumber(c, bob, newCode, oldCode); err != nil {
 			t.Fatal(err)
 		}
-		session := w.row(c)
-		if _, err := w.users.Delete(t.Context(), session, w.code(bob, forPurpose(model.PurposeDelete)), service.Caller{IP: "192.0.2.7", RequestID: "r9"}); err != nil {
+		session := in.row(c)
+		if _, err := in.users.Delete(t.Context(), service.Deletion{Session: session, Code: in.receiveCode(bob, forPurpose(model.PurposeDelete)), Caller: model.Caller{IP: "192.0.2.7", RequestID: "r9"}}); err != nil {
 			t.Fatal(err)
 		}
-		lines, err := repository.Events{DB: w.db}.List(t.Context(), model.EventFilter{UserID: c.User.User.ID}, 10)
+		lines, err := repository.Events{DB: in.db}.List(t.Context(), model.EventFilter{UserID: c.User.User.ID}, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,16 +228,16 @@ func TestAccountAudit(t *testing.T) {
 			default:
 			}
 		}
-		if got := strings.Join(kinds, " "); got != "user_deleted logout number_changed login register" {
+		if got := strings.Join(kinds, " "); got != "user_deleted logout code_sent number_changed code_sent login register" {
 			t.Errorf("the log has %s", got)
 		}
-		w.clock.advance(time.Minute)
+		in.clock.Advance(time.Minute)
 		for _, mobile := range []string{alice, bob} { // both numbers begin afresh
-			fresh := w.logIn(mobile)
+			fresh := in.logIn(mobile)
 			if fresh.User.User.ID == c.User.User.ID || fresh.User.User.NickName != "用户"+mobile[7:] || fresh.User.User.RealName != "" {
 				t.Errorf("%s has the account %+v", mobile, fresh.User.User)
 			}
-			if ended, err := w.sessions.Ended(t.Context(), w.row(fresh)); err != nil || len(ended) != 0 {
+			if ended, err := in.sessions.Ended(t.Context(), in.row(fresh)); err != nil || len(ended) != 0 {
 				t.Errorf("%s sees %d sessions of another, error %v", mobile, len(ended), err)
 			}
 		}

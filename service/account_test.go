@@ -10,171 +10,172 @@ import (
 )
 
 // renumber asks for another number with the two codes.
-func (w *world) renumber(c client, mobile string, newCode, oldCode model.Secret) (service.Profile, error) {
-	return w.users.ChangeNumber(w.t.Context(), service.NumberChange{
-		Mobile: mobile, NewCode: newCode, OldCode: oldCode, Session: w.row(c), Caller: service.Caller{},
+func (in *instance) renumber(c client, mobile string, newCode, oldCode model.Secret) (service.Profile, error) {
+	profile, _, err := in.users.ChangeNumber(in.t.Context(), service.NumberChange{
+		Mobile: mobile, NewCode: newCode, OldCode: oldCode, Session: in.row(c), Caller: model.Caller{},
 	})
+	return profile, err
 }
 
 // changeCodes are codes for a change, for the old number and the new one.
-func (w *world) changeCodes(from, to string, company int32) (oldCode, newCode model.Secret) {
-	w.t.Helper()
-	oldCode = w.code(from, forPurpose(model.PurposeChange), forCompany(company))
-	return oldCode, w.code(to, forPurpose(model.PurposeChange), forCompany(company))
+func (in *instance) changeCodes(from, to string, company int32) (oldCode, newCode model.Secret) {
+	in.t.Helper()
+	oldCode = in.receiveCode(from, forPurpose(model.PurposeChange), forCompany(company))
+	return oldCode, in.receiveCode(to, forPurpose(model.PurposeChange), forCompany(company))
 }
 
 func TestChangeNumber(t *testing.T) {
-	play(t,
-		scene{"with a code of each", func(t *testing.T, w *world) {
-			c, other := w.logIn(alice), w.logIn(alice, on(pc))
-			oldCode, newCode := w.changeCodes(alice, bob, 0)
-			w.quiet()
-			profile, err := w.renumber(c, "+86 139-0013-9000", newCode, oldCode)
+	runScenes(t,
+		scene{"with a code of each", func(t *testing.T, in *instance) {
+			c, other := in.logIn(alice), in.logIn(alice, on(pc))
+			oldCode, newCode := in.changeCodes(alice, bob, 0)
+			in.clearEvents()
+			profile, err := in.renumber(c, "+86 139-0013-9000", newCode, oldCode)
 			if err != nil || profile.Mobile != bob || profile.User.ID != c.User.User.ID || profile.User.NickName != "用户8000" {
 				t.Errorf("profile %+v, error %v", profile, err)
 			}
-			w.wantEvents(model.EventNumberChanged)
-			w.wantAlive(c, other) // sessions go on
-			w.use(w.renewed(c))
-			if again := w.logIn(bob); again.User.User.ID != c.User.User.ID {
+			in.wantEvents(model.EventNumberChanged)
+			in.wantAlive(c, other) // sessions go on
+			in.useToken(in.refreshed(c))
+			if again := in.logIn(bob); again.User.User.ID != c.User.User.ID {
 				t.Error("the new number leads to another account")
 			}
-			if fresh := w.logIn(alice); fresh.User.User.ID == c.User.User.ID {
+			if fresh := in.logIn(alice); fresh.User.User.ID == c.User.User.ID {
 				t.Error("the old number still leads to the account")
 			}
-			_, err = w.renumber(c, "13700137000", newCode, oldCode)
+			_, err = in.renumber(c, "13700137000", newCode, oldCode)
 			wantFailure(t, err, model.ErrCode)
 		}},
-		scene{"wrong codes", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			login := w.code(alice)
-			oldCode, newCode := w.changeCodes(alice, bob, 0)
-			_, err := w.renumber(c, bob, newCode, wrong)
+		scene{"wrong codes", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			login := in.receiveCode(alice)
+			oldCode, newCode := in.changeCodes(alice, bob, 0)
+			_, err := in.renumber(c, bob, newCode, wrong)
 			wantFailure(t, err, model.ErrCode)
-			_, err = w.renumber(c, bob, wrong, oldCode)
+			_, err = in.renumber(c, bob, wrong, oldCode)
 			wantFailure(t, err, model.ErrCode)
-			_, err = w.renumber(c, bob, oldCode, newCode) // crossed
+			_, err = in.renumber(c, bob, oldCode, newCode) // crossed
 			wantFailure(t, err, model.ErrCode)
-			_, err = w.renumber(c, bob, newCode, login)
+			_, err = in.renumber(c, bob, newCode, login)
 			wantFailure(t, err, model.ErrCode)
-			_, err = w.renumber(c, "13700137000", newCode, oldCode) // of another number
+			_, err = in.renumber(c, "13700137000", newCode, oldCode) // of another number
 			wantFailure(t, err, model.ErrCode)
-			_, err = w.renumber(c, "12345", newCode, oldCode)
+			_, err = in.renumber(c, "12345", newCode, oldCode)
 			wantFailure(t, err, model.ErrMobile)
-			_, err = w.renumber(c, bob, newCode, oldCode) // they are unused
-			wantFailure(t, err, model.ErrCode)            // but five attempts at the old one were made
-			if again := w.logIn(alice); again.User.User.ID != c.User.User.ID {
+			_, err = in.renumber(c, bob, newCode, oldCode) // they are unused
+			wantFailure(t, err, model.ErrCode)             // but five attempts at the old one were made
+			if again := in.logIn(alice); again.User.User.ID != c.User.User.ID {
 				t.Error("the number changed")
 			}
 		}},
-		scene{"a number that has an account", func(t *testing.T, w *world) {
-			c, owner := w.logIn(alice), w.logIn(bob)
-			oldCode, newCode := w.changeCodes(alice, bob, 0)
+		scene{"a number that has an account", func(t *testing.T, in *instance) {
+			c, owner := in.logIn(alice), in.logIn(bob)
+			oldCode, newCode := in.changeCodes(alice, bob, 0)
 			for range 2 { // the codes stay unused
-				_, err := w.renumber(c, bob, newCode, oldCode)
+				_, err := in.renumber(c, bob, newCode, oldCode)
 				wantFailure(t, err, model.ErrNumberTaken)
 			}
-			if n := w.count("SELECT COUNT(*) FROM codes WHERE used_at <> 0 AND purpose = 'change'"); n != 0 {
+			if n := in.count("SELECT COUNT(*) FROM codes WHERE used_at <> 0 AND purpose = 'change'"); n != 0 {
 				t.Errorf("%d codes are used up", n)
 			}
 			for mobile, want := range map[string]client{alice: c, bob: owner} {
-				if again := w.logIn(mobile); again.User.User.ID != want.User.User.ID {
+				if again := in.logIn(mobile); again.User.User.ID != want.User.User.ID {
 					t.Errorf("%s leads to another account", mobile)
 				}
 			}
 		}},
-		scene{"a number that has an account in another company", func(t *testing.T, w *world) {
-			c := w.logIn(alice, inCompany(1))
-			w.logIn(bob)
-			oldCode, newCode := w.changeCodes(alice, bob, 1)
-			_, err := w.renumber(c, bob, newCode, oldCode)
+		scene{"a number that has an account in another company", func(t *testing.T, in *instance) {
+			c := in.logIn(alice, inCompany(1))
+			in.logIn(bob)
+			oldCode, newCode := in.changeCodes(alice, bob, 1)
+			_, err := in.renumber(c, bob, newCode, oldCode)
 			wantFailure(t, err, nil)
 		}},
-		scene{"two accounts want one number", func(t *testing.T, w *world) {
+		scene{"two accounts want one number", func(t *testing.T, in *instance) {
 			const wanted = "13700137000"
-			a, b := w.logIn(alice), w.logIn(bob)
-			code := w.code(wanted, forPurpose(model.PurposeChange))
-			codes := []model.Secret{w.code(alice, forPurpose(model.PurposeChange)), w.code(bob, forPurpose(model.PurposeChange))}
-			errs := race(2, func(i int) error { return second(w.renumber([]client{a, b}[i], wanted, code, codes[i])) })
+			a, b := in.logIn(alice), in.logIn(bob)
+			code := in.receiveCode(wanted, forPurpose(model.PurposeChange))
+			codes := []model.Secret{in.receiveCode(alice, forPurpose(model.PurposeChange)), in.receiveCode(bob, forPurpose(model.PurposeChange))}
+			errs := race(2, func(i int) error { return errOf(in.renumber([]client{a, b}[i], wanted, code, codes[i])) })
 			wantWinners(t, errs, 1, model.ErrCode)
 		}},
-		scene{"the log refuses", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			oldCode, newCode := w.changeCodes(alice, bob, 0)
-			restore := w.failEvents(model.EventNumberChanged)
-			_, err := w.renumber(c, bob, newCode, oldCode)
+		scene{"the log refuses", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			oldCode, newCode := in.changeCodes(alice, bob, 0)
+			restore := in.failEvents(model.EventNumberChanged)
+			_, err := in.renumber(c, bob, newCode, oldCode)
 			wantFailure(t, err, model.ErrUnavailable)
 			restore()
-			_, err = w.renumber(c, bob, newCode, oldCode)
+			_, err = in.renumber(c, bob, newCode, oldCode)
 			wantFailure(t, err, nil)
 		}},
 	)
 }
 
 func TestDeleteAccount(t *testing.T) {
-	remove := func(w *world, c client, code model.Secret) (int, error) {
-		return w.users.Delete(w.t.Context(), w.row(c), code, service.Caller{RequestID: "r"})
+	remove := func(in *instance, c client, code model.Secret) (int, error) {
+		return in.users.Delete(in.t.Context(), service.Deletion{Session: in.row(c), Code: code, Caller: model.Caller{RequestID: "r"}})
 	}
-	play(t,
-		scene{"with its code", func(t *testing.T, w *world) {
-			c, other, foreign := w.logIn(alice, withDevice("A", "Phone")), w.logIn(alice, on(pc)), w.logIn(alice, inCompany(1))
-			code := w.code(alice, forPurpose(model.PurposeDelete))
-			w.quiet()
-			if n, err := remove(w, c, code); err != nil || n != 2 {
+	runScenes(t,
+		scene{"with its code", func(t *testing.T, in *instance) {
+			c, other, foreign := in.logIn(alice, withDevice("A", "Phone")), in.logIn(alice, on(pc)), in.logIn(alice, inCompany(1))
+			code := in.receiveCode(alice, forPurpose(model.PurposeDelete))
+			in.clearEvents()
+			if n, err := remove(in, c, code); err != nil || n != 2 {
 				t.Errorf("ended %d, error %v; want 2", n, err)
 			}
-			w.wantEvents(model.EventLogout, model.EventLogout, model.EventUserDeleted)
-			w.wantEnded(c, model.ReasonLoggedOut, "")
-			w.wantAlive(foreign)
-			result, err := w.check(c, "A")
+			in.wantEvents(model.EventLogout, model.EventLogout, model.EventUserDeleted)
+			in.wantEnded(c, model.ReasonLoggedOut, "")
+			in.wantAlive(foreign)
+			result, err := in.check(c, "A")
 			if err != nil || result.IsLogin || result.State != service.LoginState(model.ReasonLoggedOut) {
 				t.Errorf("a check says %+v, error %v", result, err)
 			}
-			_, err = w.refresh(other.access, other.Refresh.Value)
+			_, err = in.refresh(other.access, other.Refresh.Value)
 			wantFailure(t, err, model.ErrSessionEnded)
-			_, err = w.users.ByID(t.Context(), c.User.User.ID)
+			_, err = in.users.ByID(t.Context(), c.User.User.ID)
 			wantFailure(t, err, model.ErrSessionEnded)
 			name := "new"
-			_, err = w.users.Change(t.Context(), w.row(c), service.Changes{NickName: &name}, service.Caller{})
+			_, err = in.users.Change(t.Context(), in.row(c), service.Changes{NickName: &name}, model.Caller{})
 			wantFailure(t, err, model.ErrSessionEnded)
-			dump := strings.Join(w.texts("SELECT CONCAT(user_name, nick_name, real_name, first_source, last_source) FROM users WHERE id = ?", c.User.User.ID), "")
-			if dump != "" || w.count("SELECT COUNT(*) FROM sessions WHERE device_number = 'A' OR device_name = 'Phone'") != 0 {
+			dump := strings.Join(in.texts("SELECT CONCAT(user_name, nick_name, real_name, first_source, last_source) FROM users WHERE id = ?", c.User.User.ID), "")
+			if dump != "" || in.count("SELECT COUNT(*) FROM sessions WHERE device_number = 'A' OR device_name = 'Phone'") != 0 {
 				t.Errorf("personal data is left: %q", dump)
 			}
-			if again := w.logIn(alice); again.User.User.ID == c.User.User.ID {
+			if again := in.logIn(alice); again.User.User.ID == c.User.User.ID {
 				t.Error("the number was not freed")
 			}
 		}},
-		scene{"with a wrong code or one of another purpose", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			login := w.code(alice)
-			w.code(alice, forPurpose(model.PurposeDelete))
+		scene{"with a wrong code or one of another purpose", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			login := in.receiveCode(alice)
+			in.receiveCode(alice, forPurpose(model.PurposeDelete))
 			for _, code := range []model.Secret{wrong, login, ""} {
-				_, err := remove(w, c, code)
+				_, err := remove(in, c, code)
 				wantFailure(t, err, model.ErrCode)
 			}
-			w.wantAlive(c)
+			in.wantAlive(c)
 		}},
-		scene{"a ban keeps the number until it is over", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			code := w.code(alice, forPurpose(model.PurposeDelete))
-			w.sql("UPDATE users SET banned_until = ?", int64(w.clock.time().Add(time.Hour)))
-			_, err := remove(w, c, code)
+		scene{"a ban keeps the number until it is over", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			code := in.receiveCode(alice, forPurpose(model.PurposeDelete))
+			in.sql("UPDATE users SET banned_until = ?", int64(in.clock.Time().Add(time.Hour)))
+			_, err := remove(in, c, code)
 			wantFailure(t, err, nil)
-			_, err = w.try(alice, w.code(alice))
+			_, err = in.tryLogIn(alice, in.receiveCode(alice))
 			wantFailure(t, err, model.ErrBanned)
-			w.clock.advance(time.Hour)
-			if again := w.logIn(alice); again.User.User.ID == c.User.User.ID || again.User.User.DeletedAt != 0 {
+			in.clock.Advance(time.Hour)
+			if again := in.logIn(alice); again.User.User.ID == c.User.User.ID || again.User.User.DeletedAt != 0 {
 				t.Errorf("the account is %+v", again.User.User)
 			}
 		}},
-		scene{"16 at once", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			code := w.code(alice, forPurpose(model.PurposeDelete))
-			session := w.row(c)
+		scene{"16 at once", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			code := in.receiveCode(alice, forPurpose(model.PurposeDelete))
+			session := in.row(c)
 			won := 0
 			for _, err := range race(16, func(int) error {
-				return second(w.users.Delete(t.Context(), session, code, service.Caller{}))
+				return errOf(in.users.Delete(t.Context(), service.Deletion{Session: session, Code: code}))
 			}) {
 				if err == nil {
 					won++
@@ -186,34 +187,34 @@ func TestDeleteAccount(t *testing.T) {
 				t.Errorf("%d deleted the account", won)
 			}
 		}},
-		scene{"against logins: no session outlives it", func(t *testing.T, w *world) {
+		scene{"against logins: no session outlives it", func(t *testing.T, in *instance) {
 			for i := range 8 {
 				mobile := numbered(i)
-				c := w.logIn(mobile)
-				session := w.row(c)
-				login, code := w.code(mobile), w.code(mobile, forPurpose(model.PurposeDelete))
+				c := in.logIn(mobile)
+				session := in.row(c)
+				login, code := in.receiveCode(mobile), in.receiveCode(mobile, forPurpose(model.PurposeDelete))
 				for _, err := range race(2, func(j int) error {
 					if j == 0 {
-						return second(w.users.Delete(t.Context(), session, code, service.Caller{}))
+						return errOf(in.users.Delete(t.Context(), service.Deletion{Session: session, Code: code}))
 					}
-					return second(w.try(mobile, login, on(pc)))
+					return errOf(in.tryLogIn(mobile, login, on(pc)))
 				}) {
 					wantFailure(t, err, nil)
 				}
-				if n := w.count("SELECT COUNT(*) FROM sessions WHERE user_id = ? AND active_slot IS NOT NULL", c.User.User.ID); n != 0 {
+				if n := in.count("SELECT COUNT(*) FROM sessions WHERE user_id = ? AND active_slot IS NOT NULL", c.User.User.ID); n != 0 {
 					t.Errorf("%d sessions of a deleted account live", n)
 				}
 			}
 		}},
-		scene{"the log refuses", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			code := w.code(alice, forPurpose(model.PurposeDelete))
-			restore := w.failEvents(model.EventUserDeleted)
-			_, err := remove(w, c, code)
+		scene{"the log refuses", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			code := in.receiveCode(alice, forPurpose(model.PurposeDelete))
+			restore := in.failEvents(model.EventUserDeleted)
+			_, err := remove(in, c, code)
 			wantFailure(t, err, model.ErrUnavailable)
-			w.wantAlive(c)
+			in.wantAlive(c)
 			restore()
-			if n, err := remove(w, c, code); err != nil || n != 1 {
+			if n, err := remove(in, c, code); err != nil || n != 1 {
 				t.Errorf("ended %d, error %v", n, err)
 			}
 		}},

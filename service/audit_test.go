@@ -1,4 +1,4 @@
-package service
+package service_test
 
 import (
 	"encoding/json"
@@ -11,19 +11,20 @@ import (
 
 	"menshen/model"
 	"menshen/repository"
+	"menshen/service"
 )
 
-// audit looks at the fleet's log.
-func (f *fleet) audit() *Audit {
-	events := repository.Events{DB: f.db}
-	return &Audit{Store: events, Log: events, Users: repository.Users{DB: f.db}, Active: repository.Sessions{DB: f.db}, Now: f.clock.Now}
+// audit reads the deployment's log of events.
+func (d *deployment) audit() *service.Audit {
+	events := repository.Events{DB: d.db}
+	return &service.Audit{Store: events, Log: events, Users: repository.Users{DB: d.db}, Active: repository.Sessions{DB: d.db}, Now: d.clock.Now}
 }
 
-// tell adds n lines to the log.
-func (f *fleet) tell(t *testing.T, n int, line model.Event) {
+// appendEvents appends the event n times.
+func (d *deployment) appendEvents(t *testing.T, n int, line model.Event) {
 	t.Helper()
 	for range n {
-		if err := (repository.Events{DB: f.db}).Append(t.Context(), line); err != nil {
+		if err := (repository.Events{DB: d.db}).Append(t.Context(), line); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,22 +41,22 @@ func at(t *testing.T, text string) model.Time {
 
 // TestStats: each line is counted in its hour or day of UTC and nowhere else.
 func TestStats(t *testing.T) {
-	login := func(moment, product, source string) func(t *testing.T, f *fleet) {
-		return func(t *testing.T, f *fleet) {
-			f.tell(t, 1, model.Event{At: at(t, moment), Kind: model.EventLogin, Detail: detail("productType", product, "source", source)})
+	login := func(moment, product, source string) func(t *testing.T, d *deployment) {
+		return func(t *testing.T, d *deployment) {
+			d.appendEvents(t, 1, model.Event{At: at(t, moment), Kind: model.EventLogin, Detail: model.EventDetail("productType", product, "source", source)})
 		}
 	}
-	lines := func(moment string, kind model.Kind, n int) func(t *testing.T, f *fleet) {
-		return func(t *testing.T, f *fleet) { f.tell(t, n, model.Event{At: at(t, moment), Kind: kind}) }
+	lines := func(moment string, kind model.Kind, n int) func(t *testing.T, d *deployment) {
+		return func(t *testing.T, d *deployment) { d.appendEvents(t, n, model.Event{At: at(t, moment), Kind: kind}) }
 	}
-	kicks := func(moment string, sessions ...string) func(t *testing.T, f *fleet) {
-		return func(t *testing.T, f *fleet) {
+	kicks := func(moment string, sessions ...string) func(t *testing.T, d *deployment) {
+		return func(t *testing.T, d *deployment) {
 			for _, session := range sessions {
-				f.tell(t, 1, model.Event{At: at(t, moment), Kind: model.EventKick, SessionID: session})
+				d.appendEvents(t, 1, model.Event{At: at(t, moment), Kind: model.EventKick, SessionID: session})
 			}
 		}
 	}
-	log := []func(t *testing.T, f *fleet){
+	log := []func(t *testing.T, d *deployment){
 		lines("2025-12-31T23:59:59.999Z", model.EventCodeSent, 1),
 		lines("2026-01-01T00:00:00Z", model.EventCodeSent, 2),
 		lines("2026-01-01T00:59:59.999Z", model.EventNumberChanged, 3),
@@ -67,34 +68,34 @@ func TestStats(t *testing.T) {
 		kicks("2026-01-02T00:00:00Z", "A", "", "B", ""),    // two ended nothing
 	}
 	first, second := at(t, "2026-01-01T00:00:00Z"), at(t, "2026-01-02T00:00:00Z")
-	morning := []Breakdown{{0, "", 1}, {0, "ios", 2}, {1, "ios", 1}}
+	morning := []service.Breakdown{{0, "", 1}, {0, "ios", 2}, {1, "ios", 1}}
 	for _, tt := range []struct {
 		name, from, to string
-		want           []Stats
+		want           []service.Stats
 	}{
-		{"hours", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", []Stats{
+		{"hours", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", []service.Stats{
 			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 4}, Redeemed: 10, Logins: morning},
 			{From: first.Add(time.Hour), Events: map[model.Kind]int64{"user_deleted": 1, "reuse": 4}, Redeemed: 1},
-			{From: first.Add(23 * time.Hour), Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []Breakdown{{0, "ios", 1}}},
+			{From: first.Add(23 * time.Hour), Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []service.Breakdown{{0, "ios", 1}}},
 		}},
-		{"days", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", []Stats{
-			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 5, "user_deleted": 1, "reuse": 4}, Redeemed: 12, Logins: []Breakdown{{0, "", 1}, {0, "ios", 3}, {1, "ios", 1}}},
+		{"days", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", []service.Stats{
+			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 5, "user_deleted": 1, "reuse": 4}, Redeemed: 12, Logins: []service.Breakdown{{0, "", 1}, {0, "ios", 3}, {1, "ios", 1}}},
 			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
-		{"cut off", "2026-01-01T00:31:00.000Z", "2026-01-01T00:59:59.999Z", []Stats{
-			{From: first, Events: map[model.Kind]int64{"login": 3}, Redeemed: 3, Logins: []Breakdown{{0, "", 1}, {0, "ios", 1}, {1, "ios", 1}}},
+		{"cut off", "2026-01-01T00:31:00.000Z", "2026-01-01T00:59:59.999Z", []service.Stats{
+			{From: first, Events: map[model.Kind]int64{"login": 3}, Redeemed: 3, Logins: []service.Breakdown{{0, "", 1}, {0, "ios", 1}, {1, "ios", 1}}},
 		}},
-		{"another zone's day", "2026-01-02T08:00:00+08:00", "2026-01-02T08:00:00.001+08:00", []Stats{
+		{"another zone's day", "2026-01-02T08:00:00+08:00", "2026-01-02T08:00:00.001+08:00", []service.Stats{
 			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
 		{"nothing", "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			eachFleet(t, func(t *testing.T, f *fleet) {
+			eachDeployment(t, func(t *testing.T, d *deployment) {
 				for _, tell := range log {
-					tell(t, f)
+					tell(t, d)
 				}
-				got, _, err := f.audit().Stats(t.Context(), at(t, tt.from), at(t, tt.to))
+				got, _, err := d.audit().Stats(t.Context(), at(t, tt.from), at(t, tt.to))
 				if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 					t.Errorf("error %v\n%s", err, diff)
 				}
@@ -105,17 +106,17 @@ func TestStats(t *testing.T) {
 
 // TestStatsOfActiveSessions: those that live now, by product.
 func TestStatsOfActiveSessions(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		i := f.start(0)
-		i.arrive(t, f.number(), 0, "a") // will expire
-		f.clock.Advance(fleetIdle)
-		number := f.number()
-		i.arrive(t, number, 2, "a")
-		i.arrive(t, number, 2, "b")
-		kicked := i.arrive(t, f.number(), 3, "c")
-		i.arrive(t, f.number(), 0, "d")
-		mustEnd(t, 1)(i.operators.Kick(t.Context(), root, kicked.user, KickTarget{}, "x"))
-		stats, active, err := f.audit().Stats(t.Context(), 0, 0)
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		i := d.start(0)
+		i.logIn(d.number(), onDevice(0, "a")) // will expire
+		d.clock.Advance(shortIdle)
+		number := d.number()
+		i.logIn(number, onDevice(2, "a"))
+		i.logIn(number, onDevice(2, "b"))
+		kicked := i.logIn(d.number(), onDevice(3, "c"))
+		i.logIn(d.number(), onDevice(0, "d"))
+		mustEnd(t, 1)(i.admin.Kick(t.Context(), root, kicked.user, service.KickTarget{}, "x"))
+		stats, active, err := d.audit().Stats(t.Context(), 0, 0)
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, active); err != nil || diff != "" {
 			t.Errorf("error %v\n%s", err, diff)
 		}
@@ -129,20 +130,20 @@ func TestStatsOfActiveSessions(t *testing.T) {
 	})
 }
 
-// TestNoteConfig: names of keys and nothing else, as many as find room.
-func TestNoteConfig(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
+// TestRecordConfigChange: names of keys and nothing else, as many as find room.
+func TestRecordConfigChange(t *testing.T) {
+	eachDeployment(t, func(t *testing.T, d *deployment) {
 		many := make([]string, 200)
 		for n := range many {
 			many[n] = fmt.Sprintf("section.some_key_%d", n)
 		}
 		for _, keys := range [][]string{nil, {"server.locale", "products"}, many} {
-			if err := f.audit().NoteConfig(t.Context(), keys); err != nil {
+			if err := d.audit().RecordConfigChange(t.Context(), keys); err != nil {
 				t.Fatal(err)
 			}
 		}
-		lines := f.lines(t, 0, model.EventConfigChanged)
-		if len(lines) != 2 || lines[0].Detail != `{"keys":["server.locale","products"]}` || lines[0].Actor != actorSystem {
+		lines := d.lines(t, 0, model.EventConfigChanged)
+		if len(lines) != 2 || lines[0].Detail != `{"keys":["server.locale","products"]}` || lines[0].Actor != model.ActorSystem {
 			t.Fatalf("lines %+v", lines)
 		}
 		var told struct {

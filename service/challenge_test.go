@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"menshen/model"
-	"menshen/service"
+	"menshen/service/code"
 )
 
 // captcha is a provider of challenges: it takes each answer once.
 type captcha struct {
-	mu    sync.Mutex
-	good  map[model.Secret]bool
-	asked int
-	fail  error
-	waits bool
+	mu     sync.Mutex
+	good   map[model.Secret]bool
+	always bool // it takes a good answer again and again
+	asked  int
+	fail   error
+	waits  bool
 }
 
 // Verify takes what is good, once.
@@ -34,17 +35,19 @@ func (c *captcha) Verify(ctx context.Context, answer model.Secret, _ string) err
 	if c.fail == nil && !c.good[answer] {
 		return model.ErrChallengeFailed
 	}
-	delete(c.good, answer)
+	if !c.always {
+		delete(c.good, answer)
+	}
 	return c.fail
 }
 
-// challenged sets a challenge; outcomes are counted in the map.
-func (w *world) challenged() (*captcha, map[service.ChallengeOutcome]int) {
-	asker, outcomes := &captcha{good: map[model.Secret]bool{"right": true}}, map[service.ChallengeOutcome]int{}
+// requireChallenge configures a challenge, and counts its outcomes in the map.
+func (in *instance) requireChallenge() (*captcha, map[code.ChallengeOutcome]int) {
+	asker, outcomes := &captcha{good: map[model.Secret]bool{"right": true}}, map[code.ChallengeOutcome]int{}
 	var mu sync.Mutex
-	w.codes.Challenge = &service.Challenge{
-		Provider: "turnstile", Verifier: asker, Timeout: 50 * time.Millisecond,
-		Told: func(outcome service.ChallengeOutcome, _ error) {
+	in.admission.Challenge = &code.Challenge{
+		Provider: "turnstile", Challenger: asker, Timeout: 50 * time.Millisecond,
+		OnChallenge: func(outcome code.ChallengeOutcome, _ error) {
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes[outcome]++
@@ -53,132 +56,133 @@ func (w *world) challenged() (*captcha, map[service.ChallengeOutcome]int) {
 	return asker, outcomes
 }
 
-func answering(answer model.Secret) func(r *service.SendRequest) {
-	return func(r *service.SendRequest) { r.Challenge = answer }
+func answering(answer model.Secret) func(r *code.SendRequest) {
+	return func(r *code.SendRequest) { r.Challenge = answer }
 }
 
-// demanded asks for a code that must be answered with the demand of a challenge,
-// and not be sent.
-func (w *world) demanded(mobile string, change ...func(r *service.SendRequest)) {
-	w.t.Helper()
-	before := len(w.phone.messages())
-	_, err := w.ask(mobile, change...)
-	wantWait(w.t, err, model.ErrTooMany, 1)
+// wantChallenge requests a code; the response must demand a challenge, and no message
+// may be sent.
+func (in *instance) wantChallenge(mobile string, change ...func(r *code.SendRequest)) {
+	in.t.Helper()
+	before := len(in.phone.messages())
+	_, err := in.sendCode(mobile, change...)
+	wantWait(in.t, err, model.ErrTooMany, 1)
 	text, _ := json.Marshal(model.AsFailure(err).Data())
-	if string(text) != `{"challenge":{"provider":"turnstile"}}` {
-		w.t.Errorf("the data is %s", text)
+	if string(text) != `{"challenge":{"provider":"turnstile","siteKey":""}}` {
+		in.t.Errorf("the data is %s", text)
 	}
-	if len(w.phone.messages()) != before {
-		w.t.Error("a message was sent")
+	if len(in.phone.messages()) != before {
+		in.t.Error("a message was sent")
 	}
 }
 
 func TestChallenge(t *testing.T) {
-	suspicious := func(w *world) (*captcha, map[service.ChallengeOutcome]int) {
-		w.guarded(service.GuardChallenge)
-		w.pump(10, 0)
-		w.clock.advance(5 * time.Minute)
-		return w.challenged()
+	suspicious := func(in *instance) (*captcha, map[code.ChallengeOutcome]int) {
+		in.detectPumping(code.ActionChallenge)
+		in.pump(10, 0)
+		in.clock.Advance(5 * time.Minute)
+		return in.requireChallenge()
 	}
-	fresh := func(i int) (string, func(r *service.SendRequest)) { return pumped(50 + i), fromIP(elsewhere(50 + i)) }
-	play(t,
-		scene{"demanded, answered, and spent", func(t *testing.T, w *world) {
-			asker, outcomes := suspicious(w)
+	fresh := func(i int) (string, func(r *code.SendRequest)) { return pumped(50 + i), fromIP(elsewhere(50 + i)) }
+	runScenes(t,
+		scene{"demanded, answered, and spent", func(t *testing.T, in *instance) {
+			asker, outcomes := suspicious(in)
 			mobile, address := fresh(0)
-			w.demanded(mobile, address)
-			w.granted(mobile, address, answering("right"))
-			w.demanded(mobile, address, answering("right"))
-			w.demanded(mobile, address)
-			want := map[service.ChallengeOutcome]int{service.ChallengeDemanded: 2, service.ChallengePassed: 1, service.ChallengeFailed: 1}
+			in.wantChallenge(mobile, address)
+			in.wantSent(mobile, address, answering("right"))
+			in.wantChallenge(mobile, address, answering("right"))
+			in.wantChallenge(mobile, address)
+			want := map[code.ChallengeOutcome]int{code.ChallengeDemanded: 2, code.ChallengePassed: 1, code.ChallengeFailed: 1}
 			if !maps.Equal(outcomes, want) || asker.asked != 2 {
 				t.Errorf("outcomes %v, asked %d times", outcomes, asker.asked)
 			}
 		}},
-		scene{"a wrong answer is a new demand", func(t *testing.T, w *world) {
-			suspicious(w)
+		scene{"a wrong answer is a new demand", func(t *testing.T, in *instance) {
+			suspicious(in)
 			mobile, address := fresh(0)
-			w.demanded(mobile, address, answering("wrong"))
+			in.wantChallenge(mobile, address, answering("wrong"))
 		}},
-		scene{"not demanded, not asked", func(t *testing.T, w *world) {
-			asker, outcomes := suspicious(w)
-			w.granted(bob, fromIP(elsewhere(99)), answering("wrong"))
+		scene{"not demanded, not asked", func(t *testing.T, in *instance) {
+			asker, outcomes := suspicious(in)
+			in.wantSent(bob, fromIP(elsewhere(99)), answering("wrong"))
 			if asker.asked != 0 || len(outcomes) != 0 {
 				t.Errorf("outcomes %v, asked %d times", outcomes, asker.asked)
 			}
 		}},
-		scene{"a demand charges nothing and leaves the old code", func(t *testing.T, w *world) {
-			w.guarded(service.GuardChallenge)
-			w.challenged()
-			w.pump(10, 0)
-			w.clock.advance(4 * time.Minute)
-			code := w.code(pumped(50), fromIP(elsewhere(50)))
-			w.clock.advance(time.Minute)
-			w.defaults()
-			w.codes.Rules.Cooldown = 0
+		scene{"a demand charges nothing and leaves the old code", func(t *testing.T, in *instance) {
+			in.detectPumping(code.ActionChallenge)
+			in.requireChallenge()
+			in.pump(10, 0)
+			in.clock.Advance(4 * time.Minute)
+			code := in.receiveCode(pumped(50), fromIP(elsewhere(50)))
+			in.clock.Advance(time.Minute)
+			in.defaults()
+			in.quotas.Limits.Cooldown = 0
 			for range 20 {
-				w.demanded(pumped(50), fromIP(elsewhere(50)))
+				in.wantChallenge(pumped(50), fromIP(elsewhere(50)))
 			}
-			_, err := w.try(pumped(50), code)
+			_, err := in.tryLogIn(pumped(50), code)
 			wantFailure(t, err, nil)
-			w.granted(pumped(50), fromIP(elsewhere(50)), answering("right"))
-			if n := w.count("SELECT COUNT(*) FROM codes"); n != 12 {
+			in.wantSent(pumped(50), fromIP(elsewhere(50)), answering("right"))
+			if n := in.count("SELECT COUNT(*) FROM codes"); n != 12 {
 				t.Errorf("%d codes, want 12", n)
 			}
 		}},
-		scene{"what a limit refuses is not challenged", func(t *testing.T, w *world) {
-			suspicious(w)
+		scene{"what a limit refuses is not challenged", func(t *testing.T, in *instance) {
+			suspicious(in)
 			mobile, address := fresh(0)
-			w.granted(mobile, address, answering("right"))
-			w.codes.Rules.Cooldown = time.Minute
-			w.refused(mobile, model.ErrCooldown, 60, address)
+			in.wantSent(mobile, address, answering("right"))
+			in.sql("UPDATE codes SET send_pool = ?", model.SendOpen)
+			in.quotas.Limits.Cooldown = time.Minute
+			in.wantRefused(mobile, model.ErrCooldown, 60, address)
 		}},
-		scene{"a provider that does not answer", func(t *testing.T, w *world) {
-			asker, outcomes := suspicious(w)
+		scene{"a provider that does not answer", func(t *testing.T, in *instance) {
+			asker, outcomes := suspicious(in)
 			asker.waits = true
 			mobile, address := fresh(0)
-			before := len(w.phone.messages())
-			_, err := w.ask(mobile, address, answering("right"))
+			before := len(in.phone.messages())
+			_, err := in.sendCode(mobile, address, answering("right"))
 			wantFailure(t, err, model.ErrProvider)
-			if !errors.Is(err, context.DeadlineExceeded) || len(w.phone.messages()) != before || w.count("SELECT COUNT(*) FROM codes") != 10 {
+			if !errors.Is(err, context.DeadlineExceeded) || len(in.phone.messages()) != before || in.count("SELECT COUNT(*) FROM codes") != 10 {
 				t.Errorf("error %v, or something was sent or stored", err)
 			}
-			if outcomes[service.ChallengeFault] != 1 {
+			if outcomes[code.ChallengeFault] != 1 {
 				t.Errorf("outcomes %v", outcomes)
 			}
-			w.codes.Challenge.FailOpen = true
-			w.granted(mobile, address, answering("right"))
-			w.demanded(mobile, address) // open is for answers that cannot be verified, not for none
+			in.admission.Challenge.FailOpen = true
+			in.wantSent(mobile, address, answering("right"))
+			in.wantChallenge(mobile, address) // open is for answers that cannot be verified, not for none
 		}},
-		scene{"open or not, a definite no is a no", func(t *testing.T, w *world) {
-			suspicious(w)
-			w.codes.Challenge.FailOpen = true
+		scene{"open or not, a definite no is a no", func(t *testing.T, in *instance) {
+			suspicious(in)
+			in.admission.Challenge.FailOpen = true
 			mobile, address := fresh(0)
-			w.demanded(mobile, address, answering("wrong"))
+			in.wantChallenge(mobile, address, answering("wrong"))
 		}},
-		scene{"no transaction is open while the provider is asked", func(t *testing.T, w *world) {
-			suspicious(w)
+		scene{"no transaction is open while the provider is asked", func(t *testing.T, in *instance) {
+			suspicious(in)
 			mobile, address := fresh(0)
-			w.codes.Challenge.Verifier = verifierFunc(func(ctx context.Context) error {
-				return w.db.Within(ctx, func(context.Context) error { return nil })
+			in.admission.Challenge.Challenger = verifierFunc(func(ctx context.Context) error {
+				return in.db.Within(ctx, func(context.Context) error { return nil })
 			})
-			w.codes.Challenge.Timeout = 2 * time.Second
-			w.granted(mobile, address, answering("any"))
+			in.admission.Challenge.Timeout = 2 * time.Second
+			in.wantSent(mobile, address, answering("any"))
 		}},
-		scene{"one answer, many requests at once", func(t *testing.T, w *world) {
-			suspicious(w)
+		scene{"one answer, many requests at once", func(t *testing.T, in *instance) {
+			suspicious(in)
 			errs := race(16, func(i int) error {
 				mobile, address := fresh(i)
-				_, err := w.ask(mobile, address, answering("right"))
+				_, err := in.sendCode(mobile, address, answering("right"))
 				return err
 			})
 			wantWinners(t, errs, 1, model.ErrTooMany)
 		}},
-		scene{"test numbers are not challenged", func(t *testing.T, w *world) {
-			suspicious(w)
-			w.codes.TestNumbers = []service.TestNumber{{
-				Mobile: model.NewMobile("+86" + pumped(50)), Code: "424242", Until: w.clock.Now().Add(time.Hour),
+		scene{"test numbers are not challenged", func(t *testing.T, in *instance) {
+			suspicious(in)
+			in.codes.TestNumbers = []code.TestNumber{{
+				Mobile: model.NewMobile("+86" + pumped(50)), Code: "424242", Until: in.clock.Now().Add(time.Hour),
 			}}
-			w.granted(pumped(50), fromIP(elsewhere(50)))
+			in.wantSent(pumped(50), fromIP(elsewhere(50)))
 		}},
 	)
 }
@@ -190,56 +194,57 @@ type verifierFunc func(ctx context.Context) error
 func (f verifierFunc) Verify(ctx context.Context, _ model.Secret, _ string) error { return f(ctx) }
 
 func TestChallengeNearLimits(t *testing.T) {
-	play(t,
-		scene{"hour of an address", func(t *testing.T, w *world) {
-			w.challenged()
-			w.codes.Rules.PerIPHour = 10
+	runScenes(t,
+		scene{"hour of an address", func(t *testing.T, in *instance) {
+			in.requireChallenge()
+			in.quotas.Limits.PerIPHour = 10
 			for i := range 8 {
-				w.granted(numbered(i))
+				in.wantSent(numbered(i))
 			}
-			w.demanded(alice)
-			w.granted(alice, fromIP("192.0.2.2"))
-			w.granted(bob, answering("right"))
-			w.clock.advance(time.Hour - ms)
-			w.demanded(alice)
-			w.clock.advance(ms)
-			w.granted(alice)
+			in.wantChallenge(alice)
+			in.wantSent(alice, fromIP("192.0.2.2"))
+			in.wantSent(bob, answering("right"))
+			in.clock.Advance(time.Hour - ms)
+			in.wantChallenge(alice)
+			in.clock.Advance(ms)
+			in.wantSent(alice)
 		}},
-		scene{"day of an address", func(t *testing.T, w *world) {
-			w.challenged()
-			w.codes.Rules.PerIPDay = 4
+		scene{"day of an address", func(t *testing.T, in *instance) {
+			in.requireChallenge()
+			in.quotas.Limits.PerIPDay = 4
 			for i := range 4 { // four fifths of four, rounded up, are all
-				w.granted(numbered(i))
+				in.wantSent(numbered(i))
 			}
-			w.refused(alice, model.ErrTooMany, 24*3600)
+			in.wantRefused(alice, model.ErrTooMany, 24*3600)
 		}},
-		scene{"budget", func(t *testing.T, w *world) {
-			w.challenged()
-			w.codes.Rules.DailyBudget = 5
+		scene{"budget", func(t *testing.T, in *instance) {
+			in.requireChallenge()
+			in.quotas.Limits.DailyBudget = 5
 			for i := range 4 {
-				w.granted(numbered(i), fromIP(ipNumbered(i)))
+				in.wantSent(numbered(i), fromIP(ipNumbered(i)))
 			}
-			w.demanded(alice, fromIP(ipNumbered(5)))
-			w.granted(alice, fromIP(ipNumbered(5)), answering("right"))
-			w.refused(bob, model.ErrTooMany, 24*3600, fromIP(ipNumbered(6))) // no answer lifts a limit
+			in.wantChallenge(alice, fromIP(ipNumbered(5)))
+			in.wantSent(alice, fromIP(ipNumbered(5)), answering("right"))
+			in.wantRefused(bob, model.ErrTooMany, 24*3600, fromIP(ipNumbered(6))) // no answer lifts a limit
 		}},
-		scene{"without a provider nothing is demanded", func(t *testing.T, w *world) {
-			w.codes.Rules.PerIPHour = 10
+		scene{"without a provider nothing is demanded", func(t *testing.T, in *instance) {
+			in.quotas.Limits.PerIPHour = 10
 			for i := range 10 {
-				w.granted(numbered(i))
+				in.wantSent(numbered(i))
 			}
-			w.refused(alice, model.ErrTooMany, 3600)
+			in.wantRefused(alice, model.ErrTooMany, 3600)
 		}},
-		scene{"known, unknown and banned numbers alike", func(t *testing.T, w *world) {
-			w.logIn(numbered(0))
-			banned := w.logIn(numbered(1))
-			w.sql("UPDATE users SET banned_until = ? WHERE id = ?", model.Forever, banned.User.User.ID)
-			w.granted(numbered(2))
-			w.granted(numbered(3))
-			w.challenged()
-			w.codes.Rules.PerIPHour = 5
-			for i := range 5 {
-				w.demanded(numbered(i))
+		scene{"known, unknown and banned numbers alike", func(t *testing.T, in *instance) {
+			in.logIn(numbered(0))
+			banned := in.logIn(numbered(1))
+			in.sql("UPDATE users SET banned_until = ? WHERE id = ?", model.Forever, banned.User.User.ID)
+			for i := range 4 { // the redeemed ones weigh a tenth
+				in.wantSent(numbered(2 + i))
+			}
+			in.requireChallenge()
+			in.quotas.Limits.PerIPHour = 5
+			for i := range 7 {
+				in.wantChallenge(numbered(i))
 			}
 		}},
 	)

@@ -2,45 +2,46 @@ package service
 
 import (
 	"context"
+	"time"
 
 	"menshen/model"
 )
 
-// LoginState is the outcome of a check in one word; for an ended session it is
-// the reason of the end.
+// LoginState is the outcome of a check in one word. For an ended session it is the
+// reason of the end.
 type LoginState string
 
-// The states that are not a reason.
+// The states beside the reasons.
 const (
 	StateActive         LoginState = "active"
 	StateBound          LoginState = "bound" // this check bound the device
 	StateDeviceMismatch LoginState = "device_mismatch"
 )
 
-// CheckResult answers whether the device still is the one that is logged in.
+// CheckResult says whether the device is still the one that is logged in.
 type CheckResult struct {
 	IsLogin       bool
-	LastLoginTime model.Time // of the newest login in the product group; 0: none known, or logged in
+	LastLoginTime model.Time // of the newest login in the product group; 0 if IsLogin or if none is known
 	State         LoginState
-	Until         model.Time // of a yes: when token or session come to an end by themselves
+	Until         model.Time // if IsLogin: when the token or the session expires
 }
 
-// Check is the device mutual exclusion check. It never extends a session, and
-// no fault makes it answer false. The first device number that is checked with
-// a session is bound to it: of two racing ones exactly one wins.
+// Check reports whether the device with deviceNumber is still logged in. It never extends
+// a session, and a fault is an error, never a negative result. If the session has no
+// device number, Check binds it to deviceNumber. Of concurrent checks exactly one binds.
 //
-// Errors: model.ErrTokenExpired when the session is alive and the token's own
-// end has come; a displaced or ended session is told before that.
-func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
-	if result, ok := s.remembered(claims, deviceNumber); ok {
+// Errors: model.ErrTokenExpired if the session is alive and the token has expired. The
+// end of a session is reported before the expiry of its token.
+func (s *Sessions) Check(ctx context.Context, claims model.Claims, deviceNumber string, caller model.Caller) (CheckResult, error) {
+	if result, ok := s.fromCache(claims, deviceNumber); ok {
 		return result, nil
 	}
 	return s.checkStored(ctx, claims, deviceNumber, caller)
 }
 
-// checkStored is Check by what the storage has.
-func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceNumber string, caller Caller) (CheckResult, error) {
-	session, err := s.current(ctx, claims)
+// checkStored is Check without the cache.
+func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceNumber string, caller model.Caller) (CheckResult, error) {
+	session, err := s.loadCurrent(ctx, claims)
 	if err != nil {
 		return CheckResult{}, err
 	}
@@ -54,7 +55,7 @@ func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceN
 		}
 		if bound && session.EndedAt == 0 {
 			_, err := s.confirm(ctx, session, claims)
-			return CheckResult{IsLogin: err == nil, State: StateBound, Until: turns(session, claims)}, err
+			return CheckResult{IsLogin: err == nil, State: StateBound, Until: validUntil(session, claims)}, err
 		}
 	}
 	if session.EndedAt != 0 {
@@ -64,26 +65,26 @@ func (s *Sessions) checkStored(ctx context.Context, claims model.Claims, deviceN
 		return CheckResult{}, err
 	}
 	if session.DeviceNumber != deviceNumber {
-		line := event(model.EventDeviceMismatch, session, model.TimeOf(s.Now()), caller)
+		line := event(model.EventDeviceMismatch, session, model.TimeOf(s.Now()), caller).Folded(time.Hour, session.ID, deviceNumber)
 		if err := s.Events.Append(ctx, line); err != nil {
 			return CheckResult{}, err
 		}
 		return s.notLoggedIn(ctx, session, StateDeviceMismatch)
 	}
-	return CheckResult{IsLogin: true, State: StateActive, Until: turns(session, claims)}, nil
+	return CheckResult{IsLogin: true, State: StateActive, Until: validUntil(session, claims)}, nil
 }
 
-// remembered is the answer of yes that needs no storage.
-func (s *Sessions) remembered(claims model.Claims, deviceNumber string) (CheckResult, bool) {
-	entry, ok := s.Live.look(claims, model.TimeOf(s.Now()))
+// fromCache returns the result if the cache proves that the device is logged in.
+func (s *Sessions) fromCache(claims model.Claims, deviceNumber string) (CheckResult, bool) {
+	entry, ok := s.Cache.lookup(claims, model.TimeOf(s.Now()))
 	if !ok || entry.deviceNumber != deviceNumber {
 		return CheckResult{}, false
 	}
 	return CheckResult{IsLogin: true, State: StateActive, Until: min(entry.idleUntil, entry.endsAt, claims.ExpiresAt)}, true
 }
 
-// turns is when the token or the session comes to an end by itself.
-func turns(session model.Session, claims model.Claims) model.Time {
+// validUntil returns when the token or the session expires, whichever is first.
+func validUntil(session model.Session, claims model.Claims) model.Time {
 	return min(session.IdleUntil, session.EndsAt, claims.ExpiresAt)
 }
 
@@ -92,14 +93,14 @@ func (s *Sessions) notLoggedIn(ctx context.Context, session model.Session, state
 	return CheckResult{LastLoginTime: last, State: state}, err
 }
 
-// bind ties the session to the device number unless it has one by now, and
-// returns the session as it then stands and whether this call bound it. Of two
-// sessions of the group on one device the one of the lower epoch ends: the
-// device logged in anew.
-func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller Caller) (_ model.Session, bound bool, err error) {
+// bind binds the session to the device number unless it has one by now. It returns the
+// session as it then stands, and whether this call bound it. Of two sessions of the
+// group on one device the one with the lower epoch ends, because the device has logged
+// in again.
+func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber string, caller model.Caller) (_ model.Session, bound bool, err error) {
 	now := model.TimeOf(s.Now())
-	err = s.atomically(ctx, func(ctx context.Context) error {
-		if err := s.Store.LockSlot(ctx, session.UserID, session.ProductGroup); err != nil {
+	err = s.Within(ctx, func(ctx context.Context) error {
+		if err := s.Store.LockLoginSequence(ctx, session.UserID, session.ProductGroup); err != nil {
 			return err
 		}
 		bound, err = s.Store.Bind(ctx, session.ID, deviceNumber)
@@ -109,18 +110,18 @@ func (s *Sessions) bind(ctx context.Context, session model.Session, deviceNumber
 		if err := s.Events.Append(ctx, event(model.EventDeviceBound, session, now, caller)); err != nil {
 			return err
 		}
-		return s.endTwin(ctx, session, deviceNumber, now)
+		return s.endDuplicateDevice(ctx, session, deviceNumber, now)
 	})
 	if err != nil {
 		return session, false, err
 	}
-	session, err = s.Store.ByID(ctx, session.ID)
+	session, err = s.byID(ctx, session.ID)
 	return session, bound, err
 }
 
-// endTwin ends the older of two sessions of one group on one device. One that
-// is past its end is none of them: it has expired.
-func (s *Sessions) endTwin(ctx context.Context, session model.Session, deviceNumber string, now model.Time) error {
+// endDuplicateDevice ends other sessions of the group on the device of session, as
+// expired if their end has come. If another one has a higher epoch, session ends instead.
+func (s *Sessions) endDuplicateDevice(ctx context.Context, session model.Session, deviceNumber string, now model.Time) error {
 	active, err := s.Store.Active(ctx, session.UserID, session.ProductGroup)
 	if err != nil {
 		return err
@@ -136,7 +137,7 @@ func (s *Sessions) endTwin(ctx context.Context, session model.Session, deviceNum
 		case session.Epoch < twin.Epoch:
 			older = session
 		}
-		if _, err := s.end(ctx, older, ending{reason: reason, actor: actorSystem, at: now}); err != nil {
+		if _, err := s.end(ctx, older, endSpec{reason: reason, actor: model.ActorSystem, at: now}); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"menshen/model"
-	"menshen/service"
+	"menshen/service/code"
 )
 
 // asked is a provider that gives one answer and counts how often it was asked.
@@ -60,17 +60,17 @@ func TestProviders(t *testing.T) {
 	}
 	var scenes []scene
 	for _, tt := range tests {
-		scenes = append(scenes, scene{tt.name, func(t *testing.T, w *world) {
-			w.defaults()
+		scenes = append(scenes, scene{tt.name, func(t *testing.T, in *instance) {
+			in.defaults()
 			first, second := &asked{answer: tt.first}, &asked{answer: tt.second}
 			var counted []string
 			var reported error
-			w.codes.Providers = []service.Provider{{Name: "first", Sender: first}, {Name: "second", Sender: second}}
-			w.codes.Count = func(provider string, outcome service.Outcome) {
+			in.delivery.Providers = []code.Provider{{Name: "first", Gateway: first}, {Name: "second", Gateway: second}}
+			in.delivery.OnOutcome = func(provider string, outcome code.Outcome) {
 				counted = append(counted, provider+":"+string(outcome))
 			}
-			w.codes.Report = func(err error) { reported = err }
-			_, err := w.ask(alice)
+			in.delivery.OnError = func(err error) { reported = err }
+			_, err := in.sendCode(alice)
 			wantFailure(t, err, tt.want)
 			if tt.want != nil && model.AsFailure(err).RetryAfter() != tt.wait {
 				t.Errorf("Retry-After is %d, want %d", model.AsFailure(err).RetryAfter(), tt.wait)
@@ -84,8 +84,8 @@ func TestProviders(t *testing.T) {
 			if told := tt.want == nil && tt.first != nil; (reported != nil) != told || told && !errors.Is(reported, tt.first) {
 				t.Errorf("reported was %v", reported)
 			}
-			w.wantSettled(tt.delivery, tt.provider)
-			_, err = w.ask(alice) // charged unless nothing was or will be sent
+			in.wantSettled(tt.delivery, tt.provider)
+			_, err = in.sendCode(alice) // charged unless nothing was or will be sent
 			if again := model.AsFailure(err); tt.delivery == model.DeliveryRefused {
 				wantFailure(t, err, tt.want)
 			} else if err == nil || again.Code != model.ErrCooldown.Code || again.RetryAfter() != 60 {
@@ -93,58 +93,58 @@ func TestProviders(t *testing.T) {
 			}
 		}})
 	}
-	play(t, scenes...)
+	runScenes(t, scenes...)
 }
 
 // wantSettled checks what is known of the only code.
-func (w *world) wantSettled(delivery model.Delivery, provider string) {
-	w.t.Helper()
-	if n := w.count("SELECT COUNT(*) FROM codes WHERE delivery = ? AND provider = ?", delivery, provider); n != 1 {
-		w.t.Errorf("no code is noted as %d by %s", delivery, provider)
+func (in *instance) wantSettled(delivery model.Delivery, provider string) {
+	in.t.Helper()
+	if n := in.count("SELECT COUNT(*) FROM codes WHERE delivery = ? AND provider = ?", delivery, provider); n != 1 {
+		in.t.Errorf("no code is noted as %d by %s", delivery, provider)
 	}
 }
 
 func TestVendorsLimitsAreNotCharged(t *testing.T) {
-	play(t, scene{"beyond the limits of hour and day", func(t *testing.T, w *world) {
-		w.defaults()
-		first := w.code(alice)
-		w.clock.advance(time.Minute)
-		w.phone.fail = errDay
+	runScenes(t, scene{"beyond the limits of hour and day", func(t *testing.T, in *instance) {
+		in.defaults()
+		first := in.receiveCode(alice)
+		in.clock.Advance(time.Minute)
+		in.phone.fail = errDay
 		for range 12 {
-			_, err := w.ask(alice)
+			_, err := in.sendCode(alice)
 			wantWait(t, err, model.ErrDailyLimit, 86400)
 		}
-		_, err := w.try(alice, w.phone.last())
+		_, err := in.tryLogIn(alice, in.phone.last())
 		wantFailure(t, err, model.ErrCode)
-		_, err = w.try(alice, first) // the predecessor stays valid
+		_, err = in.tryLogIn(alice, first) // the predecessor stays valid
 		wantFailure(t, err, nil)
-		w.phone.fail = nil
-		w.code(alice)
+		in.phone.fail = nil
+		in.receiveCode(alice)
 	}})
 }
 
 func TestTestNumbersAreCountedApart(t *testing.T) {
-	play(t, scene{"until their end", func(t *testing.T, w *world) {
-		until := w.clock.Now().Add(time.Hour)
-		w.codes.TestNumbers = []service.TestNumber{{Mobile: model.NewMobile("+8613800138000"), Code: "424242", Until: until}}
+	runScenes(t, scene{"until their end", func(t *testing.T, in *instance) {
+		until := in.clock.Now().Add(time.Hour)
+		in.codes.TestNumbers = []code.TestNumber{{Mobile: model.NewMobile("+8613800138000"), Code: "424242", Until: until}}
 		counted := map[string]int{}
-		w.codes.Count = func(provider string, outcome service.Outcome) { counted[provider+":"+string(outcome)]++ }
+		in.delivery.OnOutcome = func(provider string, outcome code.Outcome) { counted[provider+":"+string(outcome)]++ }
 		ask := func(mobile string) {
 			t.Helper()
-			_, err := w.ask(mobile)
+			_, err := in.sendCode(mobile)
 			wantFailure(t, err, nil)
 		}
 		ask(alice)
-		w.wantSettled(model.DeliveryAccepted, model.ProviderTest)
+		in.wantSettled(model.DeliveryAccepted, model.ProviderTest)
 		ask(alice)
 		ask(bob)
-		if counted["test:sent"] != 2 || counted["phone:sent"] != 1 || len(w.phone.messages()) != 1 {
-			t.Errorf("counted were %v for %d messages", counted, len(w.phone.messages()))
+		if counted["test:sent"] != 2 || counted["phone:sent"] != 1 || len(in.phone.messages()) != 1 {
+			t.Errorf("counted were %v for %d messages", counted, len(in.phone.messages()))
 		}
-		w.clock.advance(time.Hour)
+		in.clock.Advance(time.Hour)
 		ask(alice)
-		if counted["test:sent"] != 2 || counted["phone:sent"] != 2 || len(w.phone.messages()) != 2 {
-			t.Errorf("after the end counted were %v for %d messages", counted, len(w.phone.messages()))
+		if counted["test:sent"] != 2 || counted["phone:sent"] != 2 || len(in.phone.messages()) != 2 {
+			t.Errorf("after the end counted were %v for %d messages", counted, len(in.phone.messages()))
 		}
 	}})
 }

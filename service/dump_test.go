@@ -15,14 +15,14 @@ import (
 
 // TestCodesInTheDatabase: no row shows a code or a number.
 func TestCodesInTheDatabase(t *testing.T) {
-	play(t, scene{"dump", func(t *testing.T, w *world) {
-		w.phone.made = 483926
-		code := w.code(alice)
-		w.fail(alice, 1)
-		c := w.logIn(alice, on(tv), withDevice("device-1", "Phone"))
-		_, err := w.try(alice, code)
+	runScenes(t, scene{"dump", func(t *testing.T, in *instance) {
+		in.phone.made = 483926
+		code := in.receiveCode(alice)
+		in.failLogins(alice, 1)
+		c := in.logIn(alice, on(tv), withDevice("device-1", "Phone"))
+		_, err := in.tryLogIn(alice, code)
 		wantFailure(t, err, model.ErrCode)
-		dump := w.dump()
+		dump := in.dumpDatabase()
 		secret := strings.SplitN(string(c.Refresh.Value), "_", 3)[2] // it may hold more of them
 		for what, canary := range map[string]string{
 			"code": string(code), "second code": "483928", "wrong code": string(wrong), "number": alice, "middle of the number": "0013",
@@ -43,12 +43,12 @@ func TestCodesInTheDatabase(t *testing.T) {
 // With the pepper the same search finds the code at once, which is the check of
 // the search.
 func TestOfflineSearch(t *testing.T) {
-	play(t, scene{"all of six digits", func(t *testing.T, w *world) {
-		w.phone.made = 483926
-		code := w.code(alice)
-		stored := w.bytes("SELECT code_mac FROM codes")
-		lookup := w.bytes("SELECT value FROM vault")
-		number := w.bytes("SELECT number_key FROM codes")
+	runScenes(t, scene{"all of six digits", func(t *testing.T, in *instance) {
+		in.phone.made = 483926
+		code := in.receiveCode(alice)
+		stored := in.queryBytes("SELECT code_mac FROM codes")
+		lookup := in.queryBytes("SELECT value FROM vault")
+		number := in.queryBytes("SELECT number_key FROM codes")
 		pepper, err := hkdf.Key(sha256.New, secretOf('k'), nil, "menshen code pepper v1", sha256.Size)
 		if err != nil {
 			t.Fatal(err)
@@ -91,27 +91,27 @@ func TestOfflineSearch(t *testing.T) {
 	}})
 }
 
-// bytes is the one value that a query gives.
-func (w *world) bytes(query string) (value []byte) {
-	w.t.Helper()
-	if err := w.db.Pools()["write"].QueryRowContext(w.t.Context(), query).Scan(&value); err != nil {
-		w.t.Fatalf("%s: %v", query, err)
+// queryBytes returns the single value of a query.
+func (in *instance) queryBytes(query string) (value []byte) {
+	in.t.Helper()
+	if err := in.db.Pools()["write"].QueryRowContext(in.t.Context(), query).Scan(&value); err != nil {
+		in.t.Fatalf("%s: %v", query, err)
 	}
 	return value
 }
 
-// dump is everything in the database as text.
-func (w *world) dump() string {
-	w.t.Helper()
+// dumpDatabase returns the whole content of the database as text.
+func (in *instance) dumpDatabase() string {
+	in.t.Helper()
 	var b strings.Builder
 	for _, table := range append(tables, "vault") {
-		rows, err := w.db.Pools()["write"].QueryContext(w.t.Context(), "SELECT * FROM "+table)
+		rows, err := in.db.Pools()["write"].QueryContext(in.t.Context(), "SELECT * FROM "+table)
 		if err != nil {
-			w.t.Fatal(err)
+			in.t.Fatal(err)
 		}
 		columns, err := rows.Columns()
 		if err != nil {
-			w.t.Fatal(err)
+			in.t.Fatal(err)
 		}
 		for rows.Next() {
 			values, places := make([][]byte, len(columns)), make([]any, len(columns))
@@ -119,7 +119,7 @@ func (w *world) dump() string {
 				places[i] = &values[i]
 			}
 			if err := rows.Scan(places...); err != nil {
-				w.t.Fatal(err)
+				in.t.Fatal(err)
 			}
 			for i, value := range values {
 				if !numeric(columns[i]) {
@@ -129,7 +129,7 @@ func (w *world) dump() string {
 			}
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			w.t.Fatal(err)
+			in.t.Fatal(err)
 		}
 	}
 	return b.String()

@@ -11,10 +11,8 @@ import (
 	"menshen/model"
 )
 
-// Feed tells back ends of ended sessions. Sessions enter it when somebody reads
-// and with every sweep of the janitor, so that there never is much to catch up
-// on. Any number of readers of one Feed cost the database one look at what is new
-// per end, and while no session ends, one at the end of each wait.
+// Feed lists ended sessions for back ends. Sessions enter it when a back end reads it and
+// with every sweep of the janitor. Its readers share their queries.
 type Feed struct {
 	Tx    Tx
 	Store FeedStore
@@ -22,30 +20,30 @@ type Feed struct {
 	Hub   *Hub
 	Now   func() time.Time
 
-	updates shared
+	updates coalescer
 }
 
 const (
 	feedBatch = 500
-	feedEvery = 200 * time.Millisecond // the least time between two looks of a held request
+	feedEvery = 200 * time.Millisecond // the least time between two reads for a held request
 	// feedWindow outlasts every transaction that ends a session: its end is
-	// found even when others that ended later were told before.
+	// found even if sessions that ended later were published before.
 	feedWindow = longWindow
 )
 
-// Page is a stretch of the feed and the cursor to go on from.
+// Page is a part of the feed and the cursor to continue from.
 type Page struct {
 	Items []model.Revocation
 	Next  string
 }
 
-// Read lists the revocations after the cursor; an empty one is the beginning.
-// Without any it waits up to wait for the next, and looks once more when that is
-// over: an end may have been committed that nobody has heard of yet. Nothing is told twice to who
-// goes on from Next, and nothing is missed, whatever the order of commits. A
-// cursor is good on every instance and after every restart.
+// Read lists the revocations after the cursor; an empty cursor is the beginning. If
+// there are none, it waits up to wait for the next one, and then reads once more: an end
+// may have been committed without a notification to this process. A client that
+// continues from Next sees each revocation exactly once, whatever the order of commits.
+// A cursor is valid on every instance and after every restart.
 //
-// Errors: model.ErrMalformed for a cursor that was never given.
+// Errors: model.ErrMalformed for a cursor that was never returned.
 func (f *Feed) Read(ctx context.Context, cursor string, wait time.Duration) (Page, error) {
 	seq, err := f.parse(ctx, cursor)
 	if err != nil {
@@ -56,7 +54,7 @@ func (f *Feed) Read(ctx context.Context, cursor string, wait time.Duration) (Pag
 	again := time.NewTicker(feedEvery)
 	defer again.Stop()
 	for {
-		ended := f.Hub.anyEnd() // before the look, so that none is slept through
+		ended := f.Hub.nextEnd() // before the read, so that no end is missed
 		last := patience.Err() != nil
 		items, err := f.look(ctx, seq)
 		if err != nil {
@@ -71,35 +69,33 @@ func (f *Feed) Read(ctx context.Context, cursor string, wait time.Duration) (Pag
 	}
 }
 
-// idle waits for the end of any session, and then for leave to look again, but no
-// longer than patience lasts. It reports whether somebody still wants another
-// look: not when the client has left or this process ends.
+// idle waits for the end of any session and then for the tick of again, but at most
+// until patience ends. It reports whether to read again: not if the client has left or
+// this process stops.
 func (f *Feed) idle(patience context.Context, ended <-chan struct{}, again <-chan time.Time) bool {
-	select {
-	case <-ended:
-	case <-f.Hub.stopped:
-		return false
-	case <-patience.Done():
-		return errors.Is(patience.Err(), context.DeadlineExceeded)
-	}
-	select {
-	case <-again:
-		return true
-	case <-f.Hub.stopped:
-		return false
-	case <-patience.Done():
-		return errors.Is(patience.Err(), context.DeadlineExceeded)
+	var tick <-chan time.Time // again, once a session has ended
+	for {
+		select {
+		case <-ended:
+			ended, tick = nil, again
+		case <-tick:
+			return true
+		case <-f.Hub.stopped:
+			return false
+		case <-patience.Done():
+			return errors.Is(patience.Err(), context.DeadlineExceeded)
+		}
 	}
 }
 
-// Sweep lets what has ended enter the feed and removes what is of no interest
-// any more.
-func (f *Feed) Sweep(ctx context.Context) error {
-	if err := f.update(ctx); err != nil {
-		return err
+// Sweep publishes sessions that have ended and removes revocations that have expired. It
+// reports whether there may be more of either.
+func (f *Feed) Sweep(ctx context.Context) (more bool, err error) {
+	if more, err = f.update(ctx); err != nil {
+		return false, err
 	}
-	_, err := f.Store.Purge(ctx, model.TimeOf(f.Now()), feedBatch)
-	return err
+	removed, err := f.Store.Purge(ctx, model.TimeOf(f.Now()), feedBatch)
+	return more || removed == feedBatch, err
 }
 
 func (f *Feed) parse(ctx context.Context, cursor string) (int64, error) {
@@ -108,87 +104,89 @@ func (f *Feed) parse(ctx context.Context, cursor string) (int64, error) {
 	}
 	seq, err := strconv.ParseInt(cursor, 10, 64)
 	if err != nil || seq < 0 || strconv.FormatInt(seq, 10) != cursor {
-		return 0, model.Malformed1("since", model.ReasonFormat)
+		return 0, model.MalformedField("since", model.ReasonFormat)
 	}
-	ctx, cancel := context.WithTimeout(ctx, storageTime)
+	ctx, cancel := context.WithTimeout(ctx, model.StorageTime)
 	defer cancel()
 	newest, err := f.Store.Newest(ctx)
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return 0, err
 	}
 	if seq > newest.Seq {
-		return 0, model.Malformed1("since", model.ReasonUnknown)
+		return 0, model.MalformedField("since", model.ReasonUnknown)
 	}
 	return seq, nil
 }
 
-// look brings the feed up to date and reads it.
+// look publishes the sessions that have ended, then reads the feed.
 func (f *Feed) look(ctx context.Context, seq int64) ([]model.Revocation, error) {
-	ctx, cancel := context.WithTimeout(ctx, storageTime)
+	ctx, cancel := context.WithTimeout(ctx, model.StorageTime)
 	defer cancel()
-	if err := f.update(ctx); err != nil {
+	if _, err := f.update(ctx); err != nil {
 		return nil, err
 	}
 	return f.Store.After(ctx, seq, model.TimeOf(f.Now()), feedBatch)
 }
 
-// update lets what has ended until now enter the feed. Who comes while another
-// looks shares the next look with all who wait.
-func (f *Feed) update(ctx context.Context) error {
-	return f.updates.do(ctx, func() error {
+// update publishes the sessions that have ended until now, at most feedBatch, and reports
+// whether this call found that many. Callers that arrive during an update share the next
+// one.
+func (f *Feed) update(ctx context.Context) (full bool, err error) {
+	err = f.updates.Do(ctx, func() error {
 		now := model.TimeOf(f.Now())
-		untold, _, err := f.untold(ctx, now)
-		if err != nil || len(untold) == 0 {
+		unpublished, _, err := f.unpublished(ctx, now)
+		if err != nil || len(unpublished) == 0 {
 			return err
 		}
-		return f.Tx.Within(ctx, func(ctx context.Context) error { return f.tell(ctx, now) })
+		full = len(unpublished) == feedBatch
+		return f.Tx.Within(ctx, func(ctx context.Context) error { return f.publish(ctx, now) })
 	})
+	return full, err
 }
 
-// tell gives the next numbers to sessions that ended, under the gate.
-func (f *Feed) tell(ctx context.Context, now model.Time) error {
+// publish gives the next numbers to the sessions that ended, under the feed's gate.
+func (f *Feed) publish(ctx context.Context, now model.Time) error {
 	if err := f.Gates.Gate(ctx, []byte("feed"), now); err != nil {
 		return err
 	}
-	untold, newest, err := f.untold(ctx, now)
-	if err != nil || len(untold) == 0 {
+	unpublished, newest, err := f.unpublished(ctx, now)
+	if err != nil || len(unpublished) == 0 {
 		return err
 	}
-	revocations := make([]model.Revocation, 0, len(untold))
-	for i, s := range untold {
+	revocations := make([]model.Revocation, 0, len(unpublished))
+	for i, s := range unpublished {
 		revocations = append(revocations, model.Revocation{
 			Seq: newest.Seq + int64(i) + 1, SessionID: s.ID, UserID: s.UserID, Reason: s.EndReason, EndedAt: s.EndedAt, Exp: s.MaxExp,
 		})
 	}
-	return f.Store.Tell(ctx, revocations)
+	return f.Store.Publish(ctx, revocations)
 }
 
-func (f *Feed) untold(ctx context.Context, now model.Time) ([]model.Session, model.Revocation, error) {
+func (f *Feed) unpublished(ctx context.Context, now model.Time) ([]model.Session, model.Revocation, error) {
 	newest, err := f.Store.Newest(ctx)
-	if errors.Is(err, model.ErrNotFound) {
-		err = nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return nil, newest, err
 	}
 	since := min(newest.EndedAt, now) // a clock that was set back hides nothing
-	untold, err := f.Store.Untold(ctx, max(0, since.Add(-feedWindow)), now, feedBatch)
-	return untold, newest, err
+	unpublished, err := f.Store.Unpublished(ctx, max(0, since.Add(-feedWindow)), now, feedBatch)
+	return unpublished, newest, err
 }
 
-// shared lets those who want the same work done share it. The zero value is ready.
-type shared struct {
+// coalescer lets concurrent callers that want the same work done share it. The zero
+// value is ready to use.
+type coalescer struct {
 	once  sync.Once
-	gate  chan struct{} // held by who works
+	gate  chan struct{} // held by the caller that works
 	begun atomic.Int64  // turns that have begun
 	done  int64         // the newest turn that succeeded; guarded by gate
 }
 
-// do returns once a turn has succeeded that began after the call: another's,
-// or else act. A turn that fails is its caller's alone; the next one tries anew.
+// Do returns once a turn that began after the call has succeeded: that of another
+// caller, or else act. The error of a turn is returned to its own caller alone; the next
+// caller tries again.
 //
-// Errors: those of act; model.ErrUnavailable when ctx ends before.
-func (s *shared) do(ctx context.Context, act func() error) error {
+// Errors: those of act; model.ErrUnavailable if ctx ends before.
+func (s *coalescer) Do(ctx context.Context, act func() error) error {
 	s.once.Do(func() { s.gate = make(chan struct{}, 1) })
 	before := s.begun.Load()
 	select {

@@ -1,12 +1,10 @@
-package service
+package service_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +13,13 @@ import (
 
 	"menshen/model"
 	"menshen/repository"
+	"menshen/service"
 )
 
-// kick ends the phone's session as an operator.
-func (i *instance) kick(t testing.TB, p phone) {
+// kick ends the client's session as an operator.
+func (i *instance) kick(t testing.TB, p client) {
 	t.Helper()
-	if n, err := i.operators.Kick(t.Context(), Operator{Name: "root"}, p.user, KickTarget{SessionID: p.session}, "test"); n != 1 || err != nil {
+	if n, err := i.admin.Kick(t.Context(), service.Operator{Name: "root"}, p.user, service.KickTarget{SessionID: p.session}, "test"); n != 1 || err != nil {
 		t.Fatalf("kicked %d, error %v", n, err)
 	}
 }
@@ -28,7 +27,7 @@ func (i *instance) kick(t testing.TB, p phone) {
 // reader is a back end that reads the feed of one instance after the other.
 type reader struct {
 	cursor string
-	heard  []string // sessions, in the order in which they were told
+	heard  []string // sessions, in the order of the feed's answers
 }
 
 func (r *reader) read(t testing.TB, i *instance) []model.Revocation {
@@ -51,30 +50,30 @@ func (r *reader) wantHeard(t testing.TB, want ...string) {
 	}
 }
 
-// TestFeedHeldOpen: a transaction ends a session and is held open while others
-// that ended later are committed and told. Once it is committed, who went on from
-// there hears of it too, and once.
+// TestFeedHeldOpen: a transaction ends a session and is held open while later ends
+// are committed and published. Once it is committed, a reader that has read those
+// receives its end too, and once.
 func TestFeedHeldOpen(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		for _, held := range []time.Duration{0, tick, time.Second, 3 * time.Second, 5 * time.Second, longWindow - time.Second} {
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		for _, held := range []time.Duration{0, tick, time.Second, 3 * time.Second, 5 * time.Second, service.LongWindow - time.Second} {
 			t.Run(held.String(), func(t *testing.T) {
-				f.clock.Advance(time.Hour) // what was told before is of no interest
-				here, there := f.start(0), f.start(0)
+				d.clock.Advance(time.Hour) // earlier entries are of no interest
+				here, there := d.start(0), d.start(0)
 				r := &reader{}
 				r.read(t, here)
-				hidden, others := here.arrive(t, f.number(), 0, "d"), []phone{}
+				hidden, others := here.logIn(d.number(), onDevice(0, "d")), []client{}
 				for range 4 {
-					others = append(others, here.arrive(t, f.number(), 0, "d"))
+					others = append(others, here.logIn(d.number(), onDevice(0, "d")))
 				}
 				var want []string
-				tx, err := f.db.Pools()["write"].BeginTx(t.Context(), nil)
+				tx, err := d.db.Pools()["write"].BeginTx(t.Context(), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				endRaw(t, tx, hidden, model.TimeOf(f.clock.Now()))
+				endRaw(t, tx, hidden, model.TimeOf(d.clock.Now()))
 				for n, other := range others {
-					f.clock.Advance(held / time.Duration(len(others)))
-					if f.db.Driver() == repository.MySQL { // SQLite has one writer
+					d.clock.Advance(held / time.Duration(len(others)))
+					if d.db.Driver() == repository.MySQL { // SQLite has one writer
 						there.kick(t, other)
 						want = append(want, other.session)
 					}
@@ -96,20 +95,20 @@ func TestFeedHeldOpen(t *testing.T) {
 // TestFeedEntries: what an entry says, and that it goes when the last token of
 // its session has expired, but never the cursor.
 func TestFeedEntries(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		i := f.start(0)
-		long := i.arrive(t, f.number(), 0, "d")
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		i := d.start(0)
+		long := i.logIn(d.number(), onDevice(0, "d"))
 		i.sessions.AccessTTL = 2 * time.Minute
-		if _, err := i.sessions.Refresh(t.Context(), long.access, long.refresh, Caller{}); err != nil {
+		if _, err := i.sessions.Refresh(t.Context(), long.access, long.refresh, model.Caller{}); err != nil {
 			t.Fatal(err)
 		}
-		short := i.arrive(t, f.number(), 0, "d")
+		short := i.logIn(d.number(), onDevice(0, "d"))
 		i.kick(t, short)
-		f.clock.Advance(time.Minute)
+		d.clock.Advance(time.Minute)
 		i.kick(t, long)
 		r := &reader{}
 		got := r.read(t, i)
-		now := model.TimeOf(f.clock.Now())
+		now := model.TimeOf(d.clock.Now())
 		want := []model.Revocation{
 			{Seq: 1, SessionID: short.session, UserID: short.user, Reason: model.ReasonKicked, EndedAt: now.Add(-time.Minute), Exp: short.claims.ExpiresAt},
 			{Seq: 2, SessionID: long.session, UserID: long.user, Reason: model.ReasonKicked, EndedAt: now, Exp: long.claims.ExpiresAt},
@@ -122,20 +121,20 @@ func TestFeedEntries(t *testing.T) {
 			late.read(t, i)
 			return late.heard
 		}
-		f.clock.Advance(time.Minute) // the first token has expired, the other one's predecessor has not
+		d.clock.Advance(time.Minute) // the first token has expired, the other one's predecessor has not
 		if diff := cmp.Diff([]string{long.session}, beginning()); diff != "" {
 			t.Errorf("after the end of a token:\n%s", diff)
 		}
-		f.clock.Advance(fleetAccess)
+		d.clock.Advance(tokenTTL)
 		if heard := beginning(); heard != nil {
 			t.Errorf("after the end of all tokens: %q", heard)
 		}
-		if err := i.feed.Sweep(t.Context()); err != nil {
+		if _, err := i.feed.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		next := i.arrive(t, f.number(), 0, "d")
+		next := i.logIn(d.number(), onDevice(0, "d"))
 		i.kick(t, next)
-		if r.read(t, f.start(0)); len(r.heard) != 3 || r.heard[2] != next.session || r.cursor != "3" {
+		if r.read(t, d.start(0)); len(r.heard) != 3 || r.heard[2] != next.session || r.cursor != "3" {
 			t.Errorf("heard %q, the cursor is %s", r.heard, r.cursor)
 		}
 	})
@@ -143,8 +142,8 @@ func TestFeedEntries(t *testing.T) {
 
 // TestFeedCursors: what was never given is refused.
 func TestFeedCursors(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		i := f.start(0)
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		i := d.start(0)
 		for n := range 3 {
 			if page, err := i.feed.Read(t.Context(), "0", 0); err != nil || page.Next != strconv.Itoa(min(n, 1)) {
 				t.Errorf("from the beginning: %+v, error %v", page, err)
@@ -155,24 +154,24 @@ func TestFeedCursors(t *testing.T) {
 				}
 			}
 			if n == 0 {
-				i.kick(t, i.arrive(t, f.number(), 0, "d"))
+				i.kick(t, i.logIn(d.number(), onDevice(0, "d")))
 			}
 		}
 	})
 }
 
-// TestFeedClockSetBack: an end is told although the clock was set back since the
-// newest one.
+// TestFeedClockSetBack: an end is published although the clock was set back since
+// the newest one.
 func TestFeedClockSetBack(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		i, r := f.start(0), &reader{}
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		i, r := d.start(0), &reader{}
 		var want []string
 		for range 3 {
-			p := i.arrive(t, f.number(), 0, "d")
+			p := i.logIn(d.number(), onDevice(0, "d"))
 			i.kick(t, p)
 			want = append(want, p.session)
 			r.read(t, i)
-			f.clock.Advance(-time.Hour)
+			d.clock.Advance(-time.Hour)
 		}
 		r.wantHeard(t, want...)
 	})
@@ -181,23 +180,23 @@ func TestFeedClockSetBack(t *testing.T) {
 // TestFeedRace: sessions end on several instances at once while back ends follow
 // several. Each hears of every one, once, and all in the same order.
 func TestFeedRace(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
+	eachDeployment(t, func(t *testing.T, d *deployment) {
 		const sessions, readers = 24, 4
-		instances := []*instance{f.start(0), f.start(0)}
-		var phones []phone
+		instances := []*instance{d.start(0), d.start(0)}
+		var clients []client
 		for range sessions {
-			phones = append(phones, instances[0].arrive(t, f.number(), 0, "d"))
+			clients = append(clients, instances[0].logIn(d.number(), onDevice(0, "d")))
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		var followers sync.WaitGroup
 		for _, i := range instances {
-			followers.Go(func() { i.follower.Run(ctx, FollowEvery/10) })
+			followers.Go(func() { i.follower.Run(ctx, service.FollowInterval/10) })
 		}
 		heard := make([]reader, readers)
 		together(readers+sessions, func(n int) {
 			if n >= readers {
-				instances[n%2].kick(t, phones[n-readers])
+				instances[n%2].kick(t, clients[n-readers])
 				return
 			}
 			for r := &heard[n]; len(r.heard) < sessions; {
@@ -230,9 +229,13 @@ func TestFeedRace(t *testing.T) {
 	})
 }
 
-// feedStore is a feed in memory that counts its reads; ends are told by look.
+// feedStore is a feed in memory that counts its reads. An end is in the feed once
+// a look has published it.
+// readTime is how long a read takes, so that a loop of reads comes to an end.
+const readTime = time.Millisecond
+
 type feedStore struct {
-	FeedStore
+	service.FeedStore
 	mu                      sync.Mutex
 	ended                   []model.Session
 	told                    []model.Revocation
@@ -243,6 +246,7 @@ type feedStore struct {
 func (s *feedStore) Within(ctx context.Context, act func(ctx context.Context) error) error {
 	return act(ctx)
 }
+
 func (s *feedStore) Gate(context.Context, []byte, model.Time) error { return nil }
 
 func (s *feedStore) Newest(context.Context) (model.Revocation, error) {
@@ -256,7 +260,7 @@ func (s *feedStore) Newest(context.Context) (model.Revocation, error) {
 	return s.told[len(s.told)-1], nil
 }
 
-func (s *feedStore) Untold(context.Context, model.Time, model.Time, int) ([]model.Session, error) {
+func (s *feedStore) Unpublished(context.Context, model.Time, model.Time, int) ([]model.Session, error) {
 	time.Sleep(readTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,7 +268,7 @@ func (s *feedStore) Untold(context.Context, model.Time, model.Time, int) ([]mode
 	return s.ended[len(s.told):], s.fail
 }
 
-func (s *feedStore) Tell(_ context.Context, revocations []model.Revocation) error {
+func (s *feedStore) Publish(_ context.Context, revocations []model.Revocation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, revocations...)
@@ -286,44 +290,44 @@ func (s *feedStore) end(id string) {
 }
 
 // TestFeedWait: each row is a reason for a held answer, with its time. However
-// many wait, they look together, and nobody looks while no session ends.
+// many readers wait, they share each look, and none looks while no session ends.
 func TestFeedWait(t *testing.T) {
 	const readers = 50
 	for name, tt := range map[string]struct {
 		wait    time.Duration
-		happens func(s *feedStore, h *Hub, hangUp func()) // after 5 s
-		want    string                                    // heard
+		happens func(s *feedStore, h *service.Hub, hangUp func()) // after 5 s
+		want    string                                            // heard
 		held    time.Duration
 		looks   int
 		failure *model.Failure
 	}{
-		"not at all":                 {0, func(*feedStore, *Hub, func()) {}, "", 0, 2, nil},
-		"time-out":                   {30 * time.Second, func(*feedStore, *Hub, func()) {}, "", 30 * time.Second, 4, nil},
-		"an end":                     {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tell("S") }, "S", 5 * time.Second, 5, nil},
-		"told all":                   {30 * time.Second, func(s *feedStore, h *Hub, _ func()) { s.end("S"); h.tellAll() }, "S", 5 * time.Second, 5, nil},
-		"of no interest":             {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.tell("S") }, "", 30 * time.Second, 6, nil},
-		"an end that nobody told of": {30 * time.Second, func(s *feedStore, _ *Hub, _ func()) { s.end("S") }, "S", 30 * time.Second, 5, nil},
-		"the process ends":           {30 * time.Second, func(_ *feedStore, h *Hub, _ func()) { h.Stop() }, "", 5 * time.Second, 2, nil},
-		"the client left":            {30 * time.Second, func(_ *feedStore, _ *Hub, hangUp func()) { hangUp() }, "", 5 * time.Second, 2, nil},
-		"many of no interest, one that is": {30 * time.Second, func(s *feedStore, h *Hub, _ func()) {
+		"not at all":                 {0, func(*feedStore, *service.Hub, func()) {}, "", 0, 2, nil},
+		"time-out":                   {30 * time.Second, func(*feedStore, *service.Hub, func()) {}, "", 30 * time.Second, 4, nil},
+		"an end":                     {30 * time.Second, func(s *feedStore, h *service.Hub, _ func()) { s.end("S"); h.Notify("S") }, "S", 5 * time.Second, 5, nil},
+		"told all":                   {30 * time.Second, func(s *feedStore, h *service.Hub, _ func()) { s.end("S"); h.NotifyAll() }, "S", 5 * time.Second, 5, nil},
+		"of no interest":             {30 * time.Second, func(_ *feedStore, h *service.Hub, _ func()) { h.Notify("S") }, "", 30 * time.Second, 6, nil},
+		"an end that nobody told of": {30 * time.Second, func(s *feedStore, _ *service.Hub, _ func()) { s.end("S") }, "S", 30 * time.Second, 5, nil},
+		"the process ends":           {30 * time.Second, func(_ *feedStore, h *service.Hub, _ func()) { h.Stop() }, "", 5 * time.Second, 2, nil},
+		"the client left":            {30 * time.Second, func(_ *feedStore, _ *service.Hub, hangUp func()) { hangUp() }, "", 5 * time.Second, 2, nil},
+		"many of no interest, one that is": {30 * time.Second, func(s *feedStore, h *service.Hub, _ func()) {
 			for n := range 100 {
-				h.tell(strconv.Itoa(n))
+				h.Notify(strconv.Itoa(n))
 				time.Sleep(time.Millisecond)
 			}
 			s.end("S")
-			h.tell("S")
-		}, "S", 5*time.Second + feedEvery, 7, nil},
-		"storage away": {30 * time.Second, func(s *feedStore, h *Hub, _ func()) {
+			h.Notify("S")
+		}, "S", 5*time.Second + service.FeedEvery, 7, nil},
+		"storage away": {30 * time.Second, func(s *feedStore, h *service.Hub, _ func()) {
 			s.mu.Lock()
 			s.fail = model.ErrUnavailable
 			s.mu.Unlock()
-			h.tell("S")
+			h.Notify("S")
 		}, "", 5 * time.Second, 2 + readers, model.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, hub := &feedStore{}, NewHub()
-				f := &Feed{Tx: store, Store: store, Gates: store, Hub: hub, Now: time.Now}
+				store, hub := &feedStore{}, service.NewHub()
+				feed := &service.Feed{Tx: store, Store: store, Gates: store, Hub: hub, Now: time.Now}
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()
 				go func() {
@@ -334,7 +338,7 @@ func TestFeedWait(t *testing.T) {
 				for range readers {
 					all.Go(func() {
 						began := time.Now()
-						page, err := f.Read(ctx, "", tt.wait)
+						page, err := feed.Read(ctx, "", tt.wait)
 						wantFailure(t, err, tt.failure)
 						heard := ""
 						for _, item := range page.Items {
@@ -354,44 +358,4 @@ func TestFeedWait(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestShared: who comes while another works waits for the next turn, which serves
-// all who wait; a turn that fails serves nobody else.
-func TestShared(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s shared
-		var runs atomic.Int64
-		work := func(n int) error {
-			runs.Add(1)
-			time.Sleep(time.Second)
-			if n == 1 {
-				return model.ErrUnavailable
-			}
-			return nil
-		}
-		failures := make([]error, 5)
-		var all sync.WaitGroup
-		for n := range failures {
-			all.Go(func() {
-				time.Sleep(time.Duration(n) * time.Millisecond)
-				failures[n] = s.do(t.Context(), func() error { return work(n) })
-			})
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		time.Sleep(50 * time.Millisecond)
-		if err := s.do(ctx, func() error { return nil }); !errors.Is(err, model.ErrUnavailable) {
-			t.Errorf("out of time: %v", err)
-		}
-		all.Wait()
-		for n, err := range failures {
-			if (err != nil) != (n == 1) {
-				t.Errorf("%d: %v", n, err)
-			}
-		}
-		if got := fmt.Sprint(runs.Load()); got != "3" {
-			t.Errorf("%s runs, want 3: the first, the failure, and one for all others", got)
-		}
-	})
 }

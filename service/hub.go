@@ -2,149 +2,170 @@ package service
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"menshen/model"
 )
 
-// Hub wakes those who wait for the end of a session in this process. Telling
-// never waits for a listener: an end is told by closing a channel. The nil Hub
-// has nobody to tell.
+// Hub notifies the listeners in this process of the end of sessions. A notification
+// closes a channel and never blocks. Notify and NotifyAll do nothing on a nil Hub. A
+// Hub is safe for concurrent use.
 type Hub struct {
 	mu        sync.Mutex
 	listeners map[string]map[*listener]struct{}
-	next      chan struct{} // closed at the next end of any session; nil: nobody wants to know
-	held      int           // checks that are held now
-	streams   map[int64]int // open streams by user
-	total     int
-	left      chan struct{} // has room for the news that a stream is over
-	stopped   chan struct{}
+	next      chan struct{}         // closed at the next end of any session
+	held      int                   // checks that are held now
+	streams   map[int64][]*listener // streams that have one of their user's places
+	total     int                   // open streams
+	streamEnd chan struct{}         // notifies Wait that a stream ended (buffered, 1)
+	stopped   chan struct{}         // closed when the process stops
 	stopOnce  sync.Once
 }
 
-// listener is one who waits for the end of a session.
+// listener waits for the end of one session.
 type listener struct {
-	ended chan struct{}
-	wake  func() // called after ended or stopped is closed; nil: who waits on the channels needs no call
+	sessionID string
+	gen       int64 // of its access token
+	ended     chan struct{}
+	held      bool   // counts among the held checks
+	onWake    func() // may be nil; called after ended or Hub.stopped is closed
 }
 
-// Limits of open streams and of checks that are held. Beyond those of streams
-// one is refused, beyond those of checks one is answered at once.
+// Limits of open streams and of held checks. A stream beyond them is refused; a
+// check beyond them is answered at once. A place that an older token holds is given to a
+// newer one: the holder of an old token must not keep out the session's owner.
 const (
 	streamsPerUser = 5
 	streamsInAll   = 20_000
-	heldPerSession = 16 // listeners of a session, its streams included
+	heldPerSession = 16
 	heldInAll      = 20_000
 )
 
-// NewHub is a hub without listeners.
+// NewHub returns a hub without listeners.
 func NewHub() *Hub {
 	return &Hub{
-		listeners: map[string]map[*listener]struct{}{}, streams: map[int64]int{},
-		left: make(chan struct{}, 1), stopped: make(chan struct{}),
+		listeners: map[string]map[*listener]struct{}{}, next: make(chan struct{}), streams: map[int64][]*listener{},
+		streamEnd: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
 
-// add listens for the end of the session until remove. Listen first, then read
-// the state.
-func (h *Hub) add(sessionID string) *listener {
+// subscribe listens for the end of the token's session until unsubscribe. Subscribe first,
+// then read the state.
+func (h *Hub) subscribe(claims model.Claims) *listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.addLocked(sessionID)
+	return h.add(claims, false)
 }
 
-func (h *Hub) addLocked(sessionID string) *listener {
-	l := &listener{ended: make(chan struct{})}
-	if h.listeners[sessionID] == nil {
-		h.listeners[sessionID] = map[*listener]struct{}{}
+// hold is subscribe for a check that is to be held, nil if there is no room. At the limit
+// of its session the check with the oldest token makes room, if that token is older.
+func (h *Hub) hold(claims model.Claims) *listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held >= heldInAll {
+		return nil
 	}
-	h.listeners[sessionID][l] = struct{}{}
+	var oldest *listener
+	places := 0
+	for l := range h.listeners[claims.SessionID] {
+		if !l.held {
+			continue
+		}
+		if places++; oldest == nil || l.gen < oldest.gen {
+			oldest = l
+		}
+	}
+	if places >= heldPerSession {
+		if oldest.gen >= claims.Gen {
+			return nil
+		}
+		h.dismiss(oldest)
+	}
+	h.held++
+	return h.add(claims, true)
+}
+
+// add adds a listener; mu is held.
+func (h *Hub) add(claims model.Claims, held bool) *listener {
+	l := &listener{sessionID: claims.SessionID, gen: claims.Gen, ended: make(chan struct{}), held: held}
+	if h.listeners[l.sessionID] == nil {
+		h.listeners[l.sessionID] = map[*listener]struct{}{}
+	}
+	h.listeners[l.sessionID][l] = struct{}{}
 	return l
 }
 
-func (h *Hub) remove(sessionID string, l *listener) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.removeLocked(sessionID, l)
-}
-
-func (h *Hub) removeLocked(sessionID string, l *listener) {
-	delete(h.listeners[sessionID], l)
-	if len(h.listeners[sessionID]) == 0 {
-		delete(h.listeners, sessionID)
+// dismiss notifies one listener, which must make room; mu is held.
+func (h *Hub) dismiss(l *listener) {
+	if _, listens := h.listeners[l.sessionID][l]; listens {
+		l.notify()
+		h.drop(l)
 	}
 }
 
-// hold listens for a check that is to be held, and returns a channel that is
-// closed when the session ends and what to call when that is no longer of
-// interest. It reports no room when as many are held as may be.
-func (h *Hub) hold(sessionID string) (ended <-chan struct{}, leave func(), room bool) {
+// drop removes a listener; mu is held.
+func (h *Hub) drop(l *listener) {
+	delete(h.listeners[l.sessionID], l)
+	if len(h.listeners[l.sessionID]) == 0 {
+		delete(h.listeners, l.sessionID)
+	}
+}
+
+func (h *Hub) unsubscribe(l *listener) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.listeners[sessionID]) >= heldPerSession || h.held >= heldInAll {
-		return nil, nil, false
-	}
-	l := h.addLocked(sessionID)
-	h.held++
-	return l.ended, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+	if l.held {
 		h.held--
-		h.removeLocked(sessionID, l)
-	}, true
-}
-
-// rouse has wake called once the listener is told and when the process stops.
-// Of what came before the call it tells nothing: look at the channels after it.
-// wake must not wait.
-func (h *Hub) rouse(l *listener, wake func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l.wake = wake
-}
-
-// anyEnd returns a channel that is closed at the next end of any session. Take it
-// first, then read the state.
-func (h *Hub) anyEnd() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next == nil {
-		h.next = make(chan struct{})
 	}
+	h.drop(l)
+}
+
+// onWake registers a callback that runs when the listener is notified and when the
+// process stops. Events before the call are not replayed; check the channels
+// afterwards. wake must not block.
+func (h *Hub) onWake(l *listener, wake func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.onWake = wake
+}
+
+// nextEnd returns a channel that is closed at the next end of any session.
+func (h *Hub) nextEnd() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.next
 }
 
-// tellNext wakes those who wait for any end; the lock is held.
-func (h *Hub) tellNext() {
-	if h.next != nil {
-		close(h.next)
-		h.next = nil
-	}
+// notifyAny notifies those that wait for any end; mu is held.
+func (h *Hub) notifyAny() {
+	close(h.next)
+	h.next = make(chan struct{})
 }
 
-// tell wakes the session's listeners, and those who wait for any.
-func (h *Hub) tell(sessionID string) {
+// Notify notifies the session's listeners, and those that wait for any end.
+func (h *Hub) Notify(sessionID string) {
 	if h == nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for l := range h.listeners[sessionID] {
-		l.tell()
+		l.notify()
 	}
 	delete(h.listeners, sessionID)
-	h.tellNext()
+	h.notifyAny()
 }
 
-func (l *listener) tell() {
+func (l *listener) notify() {
 	close(l.ended)
-	if l.wake != nil {
-		l.wake()
+	if l.onWake != nil {
+		l.onWake()
 	}
 }
 
-// tellAll wakes every listener: what it waits for may have been missed.
-func (h *Hub) tellAll() {
+// NotifyAll notifies every listener, because an end may have been missed.
+func (h *Hub) NotifyAll() {
 	if h == nil {
 		return
 	}
@@ -152,51 +173,63 @@ func (h *Hub) tellAll() {
 	defer h.mu.Unlock()
 	for _, listeners := range h.listeners {
 		for l := range listeners {
-			l.tell()
+			l.notify()
 		}
 	}
 	clear(h.listeners)
-	h.tellNext()
+	h.notifyAny()
 }
 
-// enter counts a stream of the user in; beyond the limits it is
-// model.ErrTooMany. leave counts it out again.
-func (h *Hub) enter(userID int64) (leave func(), err error) {
+// open counts a stream of the user in, and returns closeStream, which counts it out. The
+// stream takes one of the user's places, if all are taken that of old, which may be nil.
+// With l nil it needs none. If there is no place, the error is model.ErrTooMany.
+func (h *Hub) open(userID int64, l, old *listener) (closeStream func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.streams[userID] >= streamsPerUser || h.total >= streamsInAll {
-		return nil, model.ErrTooMany
+	if l != nil {
+		full := len(h.streams[userID]) >= streamsPerUser
+		if h.total >= streamsInAll || full && !h.leave(userID, old) {
+			return nil, model.ErrTooMany
+		}
+		if full {
+			h.dismiss(old)
+		}
+		h.streams[userID] = append(h.streams[userID], l)
 	}
-	return h.count(userID), nil
-}
-
-// pass is enter without the limits, for a stream that is told at once that its
-// session has ended: refused, it would never hear.
-func (h *Hub) pass(userID int64) (leave func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.count(userID)
-}
-
-// count is called with mu held.
-func (h *Hub) count(userID int64) (leave func()) {
-	h.streams[userID]++
 	h.total++
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.total--
-		if h.streams[userID]--; h.streams[userID] == 0 {
-			delete(h.streams, userID)
-		}
+		h.leave(userID, l)
 		select {
-		case h.left <- struct{}{}:
-		default: // Wait has not taken the last news yet, and counts then
+		case h.streamEnd <- struct{}{}:
+		default: // Wait has an earlier notification to take, and counts then
 		}
-	}
+	}, nil
 }
 
-// Stop tells everybody who waits that this process ends.
+// leave frees the place of a stream and reports whether it had one; mu is held.
+func (h *Hub) leave(userID int64, l *listener) bool {
+	i := slices.Index(h.streams[userID], l)
+	if i < 0 {
+		return false
+	}
+	h.streams[userID] = slices.Delete(h.streams[userID], i, i+1)
+	if len(h.streams[userID]) == 0 {
+		delete(h.streams, userID)
+	}
+	return true
+}
+
+// streamsOf lists the streams that have one of the user's places.
+func (h *Hub) streamsOf(userID int64) []*listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.streams[userID])
+}
+
+// Stop notifies every stream and held check that this process stops.
 func (h *Hub) Stop() {
 	h.stopOnce.Do(func() {
 		close(h.stopped)
@@ -204,21 +237,20 @@ func (h *Hub) Stop() {
 		defer h.mu.Unlock()
 		for _, listeners := range h.listeners {
 			for l := range listeners {
-				if l.wake != nil {
-					l.wake()
+				if l.onWake != nil {
+					l.onWake()
 				}
 			}
 		}
 	})
 }
 
-// Wait waits until no stream is open any more: who stops the hub waits for the
-// streams, which no server knows. It returns the error of ctx when that ends
-// before. One caller at a time.
+// Wait returns when no stream is open any more, or with the error of ctx. It is not safe
+// for concurrent use.
 func (h *Hub) Wait(ctx context.Context) error {
 	for h.Streams() > 0 {
 		select {
-		case <-h.left:
+		case <-h.streamEnd:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -226,7 +258,7 @@ func (h *Hub) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Held is the number of checks that are held, for metrics.
+// Held is the number of checks that are held now, for metrics.
 func (h *Hub) Held() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,24 +24,24 @@ func closed(ch <-chan struct{}) bool {
 
 // listen listens without a call to be woken by.
 func (h *Hub) listen(sessionID string) (ended <-chan struct{}, leave func()) {
-	l := h.add(sessionID)
-	return l.ended, func() { h.remove(sessionID, l) }
+	l := h.subscribe(model.Claims{SessionID: sessionID})
+	return l.ended, func() { h.unsubscribe(l) }
 }
 
-func TestHubTellsListeners(t *testing.T) {
+func TestHubNotifiesListeners(t *testing.T) {
 	h := NewHub()
 	first, leaveFirst := h.listen("S")
 	second, leaveSecond := h.listen("S")
 	other, leaveOther := h.listen("T")
-	h.tell("S")
-	h.tell("nobody's")
+	h.Notify("S")
+	h.Notify("nobody's")
 	if !closed(first) || !closed(second) {
 		t.Error("a listener was not told")
 	}
 	if closed(other) {
 		t.Error("a listener was told of another session")
 	}
-	h.tell("S") // those who know need not be told again
+	h.Notify("S") // listeners that know need no second notification
 	late, leaveLate := h.listen("S")
 	if closed(late) {
 		t.Error("an end was told to who came after it")
@@ -49,8 +49,8 @@ func TestHubTellsListeners(t *testing.T) {
 	for _, leave := range []func(){leaveFirst, leaveSecond, leaveOther, leaveLate, leaveFirst} {
 		leave()
 	}
-	h.tell("S")
-	h.tell("T")
+	h.Notify("S")
+	h.Notify("T")
 	if closed(late) || closed(other) {
 		t.Error("who left was told")
 	}
@@ -62,52 +62,52 @@ func TestHubTellsListeners(t *testing.T) {
 // TestHubAnyEnd: every end wakes those who wait for any, once.
 func TestHubAnyEnd(t *testing.T) {
 	h := NewHub()
-	first, second := h.anyEnd(), h.anyEnd()
+	first, second := h.nextEnd(), h.nextEnd()
 	if closed(first) || closed(second) {
 		t.Error("told before any end")
 	}
-	if h.tell("S"); !closed(first) || !closed(second) {
+	if h.Notify("S"); !closed(first) || !closed(second) {
 		t.Error("not told of an end")
 	}
-	third := h.anyEnd()
+	third := h.nextEnd()
 	if closed(third) {
 		t.Error("an end was told to who came after it")
 	}
-	if h.tellAll(); !closed(third) {
+	if h.NotifyAll(); !closed(third) {
 		t.Error("not told that ends may have been missed")
 	}
 }
 
-// TestHubLeave: who leaves takes nobody along.
+// TestHubLeave: a listener that leaves takes no other along.
 func TestHubLeave(t *testing.T) {
 	h := NewHub()
 	_, leave := h.listen("S")
 	stays, _ := h.listen("S")
 	leave()
-	if h.tell("S"); !closed(stays) {
+	if h.Notify("S"); !closed(stays) {
 		t.Error("the one who stayed was not told")
 	}
 	_, leave = h.listen("S")
-	h.tell("S")
+	h.Notify("S")
 	stays, _ = h.listen("S")
 	leave()
-	if h.tell("S"); !closed(stays) {
+	if h.Notify("S"); !closed(stays) {
 		t.Error("the leaving of one who had been told took along who came later")
 	}
 }
 
-func TestHubTellsAll(t *testing.T) {
+func TestHubNotifiesAll(t *testing.T) {
 	h := NewHub()
 	first, leave := h.listen("S")
 	second, _ := h.listen("T")
-	h.tellAll()
+	h.NotifyAll()
 	if !closed(first) || !closed(second) || len(h.listeners) != 0 {
 		t.Errorf("told: %v, %v; %d sessions are left", closed(first), closed(second), len(h.listeners))
 	}
 	leave()
 	var nobody *Hub
-	nobody.tell("S")
-	nobody.tellAll()
+	nobody.Notify("S")
+	nobody.NotifyAll()
 }
 
 // TestHubLimits: five streams for a user, and a bound for all users together.
@@ -116,7 +116,7 @@ func TestHubLimits(t *testing.T) {
 	var leaves []func()
 	refused := 0
 	for range 40 {
-		leave, err := h.enter(7)
+		leave, err := h.open(7, &listener{}, nil)
 		if errors.Is(err, model.ErrTooMany) {
 			refused++
 			continue
@@ -129,14 +129,14 @@ func TestHubLimits(t *testing.T) {
 	if len(leaves) != streamsPerUser || streamsPerUser != 5 || refused != 35 || h.Streams() != 5 {
 		t.Errorf("%d streams of 40 came in, %d were refused, %d are open", len(leaves), refused, h.Streams())
 	}
-	if _, err := h.enter(8); err != nil {
+	if _, err := h.open(8, &listener{}, nil); err != nil {
 		t.Errorf("another user was refused: %v", err)
 	}
 	leaves[0]()
-	if _, err := h.enter(7); err != nil {
+	if _, err := h.open(7, &listener{}, nil); err != nil {
 		t.Errorf("refused after another had left: %v", err)
 	}
-	if _, err := h.enter(7); !errors.Is(err, model.ErrTooMany) {
+	if _, err := h.open(7, &listener{}, nil); !errors.Is(err, model.ErrTooMany) {
 		t.Errorf("the sixth: %v", err)
 	}
 }
@@ -145,17 +145,17 @@ func TestHubLimitOfAll(t *testing.T) {
 	h := NewHub()
 	var leaves []func()
 	for user := range int64(streamsInAll) {
-		leave, err := h.enter(user)
+		leave, err := h.open(user, &listener{}, nil)
 		if err != nil {
 			t.Fatalf("stream %d: %v", user, err)
 		}
 		leaves = append(leaves, leave)
 	}
-	if _, err := h.enter(-1); !errors.Is(err, model.ErrTooMany) || h.Streams() != streamsInAll {
+	if _, err := h.open(-1, &listener{}, nil); !errors.Is(err, model.ErrTooMany) || h.Streams() != streamsInAll {
 		t.Errorf("one too many of %d: %v", h.Streams(), err)
 	}
 	leaves[0]()
-	if _, err := h.enter(-1); err != nil {
+	if _, err := h.open(-1, &listener{}, nil); err != nil {
 		t.Errorf("refused after another had left: %v", err)
 	}
 	for _, leave := range leaves[1:] {
@@ -179,24 +179,24 @@ func TestHubStop(t *testing.T) {
 	}
 }
 
-// TestHubRace: whatever happens at once, each listener that stays is told once
+// TestHubRace: whatever happens at once, each listener that stays is notified once
 // and nothing is left over.
 func TestHubRace(t *testing.T) {
 	h := NewHub()
 	var told atomic.Int64
-	together(64, func(i int) {
+	Together(64, func(i int) {
 		sessions := []string{"S", "T", "U"}
 		for n := range 200 {
 			id := sessions[(i+n)%3]
 			switch i % 4 {
 			case 0:
-				h.tell(id)
+				h.Notify(id)
 			case 1:
 				ended, leave := h.listen(id)
 				if n%2 == 0 {
-					h.tell(id)
+					h.Notify(id)
 				} else {
-					h.tellAll()
+					h.NotifyAll()
 				}
 				<-ended
 				told.Add(1)
@@ -205,7 +205,7 @@ func TestHubRace(t *testing.T) {
 				_, leave := h.listen(id)
 				leave()
 			default:
-				if leave, err := h.enter(int64(i)); err == nil {
+				if leave, err := h.open(int64(i), &listener{}, nil); err == nil {
 					leave()
 				}
 			}
@@ -224,19 +224,19 @@ func TestHubRouse(t *testing.T) {
 		ended   int
 		stopped int
 	}{
-		"its end":       {func(h *Hub) { h.tell("S"); h.tell("S") }, 1, 0},
-		"any end":       {func(h *Hub) { h.tellAll(); h.tellAll() }, 1, 0},
-		"another's end": {func(h *Hub) { h.tell("T") }, 0, 0},
+		"its end":       {func(h *Hub) { h.Notify("S"); h.Notify("S") }, 1, 0},
+		"any end":       {func(h *Hub) { h.NotifyAll(); h.NotifyAll() }, 1, 0},
+		"another's end": {func(h *Hub) { h.Notify("T") }, 0, 0},
 		"a stop":        {func(h *Hub) { h.Stop(); h.Stop() }, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := NewHub()
-			l, gone := h.add("S"), h.add("S")
-			h.rouse(gone, func() { t.Error("who left was woken") })
-			h.remove("S", gone)
-			h.add("S") // has no call to be woken by
+			l, gone := h.subscribe(model.Claims{SessionID: "S"}), h.subscribe(model.Claims{SessionID: "S"})
+			h.onWake(gone, func() { t.Error("who left was woken") })
+			h.unsubscribe(gone)
+			h.subscribe(model.Claims{SessionID: "S"}) // has no call to be woken by
 			var ended, stopped int
-			h.rouse(l, func() {
+			h.onWake(l, func() {
 				if closed(l.ended) {
 					ended++
 				}
@@ -252,8 +252,8 @@ func TestHubRouse(t *testing.T) {
 	}
 }
 
-// TestHubWait: whoever waits returns when the last stream is over, or when its
-// own time is.
+// TestHubWait: Wait returns when the last stream is over, or when its context
+// ends.
 func TestHubWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub()
@@ -262,7 +262,7 @@ func TestHubWait(t *testing.T) {
 		}
 		began := time.Now()
 		for i := range 5 { // two leave at one time
-			leave, err := h.enter(int64(i))
+			leave, err := h.open(int64(i), &listener{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,47 +279,54 @@ func TestHubWait(t *testing.T) {
 	})
 }
 
-// TestHubHold: so many checks of one session are held, and so many in all; who
-// leaves makes room, once.
+// TestHubHold: at most heldPerSession checks of one session are held, and at most
+// heldInAll in all. A check that leaves makes room, once.
 func TestHubHold(t *testing.T) {
 	h := NewHub()
+	hold := func(session string) (leave func()) { // nil: there is no room
+		l := h.hold(model.Claims{SessionID: session})
+		if l == nil {
+			return nil
+		}
+		return func() { h.unsubscribe(l) }
+	}
 	var leaves []func()
 	for range heldPerSession {
-		_, leave, room := h.hold("S")
-		if !room {
+		leave := hold("S")
+		if leave == nil {
 			t.Fatalf("no room after %d", len(leaves))
 		}
 		leaves = append(leaves, leave)
 	}
-	if _, _, room := h.hold("S"); room {
+	if hold("S") != nil {
 		t.Error("one too many of a session is held")
 	}
-	if _, leave, room := h.hold("T"); !room {
+	if leave := hold("T"); leave == nil {
 		t.Error("another session's is not held")
 	} else {
 		leave()
 	}
 	leaves[0]()
-	if _, _, room := h.hold("S"); !room {
+	if hold("S") == nil {
 		t.Error("not held after another had left")
 	}
 	for n := h.held; n < heldInAll; n++ {
-		if _, _, room := h.hold(strconv.Itoa(n)); !room {
+		if hold(strconv.Itoa(n)) == nil {
 			t.Fatalf("no room after %d", n)
 		}
 	}
-	if _, _, room := h.hold("U"); room || h.held != heldInAll {
+	if hold("U") != nil || h.held != heldInAll {
 		t.Errorf("one too many of %d is held", h.held)
 	}
-	if _, err := h.enter(7); err != nil {
+	if _, err := h.open(7, &listener{}, nil); err != nil {
 		t.Errorf("held checks take the place of streams: %v", err)
 	}
-	h.tell("S") // who is told still counts, until it leaves
-	if _, _, room := h.hold("U"); room {
+	h.Notify("S") // a notified check still counts, until it leaves
+	if hold("U") != nil {
 		t.Error("held beside one that has not left yet")
 	}
 	leaves[1]()
-	if _, _, room := h.hold("U"); !room {
+	if hold("U") == nil {
 		t.Error("not held after one had left that was told")
 	}
 }

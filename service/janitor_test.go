@@ -16,145 +16,183 @@ import (
 	"menshen/model"
 	"menshen/repository"
 	"menshen/service"
+	"menshen/service/vault"
 )
 
-func (w *world) janitor() *service.Janitor {
-	feed := &service.Feed{Tx: w.db, Store: repository.Feed{DB: w.db}, Gates: repository.Codes{DB: w.db}, Now: w.clock.Now}
-	return &service.Janitor{
-		Store: repository.Janitor{DB: w.db}, Feed: feed, Sessions: w.sessions, Now: w.clock.Now,
-		Seals: &service.Resealer{Vault: w.vault}, Report: func(err error) { w.t.Error(err) },
+func (in *instance) janitor() *service.Janitor {
+	feed := &service.Feed{Tx: in.db, Store: repository.Feed{DB: in.db}, Gates: repository.Codes{DB: in.db}, Now: in.clock.Now}
+	j := &service.Janitor{
+		Store: repository.Janitor{DB: in.db}, Feed: feed, Endings: in.sessions.Endings, Now: in.clock.Now,
+		Seals: &vault.Reencrypter{Vault: in.vault}, OnError: func(err error) { in.t.Error(err) },
 	}
+	j.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour})
+	return j
 }
 
-func (w *world) sweep(j *service.Janitor) {
-	w.t.Helper()
-	if err := j.Sweep(w.t.Context()); err != nil {
-		w.t.Fatal(err)
+func (in *instance) sweep(j *service.Janitor) {
+	in.t.Helper()
+	if err := j.Sweep(in.t.Context()); err != nil {
+		in.t.Fatal(err)
 	}
 }
 
 // rows counts the rows of the tables that a janitor clears.
-func (w *world) rows() map[string]int64 {
-	w.t.Helper()
+func (in *instance) rows() map[string]int64 {
+	in.t.Helper()
 	rows := map[string]int64{}
 	for _, table := range []string{"codes", "gates", "sessions", "events", "feed"} {
-		rows[table] = w.count("SELECT COUNT(*) FROM " + table)
+		rows[table] = in.count("SELECT COUNT(*) FROM " + table)
 	}
 	return rows
 }
 
-// old writes a row of each kind whose retention is over in left.
-func (w *world) old(n int, left time.Duration) {
-	w.t.Helper()
-	ago := func(keep time.Duration) int64 { return int64(w.clock.time().Add(left - keep)) }
+// insertExpiringRows inserts a row of each kind whose retention ends after left.
+func (in *instance) insertExpiringRows(n int, left time.Duration) {
+	in.t.Helper()
+	ago := func(keep time.Duration) int64 { return int64(in.clock.Time().Add(left - keep)) }
 	id := fmt.Sprintf("OLD%d", n)
 	hash := hashed(id)
-	w.sql("INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at) VALUES (?, 0, 'login', ?, 1, ?, '', ?, 0)", n, hash, hash, ago(26*time.Hour))
-	w.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, ?)", hash, ago(26*time.Hour))
+	in.sql("INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at) VALUES (?, 0, 'login', ?, 1, ?, '', ?, 0)", n, hash, hash, ago(26*time.Hour))
+	in.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, ?)", hash, ago(26*time.Hour))
 	session := model.Session{
 		ID: id, UserID: 1, ProductGroup: "app", LoginAt: 1, EndedAt: model.Time(ago(90 * 24 * time.Hour)), EndReason: model.ReasonKicked,
 		RefreshHash: hash, Gen: 1,
 	}
-	if err := (repository.Sessions{DB: w.db}).Insert(w.t.Context(), session); err != nil {
-		w.t.Fatal(err)
+	if err := (repository.Sessions{DB: in.db}).Insert(in.t.Context(), session); err != nil {
+		in.t.Fatal(err)
 	}
-	if err := (repository.Events{DB: w.db}).Append(w.t.Context(), model.Event{At: model.Time(ago(180 * 24 * time.Hour)), Kind: model.EventLogin, UserID: 1}); err != nil {
-		w.t.Fatal(err)
+	if err := (repository.Events{DB: in.db}).Append(in.t.Context(), model.Event{At: model.Time(ago(180 * 24 * time.Hour)), Kind: model.EventLogin, UserID: 1}); err != nil {
+		in.t.Fatal(err)
 	}
-	if err := (repository.Feed{DB: w.db}).Tell(w.t.Context(), []model.Revocation{{Seq: int64(n), SessionID: id, UserID: 1, Reason: model.ReasonKicked, Exp: model.Time(ago(0))}}); err != nil {
-		w.t.Fatal(err)
+	if err := (repository.Feed{DB: in.db}).Publish(in.t.Context(), []model.Revocation{{Seq: int64(n), SessionID: id, UserID: 1, Reason: model.ReasonKicked, Exp: model.Time(ago(0))}}); err != nil {
+		in.t.Fatal(err)
 	}
 }
 
 // TestJanitorRetention is R-83: nothing goes before its time, all goes after it.
 func TestJanitorRetention(t *testing.T) {
-	play(t, scene{"each to the millisecond", func(t *testing.T, w *world) {
-		w.sql("DELETE FROM feed")
-		t.Cleanup(func() { w.sqlAfter("DELETE FROM feed") })
-		w.old(1, 0)
-		w.old(2, time.Millisecond)
-		j := w.janitor()
-		w.sweep(j)
+	runScenes(t, scene{"each to the millisecond", func(t *testing.T, in *instance) {
+		in.sql("DELETE FROM feed")
+		t.Cleanup(func() { in.sqlAfter("DELETE FROM feed") })
+		in.insertExpiringRows(1, 0)
+		in.insertExpiringRows(2, time.Millisecond)
+		j := in.janitor()
+		in.sweep(j)
 		want := map[string]int64{"codes": 2, "gates": 2, "sessions": 2, "events": 2, "feed": 1} // a revocation's end is its last moment
-		if diff := cmp.Diff(want, w.rows()); diff != "" {
+		if diff := cmp.Diff(want, in.rows()); diff != "" {
 			t.Errorf("at the end of the first:\n%s", diff)
 		}
-		w.clock.advance(time.Millisecond)
+		in.clock.Advance(time.Millisecond)
 		for range 2 { // once more changes nothing
-			w.sweep(j)
+			in.sweep(j)
 			want = map[string]int64{"codes": 1, "gates": 1, "sessions": 1, "events": 1, "feed": 1} // the newest of the feed stays, as its counter
-			if diff := cmp.Diff(want, w.rows()); diff != "" {
+			if diff := cmp.Diff(want, in.rows()); diff != "" {
 				t.Errorf("a moment later:\n%s", diff)
 			}
 		}
-		w.clock.advance(time.Millisecond)
-		w.sweep(j)
-		if diff := cmp.Diff(map[string]int64{"codes": 0, "gates": 0, "sessions": 0, "events": 0, "feed": 1}, w.rows()); diff != "" {
+		in.clock.Advance(time.Millisecond)
+		in.sweep(j)
+		if diff := cmp.Diff(map[string]int64{"codes": 0, "gates": 0, "sessions": 0, "events": 0, "feed": 1}, in.rows()); diff != "" {
 			t.Errorf("after the second:\n%s", diff)
 		}
 	}})
 }
 
 func TestJanitorSparesTheLiving(t *testing.T) {
-	play(t, scene{"a session of half a year", func(t *testing.T, w *world) {
-		w.sessions.RefreshTTL, w.sessions.IdleTTL = 9000*time.Hour, 9000*time.Hour
-		c := w.logIn(alice)
-		w.clock.advance(200 * 24 * time.Hour)
-		w.sweep(w.janitor())
-		w.use(w.renewed(c))
-		if again := w.logIn(alice, on(pc)); again.User.User.ID != c.User.User.ID {
+	runScenes(t, scene{"a session of half a year", func(t *testing.T, in *instance) {
+		in.sessions.RefreshTTL, in.sessions.IdleTTL = 9000*time.Hour, 9000*time.Hour
+		c := in.logIn(alice)
+		in.clock.Advance(200 * 24 * time.Hour)
+		in.sweep(in.janitor())
+		in.useToken(in.refreshed(c))
+		if again := in.logIn(alice, on(pc)); again.User.User.ID != c.User.User.ID {
 			t.Error("the account is gone")
 		}
 	}})
 }
 
-func TestJanitorBatch(t *testing.T) {
-	play(t, scene{"500 of a table at most", func(t *testing.T, w *world) {
-		for i := range 501 {
-			w.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, 0)", hashed(fmt.Sprint(i)))
-		}
-		j := w.janitor()
-		for _, want := range []int64{1, 0, 0} {
-			w.sweep(j)
-			if n := w.count("SELECT COUNT(*) FROM gates"); n != want {
-				t.Errorf("%d are left, want %d", n, want)
+// TestJanitorRemovesBacklogs: one sweep takes all that is old, batch by batch.
+func TestJanitorRemovesBacklogs(t *testing.T) {
+	runScenes(t, scene{"450 gates, 450 overdue sessions", func(t *testing.T, in *instance) {
+		c := in.logIn(alice)
+		seen := in.row(c)
+		for i := range int32(450) {
+			in.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, 0)", hashed(fmt.Sprint(i)))
+			seen.ID, seen.Seat = fmt.Sprintf("OVERDUE%019d", i), new(i+7)
+			if err := (repository.Sessions{DB: in.db}).Insert(t.Context(), seen); err != nil {
+				t.Fatal(err)
 			}
+		}
+		in.clock.Advance(336 * time.Hour)
+		in.sweep(in.janitor())
+		if n := in.count("SELECT COUNT(*) FROM gates WHERE touched_at = 0"); n != 0 {
+			t.Errorf("%d gates are left", n)
+		}
+		if n := in.count("SELECT COUNT(*) FROM sessions WHERE end_reason = 'expired'"); n != 451 {
+			t.Errorf("%d sessions ended, want 451", n)
 		}
 	}})
 }
 
-// TestJanitorsEndOverdueSessions: those that nobody asks about end once, however
-// many sweep, with one line in the log.
+// TestJanitorKeepsWhatHasNoRetention: before it is set, and what was set last is in force.
+func TestJanitorKeepsWhatHasNoRetention(t *testing.T) {
+	runScenes(t, scene{"none, a day, two", func(t *testing.T, in *instance) {
+		j := in.janitor()
+		fresh := &service.Janitor{Store: j.Store, Feed: j.Feed, Endings: j.Endings, Seals: j.Seals, Now: j.Now}
+		in.insertExpiringRows(1, 0)
+		in.clock.Advance(time.Hour)
+		left := func() int64 {
+			return in.count("SELECT COUNT(*) FROM sessions") + in.count("SELECT COUNT(*) FROM events")
+		}
+		in.sweep(fresh)
+		if n := left(); n != 2 {
+			t.Errorf("%d rows are left before any retention is set", n)
+		}
+		fresh.SetRetention(service.Retention{Sessions: 91 * 24 * time.Hour, Events: 181 * 24 * time.Hour})
+		in.sweep(fresh)
+		if n := left(); n != 2 {
+			t.Errorf("%d rows are left of a longer retention", n)
+		}
+		fresh.SetRetention(service.Retention{Sessions: 24 * time.Hour, Events: 24 * time.Hour})
+		in.sweep(fresh)
+		if n := left(); n != 0 {
+			t.Errorf("%d rows are left of a shorter retention", n)
+		}
+	}})
+}
+
+// TestJanitorsEndOverdueSessions: sessions that no client asks about end once,
+// however many janitors sweep, with one line in the log.
 func TestJanitorsEndOverdueSessions(t *testing.T) {
-	play(t, scene{"eight at once", func(t *testing.T, w *world) {
+	runScenes(t, scene{"eight at once", func(t *testing.T, in *instance) {
 		var all []client
 		for i := range 12 {
-			all = append(all, w.logIn(numbered(i)))
+			all = append(all, in.logIn(numbered(i)))
 		}
-		w.clock.advance(336*time.Hour - time.Millisecond)
-		w.sweep(w.janitor())
-		w.quiet()
-		w.clock.advance(time.Millisecond)
-		for _, err := range race(8, func(int) error { return w.janitor().Sweep(t.Context()) }) {
+		in.clock.Advance(336*time.Hour - time.Millisecond)
+		in.sweep(in.janitor())
+		in.clearEvents()
+		in.clock.Advance(time.Millisecond)
+		for _, err := range race(8, func(int) error { return in.janitor().Sweep(t.Context()) }) {
 			wantFailure(t, err, nil)
 		}
-		w.wantEvents(slices.Repeat([]model.Kind{model.EventExpired}, len(all))...)
+		in.wantEvents(slices.Repeat([]model.Kind{model.EventExpired}, len(all))...)
 		for _, c := range all {
-			if row := w.row(c); row.EndReason != model.ReasonExpired || row.EndedAt != w.clock.time() {
+			if row := in.row(c); row.EndReason != model.ReasonExpired || row.EndedAt != in.clock.Time() {
 				t.Errorf("it ended by %s at %d", row.EndReason, row.EndedAt)
 			}
 		}
 	}})
 }
 
-// TestJanitorChangesNoAnswer: limits and failures are the same whether somebody
+// TestJanitorChangesNoAnswer: limits and failures are the same whether a janitor
 // cleans or not, hour by hour over two days.
 func TestJanitorChangesNoAnswer(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *repository.DB) {
 		story := func(sweeping bool) (answers []string) {
-			w := newWorld(t, db)
-			w.defaults()
-			j := w.janitor()
+			in := newInstance(t, db)
+			in.defaults()
+			j := in.janitor()
 			note := func(err error) {
 				if err == nil {
 					answers = append(answers, "ok")
@@ -165,22 +203,22 @@ func TestJanitorChangesNoAnswer(t *testing.T) {
 			}
 			for hour := range 50 {
 				for minute := range 4 { // more than the limits of an hour and of a day allow
-					_, err := w.ask(alice)
+					_, err := in.sendCode(alice)
 					note(err)
 					for range 1 + hour/24*2 { // the first day meets one limit, the second the other
-						_, err = w.try(alice, wrong)
+						_, err = in.tryLogIn(alice, wrong)
 						note(err)
 					}
 					if minute == 0 && hour%5 == 4 {
-						note(second(w.try(alice, w.phone.last())))
+						note(errOf(in.tryLogIn(alice, in.phone.last())))
 					}
-					w.clock.advance(7*time.Minute + 13*time.Second)
+					in.clock.Advance(7*time.Minute + 13*time.Second)
 					if sweeping {
-						w.sweep(j)
-						w.sweep(j)
+						in.sweep(j)
+						in.sweep(j)
 					}
 				}
-				w.clock.advance(31 * time.Minute)
+				in.clock.Advance(31 * time.Minute)
 			}
 			return answers
 		}
@@ -203,7 +241,7 @@ type emptyStore struct {
 	sweeps atomic.Int32
 }
 
-func (s *emptyStore) Overdue(context.Context, string, model.Time, int) ([]model.Session, string, error) {
+func (s *emptyStore) Overdue(context.Context, string, model.Time, int, int) ([]model.Session, string, error) {
 	s.sweeps.Add(1)
 	if s.away.Load() {
 		return nil, "", model.ErrUnavailable
@@ -219,24 +257,25 @@ func (s *emptyStore) Newest(context.Context) (model.Revocation, error) {
 	return model.Revocation{}, model.ErrNotFound
 }
 
-func (s *emptyStore) Untold(context.Context, model.Time, model.Time, int) ([]model.Session, error) {
+func (s *emptyStore) Unpublished(context.Context, model.Time, model.Time, int) ([]model.Session, error) {
 	return nil, nil
 }
 
-// TestJanitorRuns until it is told to stop, and complains once of a fault.
+// TestJanitorRuns: the janitor sweeps until its context ends, and reports each fault
+// once, however long it lasts.
 func TestJanitorRuns(t *testing.T) {
-	play(t, scene{"by the clock", func(t *testing.T, w *world) {
+	runScenes(t, scene{"by the clock", func(t *testing.T, in *instance) {
 		synctest.Test(t, func(t *testing.T) {
 			store, reports := &emptyStore{}, atomic.Int32{}
-			j := w.janitor()
-			j.Store, j.Report = store, func(error) { reports.Add(1) }
-			j.Feed = &service.Feed{Store: store, Now: w.clock.Now}
+			j := in.janitor()
+			j.Store, j.OnError = store, func(error) { reports.Add(1) }
+			j.Feed = &service.Feed{Store: store, Now: in.clock.Now}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan struct{})
-			go func() { defer close(done); j.Run(ctx, service.JanitorEvery) }()
+			go func() { defer close(done); j.Run(ctx, service.SweepInterval) }()
 			pass := func(wantSweeps, wantReports int32) {
 				t.Helper()
-				time.Sleep(2 * service.JanitorEvery)
+				time.Sleep(2 * service.SweepInterval)
 				synctest.Wait()
 				if store.sweeps.Load() != wantSweeps || reports.Load() != wantReports {
 					t.Errorf("%d sweeps, %d reports; want %d and %d", store.sweeps.Load(), reports.Load(), wantSweeps, wantReports)
@@ -256,16 +295,53 @@ func TestJanitorRuns(t *testing.T) {
 	}})
 }
 
+// backlog is storage with endless old events, whose removal takes a while.
+type backlog struct {
+	emptyStore
+	takes   time.Duration
+	batches int
+}
+
+func (s *backlog) Events(_ context.Context, _ model.Time, limit int) (int, error) {
+	s.batches++
+	time.Sleep(s.takes)
+	return limit, nil
+}
+
+// TestJanitorYields: the batches of a backlog begin 40 ms apart, or, if they are slow,
+// with pauses of a quarter of their time. The rest of the work is done at every interval.
+func TestJanitorYields(t *testing.T) {
+	runScenes(t, scene{"a minute", func(t *testing.T, in *instance) {
+		for takes, every := range map[time.Duration]time.Duration{5 * time.Millisecond: 40 * time.Millisecond, 200 * time.Millisecond: 250 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				store := &backlog{takes: takes}
+				j := in.janitor()
+				j.Store, j.Now = store, time.Now
+				j.Feed = &service.Feed{Store: store, Now: time.Now}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute+service.SweepInterval)
+				defer cancel()
+				j.Run(ctx, service.SweepInterval)
+				if want := int(time.Minute / every); store.batches < want*9/10 || store.batches > want+1 {
+					t.Errorf("%d batches of %s in a minute, want about %d", store.batches, takes, want)
+				}
+				if sweeps := store.sweeps.Load(); sweeps < 10 || sweeps > 13 {
+					t.Errorf("%d sweeps in a minute", sweeps)
+				}
+			})
+		}
+	}})
+}
+
 func TestJanitorStorageAway(t *testing.T) {
-	play(t, scene{"all parts are tried", func(t *testing.T, w *world) {
+	runScenes(t, scene{"all parts are tried", func(t *testing.T, in *instance) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := w.janitor().Sweep(ctx); !errors.Is(err, model.ErrUnavailable) {
+		if err := in.janitor().Sweep(ctx); !errors.Is(err, model.ErrUnavailable) {
 			t.Errorf("error %v", err)
 		}
-		w.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, 0)", hashed("x"))
-		w.sweep(w.janitor())
-		if n := w.count("SELECT COUNT(*) FROM gates"); n != 0 {
+		in.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, 0)", hashed("x"))
+		in.sweep(in.janitor())
+		if n := in.count("SELECT COUNT(*) FROM gates"); n != 0 {
 			t.Errorf("%d are left", n)
 		}
 	}})

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,30 +9,35 @@ import (
 	"time"
 
 	"menshen/model"
+	"menshen/service/code"
+	"menshen/service/phone"
+	"menshen/service/random"
+	"menshen/service/vault"
 )
 
-// Login exchanges a right code for a session.
+// Login exchanges a valid code for a session.
 type Login struct {
-	Codes    *Codes
+	Codes    *code.Verifier
 	Users    UserStore
 	Sessions *Sessions
-	Vault    *Vault
-	Numbers  Numbers
-	Catalog  Catalog
-	Shield   Shield // by address
+	Vault    *vault.Vault
+	Numbers  phone.Numbers
+	Catalog  model.Catalog
+	Limit    RateLimit // by address; may be nil
 	Now      func() time.Time
 }
 
-// LoginRequest is a well-shaped request.
+// LoginRequest is a request whose form has been checked.
 type LoginRequest struct {
 	CompanyType    int32
 	ProductType    int32
 	Mobile         string
 	Source         string
 	ValidateNo     model.Secret
-	DeviceNumber   string // "": bind at the first check
-	ReplaceSession string // under the policy "reject": the session that gives way
-	Caller         Caller
+	DeviceNumber   string       // "": bind at the first check
+	ReplaceSession string       // under the policy "reject": the session to end for the new one
+	Ticket         model.Secret // of the code; "" when none was given
+	Caller         model.Caller
 }
 
 // LoginResult is a new session's tokens and its user.
@@ -40,6 +46,8 @@ type LoginResult struct {
 	Refresh   IssuedToken
 	User      Profile
 	Displaced int // sessions that this login displaced
+	// Credential shows that the device has logged in.
+	Credential model.Secret
 }
 
 // BannedUntil is the data of model.ErrBanned; null is for ever.
@@ -60,18 +68,15 @@ type DevicesInUse struct {
 	Devices []DeviceInUse `json:"devices"`
 }
 
-// errIDTaken asks for another try with another random id.
-var errIDTaken = errors.New("user id is taken")
-
-// Do logs in: of any number of concurrent requests with one right code exactly
-// one succeeds. The first login of a number registers its user. Older sessions
-// of the same user and product group beyond the product's limit end.
+// Do logs in. Of any number of concurrent requests with one valid code exactly one
+// succeeds. The first login of a number registers its user. Older sessions of the same
+// user and product group beyond the product's limit end.
 //
 // Errors, in the order in which they are judged: model.ErrMalformed, ErrMobile,
 // ErrTooMany, ErrTooManyFailures, ErrCode, ErrBanned (the code is used up), ErrDeviceLimit
 // (the code stays unused).
 func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
-	company, product, err := l.Catalog.find(r.CompanyType, r.ProductType)
+	company, product, err := l.Catalog.Find(r.CompanyType, r.ProductType)
 	if err != nil {
 		return LoginResult{}, err
 	}
@@ -79,33 +84,30 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 	if err != nil {
 		return LoginResult{}, err
 	}
-	if err := l.Shield.take(model.AddressKey(r.Caller.IP)); err != nil {
+	if err := l.Limit.take(model.AddressKey(r.Caller.IP)); err != nil {
 		return LoginResult{}, err
 	}
-	code, err := l.Codes.attempt(ctx, r.CompanyType, model.PurposeLogin, mobile, r.ValidateNo, r.Caller)
-	if err != nil {
-		return LoginResult{}, err
+	attempt := code.Attempt{
+		CompanyType: r.CompanyType, Purpose: model.PurposeLogin, Mobile: mobile, Code: r.ValidateNo, Tickets: []model.Secret{r.Ticket}, Caller: r.Caller,
 	}
-	for {
+	for { // each try draws another id for a new account
 		var result LoginResult
 		var banned error
-		err = l.Sessions.atomically(ctx, func(ctx context.Context) error {
+		err = l.Codes.Redeem(ctx, l.Sessions, func(ctx context.Context) error {
 			now := model.TimeOf(l.Now())
-			if err := l.Codes.Store.Use(ctx, code.ID, now); err != nil {
-				return err
-			}
 			user, created, err := l.account(ctx, company, mobile, r.Source, now)
 			if err != nil {
 				return err
 			}
 			if banned = bannedFailure(user, now); banned != nil {
-				return nil //nolint:nilerr // told afterwards: the code is used up
+				return nil //nolint:nilerr // the refusal is returned after the commit: the code is used up
 			}
-			result, err = l.open(ctx, opening{request: r, product: product, user: user, created: created, now: now})
+			result, err = l.openSession(ctx, newSession{request: r, product: product, user: user, created: created, now: now})
 			result.User = Profile{User: user, Mobile: l.Numbers.National(mobile)}
+			result.Credential = l.Vault.Credential(user, now)
 			return err
-		})
-		if !errors.Is(err, errIDTaken) {
+		}, attempt)
+		if !errors.Is(err, model.ErrIDTaken) {
 			return result, errors.Join(err, banned)
 		}
 	}
@@ -121,9 +123,9 @@ func bannedFailure(user model.User, now model.Time) error {
 	return model.ErrBanned.With(BannedUntil{Until: &user.BannedUntil})
 }
 
-// account is the number's account in the company, locked; made at the first
-// login. Where registration is closed an unknown number is model.ErrCode.
-func (l *Login) account(ctx context.Context, company Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
+// account returns the number's account in the company, locked. The first login creates
+// it. If registration is closed, an unknown number is model.ErrCode.
+func (l *Login) account(ctx context.Context, company model.Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
 	if company.Closed {
 		_, err := l.Users.ByNumber(ctx, company.Type, l.Vault.MobileKey(company.Type, mobile))
 		if errors.Is(err, model.ErrNotFound) {
@@ -135,8 +137,8 @@ func (l *Login) account(ctx context.Context, company Company, mobile model.Mobil
 	}
 	user, created, err := l.register(ctx, company, mobile, source, now)
 	if err == nil && user.DeletedAt != 0 && !user.Banned(now) {
-		// A ban kept the number of a deleted account, and is over: whoever has
-		// the number now begins afresh.
+		// A ban kept the number of a deleted account, and is over: the present owner of
+		// the number gets a new account.
 		if company.Closed {
 			return user, false, model.ErrCode
 		}
@@ -151,71 +153,67 @@ func (l *Login) account(ctx context.Context, company Company, mobile model.Mobil
 	return user, created, err
 }
 
-func (l *Login) register(ctx context.Context, company Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
-	id := newID()
-	user, created, err := l.Users.Register(ctx, model.User{
+func (l *Login) register(ctx context.Context, company model.Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
+	id := random.ID()
+	return l.Users.Register(ctx, model.User{
 		ID: id, CompanyType: company.Type, MobileKey: l.Vault.MobileKey(company.Type, mobile), Mobile: l.Vault.SealMobile(mobile, id),
 		UserName: "u" + strconv.FormatInt(id, 36), NickName: "用户" + mobile.Last4(),
 		FirstSource: source, LastSource: source, CreatedAt: now,
 	})
-	if errors.Is(err, model.ErrNotFound) {
-		err = errIDTaken
-	}
-	return user, created, err
 }
 
-// opening is what a new session is made of.
-type opening struct {
+// newSession holds what openSession needs for a new session.
+type newSession struct {
 	request LoginRequest
-	product Product
+	product model.Product
 	user    model.User
 	created bool
 	now     model.Time
 }
 
-// open makes room among the user's sessions of the product group and inserts
-// the new one, all under the lock of the slot.
-func (l *Login) open(ctx context.Context, o opening) (LoginResult, error) {
+// openSession ends sessions of the user and product group as the limit demands and
+// inserts the new one, all under the lock of the login sequence.
+func (l *Login) openSession(ctx context.Context, n newSession) (LoginResult, error) {
 	s := l.Sessions
 	session := model.Session{
-		ID: newName(), UserID: o.user.ID, CompanyType: o.user.CompanyType, ProductType: o.product.Type,
-		ProductGroup: o.product.Group, DeviceNumber: o.request.DeviceNumber, DeviceName: o.request.Caller.Device,
-		IP: o.request.Caller.IP, Source: o.request.Source,
+		ID: random.TextID(), UserID: n.user.ID, CompanyType: n.user.CompanyType, ProductType: n.product.Type,
+		ProductGroup: n.product.Group, DeviceNumber: n.request.DeviceNumber, DeviceName: n.request.Caller.Device,
+		IP: n.request.Caller.IP, Source: n.request.Source,
 	}
-	slot, err := s.Store.Advance(ctx, model.Slot{
-		UserID: session.UserID, ProductGroup: session.ProductGroup, LoginAt: o.now, SessionID: session.ID,
+	sequence, err := s.Store.Advance(ctx, model.LoginSequence{
+		UserID: session.UserID, ProductGroup: session.ProductGroup, LoginAt: n.now, SessionID: session.ID,
 	})
 	if err != nil {
 		return LoginResult{}, err
 	}
-	session.Epoch, session.LoginAt = slot.Epoch, slot.LoginAt
+	session.Epoch, session.LoginAt = sequence.Epoch, sequence.LoginAt
 	var active []model.Session
-	if slot.Epoch > 1 { // else nobody was there before
+	if sequence.Epoch > 1 { // otherwise there is no older session
 		if active, err = s.Store.Active(ctx, session.UserID, session.ProductGroup); err != nil {
 			return LoginResult{}, err
 		}
 	}
-	leaving, err := giveWay(active, session, o)
+	leaving, err := sessionsToEnd(active, session, n)
 	if err != nil {
 		return LoginResult{}, err
 	}
-	displaced, err := l.clear(ctx, leaving, session, o)
+	displaced, err := l.endReplaced(ctx, leaving, session, n)
 	if err != nil {
 		return LoginResult{}, err
 	}
-	session.ActiveSlot = freePlace(active, leaving)
-	result, err := l.insert(ctx, session, o)
+	session.Seat = lowestFreeSeat(active, leaving)
+	result, err := l.insert(ctx, session, n)
 	result.Displaced = displaced
 	return result, err
 }
 
-// clear ends the sessions that give way and returns how many were displaced.
-func (l *Login) clear(ctx context.Context, leaving []model.Session, session model.Session, o opening) (int, error) {
+// endReplaced ends the sessions in leaving and returns how many were displaced.
+func (l *Login) endReplaced(ctx context.Context, leaving []model.Session, session model.Session, n newSession) (int, error) {
 	displaced := 0
 	for _, old := range leaving {
-		how := ending{reason: old.EndReason, by: session.DeviceName, actor: actorUser, at: o.now, caller: o.request.Caller}
+		how := endSpec{reason: old.EndReason, by: session.DeviceName, actor: model.ActorUser, at: n.now, caller: n.request.Caller}
 		if old.EndReason == model.ReasonExpired {
-			how = ending{reason: model.ReasonExpired, actor: actorSystem, at: o.now}
+			how = expired(n.now)
 		}
 		ended, err := l.Sessions.end(ctx, old, how)
 		if err != nil {
@@ -225,7 +223,7 @@ func (l *Login) clear(ctx context.Context, leaving []model.Session, session mode
 			continue
 		}
 		displaced++
-		if err := l.Sessions.noteWar(ctx, session, old, o.now, o.request.Caller); err != nil {
+		if err := l.Sessions.recordKickWar(ctx, session, old, n.now, n.request.Caller); err != nil {
 			return 0, err
 		}
 	}
@@ -233,49 +231,43 @@ func (l *Login) clear(ctx context.Context, leaving []model.Session, session mode
 }
 
 // insert mints the tokens of the new session and stores it with its events.
-func (l *Login) insert(ctx context.Context, session model.Session, o opening) (result LoginResult, err error) {
+func (l *Login) insert(ctx context.Context, session model.Session, n newSession) (result LoginResult, err error) {
 	s := l.Sessions
-	_, refreshTTL := s.ttls(o.product)
-	session.EndsAt = o.now.Add(refreshTTL).Second()
-	s.plan(&session, 1, o.now)
-	signed := s.signAside(session)
-	defer func() {
-		token, failed := signed()
-		if err == nil {
-			result.Access, err = token, failed
-		}
-	}()
+	session.EndsAt = n.now.Add(cmp.Or(n.product.RefreshTTL, s.RefreshTTL)).Second()
+	if result.Access, err = s.issue(&session, 1, n.now); err != nil {
+		return result, err
+	}
 	result.Refresh.Expire = session.EndsAt
 	result.Refresh.Value, session.RefreshHash = newRefreshToken(session.ID)
 	if err := s.Store.Insert(ctx, session); err != nil {
 		return result, err
 	}
-	line := event(model.EventLogin, session, o.now, o.request.Caller)
-	line.Detail = detail("source", o.request.Source, "productType", strconv.Itoa(int(session.ProductType)))
+	line := event(model.EventLogin, session, n.now, n.request.Caller)
+	line.Detail = model.EventDetail("source", n.request.Source, "productType", strconv.Itoa(int(session.ProductType)))
 	lines := []model.Event{line}
-	if o.created {
-		register := event(model.EventRegister, model.Session{UserID: session.UserID}, o.now, o.request.Caller)
+	if n.created {
+		register := event(model.EventRegister, model.Session{UserID: session.UserID}, n.now, n.request.Caller)
 		register.Detail = line.Detail
 		lines = []model.Event{register, line}
 	}
 	return result, s.Events.Append(ctx, lines...)
 }
 
-// giveWay chooses which active sessions end for the new one, each with its
-// reason set: those past their end, then the one on the same device, then the
-// lowest epochs beyond the limit. Under the policy "reject" the limit refuses
-// the new one instead, unless one on the same device or one that the request
-// names gives way: then the new one takes its place, even where the limit has
-// been lowered below what there is.
-func giveWay(active []model.Session, session model.Session, o opening) ([]model.Session, error) {
+// sessionsToEnd selects the active sessions that end for the new one, each with its
+// reason set. In this order: sessions past their end, the one on the same device, then
+// the lowest epochs beyond the limit. Under the policy "reject" the limit refuses the
+// new session instead, unless a session on the same device or one that the request names
+// ends for it. Then the new session takes its place, even if the limit is now below the
+// number of sessions.
+func sessionsToEnd(active []model.Session, session model.Session, n newSession) ([]model.Session, error) {
 	var leaving, staying []model.Session
 	for _, old := range active {
 		switch {
-		case old.Expired(o.now):
+		case old.Expired(n.now):
 			old.EndReason = model.ReasonExpired
 		case session.DeviceNumber != "" && old.DeviceNumber == session.DeviceNumber:
 			old.EndReason = model.ReasonRelogin
-		case o.product.Reject && old.ID == o.request.ReplaceSession:
+		case n.product.Reject && old.ID == n.request.ReplaceSession:
 			old.EndReason = model.ReasonDisplaced
 		default:
 			staying = append(staying, old)
@@ -283,12 +275,17 @@ func giveWay(active []model.Session, session model.Session, o opening) ([]model.
 		}
 		leaving = append(leaving, old)
 	}
-	excess := len(staying) - (o.product.MaxSessions - 1)
-	if excess <= 0 || o.product.Reject && slices.ContainsFunc(leaving, makesRoom) {
+	excess := len(staying) - (n.product.MaxSessions - 1)
+	gaveWay := func(old model.Session) bool { return old.EndReason != model.ReasonExpired } // ended to make room
+	if excess <= 0 || n.product.Reject && slices.ContainsFunc(leaving, gaveWay) {
 		return leaving, nil
 	}
-	if o.product.Reject {
-		return nil, model.ErrDeviceLimit.With(devicesInUse(staying))
+	if n.product.Reject {
+		devices := make([]DeviceInUse, 0, len(staying))
+		for _, s := range slices.Backward(staying) {
+			devices = append(devices, DeviceInUse{ID: s.ID, DeviceName: s.DeviceName, LoginTime: s.LoginAt, LastSeenTime: s.LastSeenAt})
+		}
+		return nil, model.ErrDeviceLimit.With(DevicesInUse{Devices: devices})
 	}
 	for _, old := range staying[:excess] { // lowest epochs first
 		old.EndReason = model.ReasonDisplaced
@@ -297,29 +294,18 @@ func giveWay(active []model.Session, session model.Session, o opening) ([]model.
 	return leaving, nil
 }
 
-// makesRoom reports whether the session would have stayed but for the new one.
-func makesRoom(leaving model.Session) bool { return leaving.EndReason != model.ReasonExpired }
-
-func devicesInUse(sessions []model.Session) DevicesInUse {
-	devices := make([]DeviceInUse, 0, len(sessions))
-	for _, s := range slices.Backward(sessions) {
-		devices = append(devices, DeviceInUse{ID: s.ID, DeviceName: s.DeviceName, LoginTime: s.LoginAt, LastSeenTime: s.LastSeenAt})
-	}
-	return DevicesInUse{Devices: devices}
-}
-
-// freePlace is the lowest place that no staying session holds.
-func freePlace(active, leaving []model.Session) *int32 {
+// lowestFreeSeat returns the lowest seat that no staying session holds.
+func lowestFreeSeat(active, leaving []model.Session) *int32 {
 	taken := map[int32]bool{}
 	for _, s := range active {
 		left := slices.ContainsFunc(leaving, func(l model.Session) bool { return l.ID == s.ID })
-		if !left && s.ActiveSlot != nil {
-			taken[*s.ActiveSlot] = true
+		if !left && s.Seat != nil {
+			taken[*s.Seat] = true
 		}
 	}
-	place := int32(0)
-	for taken[place] {
-		place++
+	seat := int32(0)
+	for taken[seat] {
+		seat++
 	}
-	return &place
+	return &seat
 }

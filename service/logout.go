@@ -1,14 +1,12 @@
 package service
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"menshen/model"
 )
 
-// Scope says which sessions a logout ends.
+// Scope selects the sessions that a logout ends.
 type Scope string
 
 // The scopes.
@@ -18,116 +16,69 @@ const (
 	ScopeAll     Scope = "all"
 )
 
-// Logout ends sessions of the token's user and returns how many this call
-// ended. With an expired token, or one of an ended session, only the current
-// session may be named; that one having ended already is a success.
+// Logout ends sessions of the token's user and returns how many this call ended. An
+// expired token, or one of an ended session, permits ScopeCurrent alone. Success if the
+// current session has ended already.
 //
-// Errors: those of Authenticate, for scopes other than current.
-func (s *Sessions) Logout(ctx context.Context, raw model.Secret, claims model.Claims, scope Scope, caller Caller) (int, error) {
+// Errors: model.ErrStalePair for an expired token of an active session whose client holds
+// newer ones; those of Authenticate, for scopes other than current.
+func (s *Sessions) Logout(ctx context.Context, raw model.Secret, claims model.Claims, scope Scope, caller model.Caller) (ended int, err error) {
 	var session model.Session
-	var err error
-	if scope == ScopeCurrent {
-		session, err = s.current(ctx, claims)
-	} else {
+	switch {
+	case scope != ScopeCurrent:
 		session, err = s.Authenticate(ctx, raw)
+	case claims.Expired(model.TimeOf(s.Now())):
+		return s.logOutExpired(ctx, claims, caller)
+	default:
+		session, err = s.loadCurrent(ctx, claims)
 	}
 	if err != nil {
 		return 0, err
 	}
-	ended := 0
-	err = s.atomically(ctx, func(ctx context.Context) error {
+	err = s.Within(ctx, func(ctx context.Context) error {
 		switch scope {
 		case ScopeCurrent:
-			ended, err = s.logOut(ctx, session, caller)
+			ended, err = s.endLive(ctx, session, s.loggedOut(caller))
 		case ScopeOthers:
-			ended, err = s.logOutAll(ctx, session.UserID, session.ID, caller)
+			ended, err = s.endAll(ctx, session.UserID, func(other model.Session) bool { return other.ID != session.ID }, s.loggedOut(caller))
 		default:
-			ended, err = s.logOutAll(ctx, session.UserID, "", caller)
+			ended, err = s.endAll(ctx, session.UserID, anySession, s.loggedOut(caller))
 		}
 		return err
 	})
 	return ended, err
 }
 
-// logOutAll ends all sessions of a user but one.
-func (s *Sessions) logOutAll(ctx context.Context, userID int64, but string, caller Caller) (int, error) {
-	sessions, err := s.Store.Active(ctx, userID, "")
-	if err != nil {
-		return 0, err
-	}
-	ended := 0
-	for _, session := range sessions {
-		if session.ID == but {
-			continue
+// logOutExpired ends the session of an expired token, unless a refresh has replaced the
+// token twice: then its client has newer ones, and the holder of this one may be a thief.
+func (s *Sessions) logOutExpired(ctx context.Context, claims model.Claims, caller model.Caller) (int, error) {
+	for range maxTries {
+		session, err := s.loadCurrent(ctx, claims)
+		switch {
+		case err != nil || session.EndedAt != 0:
+			return 0, err
+		case claims.Gen < session.PrevGen:
+			return 0, model.ErrStalePair
 		}
-		n, err := s.logOut(ctx, session, caller)
+		var ended bool
+		err = s.Within(ctx, func(ctx context.Context) (err error) {
+			ended, err = s.endSeen(ctx, session, model.ReasonLoggedOut, event(model.EventLogout, session, model.TimeOf(s.Now()), caller))
+			return err
+		})
 		if err != nil {
 			return 0, err
 		}
-		ended += n
-	}
-	return ended, nil
-}
-
-// logOut ends one session and returns how many this call ended: one that is past
-// its end has expired, and was not there to be logged out.
-func (s *Sessions) logOut(ctx context.Context, session model.Session, caller Caller) (int, error) {
-	now := model.TimeOf(s.Now())
-	if session.EndedAt == 0 && session.Expired(now) {
-		_, err := s.end(ctx, session, ending{reason: model.ReasonExpired, actor: actorSystem, at: now})
-		return 0, err
-	}
-	ended, err := s.end(ctx, session, ending{reason: model.ReasonLoggedOut, actor: actorUser, at: now, caller: caller})
-	if ended {
-		return 1, err
-	}
-	return 0, err
-}
-
-// Delete ends one of the user's sessions and returns how many this call ended:
-// 0 when it had ended already. Foreign and unknown ids are model.ErrNotFound alike.
-func (s *Sessions) Delete(ctx context.Context, owner model.Session, id string, caller Caller) (int, error) {
-	if !isName(id) {
-		return 0, model.ErrNotFound
-	}
-	session, err := s.Store.ByID(ctx, id)
-	if err == nil && session.UserID != owner.UserID {
-		err = model.ErrNotFound
-	}
-	if err != nil {
-		return 0, err
-	}
-	ended := 0
-	err = s.atomically(ctx, func(ctx context.Context) error {
-		ended, err = s.logOut(ctx, session, caller)
-		return err
-	})
-	return ended, err
-}
-
-// Active lists the user's live sessions, newest first.
-func (s *Sessions) Active(ctx context.Context, owner model.Session) ([]model.Session, error) {
-	sessions, err := s.Store.Active(ctx, owner.UserID, "")
-	if err != nil {
-		return nil, err
-	}
-	now := model.TimeOf(s.Now())
-	live := sessions[:0]
-	for _, session := range sessions {
-		if session.Alive(now) {
-			live = append(live, session)
+		if ended {
+			return 1, nil
 		}
 	}
-	slices.SortFunc(live, func(a, b model.Session) int {
-		return cmp.Or(cmp.Compare(b.LoginAt, a.LoginAt), cmp.Compare(b.Epoch, a.Epoch))
-	})
-	return live, nil
+	return 0, model.ErrUnavailable.Wrap(errLostTooOften)
 }
 
-// endedShown is how many ended sessions a user is shown.
-const endedShown = 20
-
-// Ended lists the user's newest ended sessions.
-func (s *Sessions) Ended(ctx context.Context, owner model.Session) ([]model.Session, error) {
-	return s.Store.Ended(ctx, owner.UserID, endedShown)
+// loggedOut is the end of a session by a logout of its user.
+func (e *Endings) loggedOut(caller model.Caller) endSpec {
+	return endSpec{reason: model.ReasonLoggedOut, actor: model.ActorUser, at: model.TimeOf(e.Now()), caller: caller}
 }
+
+// anySession matches every session.
+func anySession(model.Session) bool { return true }

@@ -2,198 +2,197 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"menshen/model"
+	"menshen/service/random"
 )
 
-// act is what a refresh does to a session.
-type act int
+// verdict is what a refresh does to a session, in the words of the metric.
+type verdict = string
 
 const (
-	actRotate   act = iota // the current token is replaced
-	actConverge            // the current token is given again; nothing changes
-	actRecover             // the answer with the current token was lost: replace it
-	actAdopt               // the database is older than the token: follow it
-	actStale               // an old pair inside the grace: read your storage again
-	actReplay              // an old pair outside the grace: the session ends
+	verdictRotate   verdict = "rotate"   // the current token is replaced
+	verdictConverge verdict = "converge" // the current token is returned once more; nothing changes
+	verdictRecover  verdict = "recover"  // the client lacks the current token, or it has expired: it is replaced
+	verdictAdopt    verdict = "adopt"    // the database is older than the token: follow it
+	verdictStale    verdict = "stale"    // an old pair inside the grace: the client must read its storage again
+	verdictReplay   verdict = "replay"   // an old pair outside the grace: the session ends
 )
 
-// refreshOutcomes are the names of the acts in metrics.
-var refreshOutcomes = [...]string{"rotate", "converge", "recover", "adopt", "stale", "replay"}
+// RefreshOutcomes lists what [Sessions.OnRefresh] may receive.
+func RefreshOutcomes() []string {
+	return []string{verdictRotate, verdictConverge, verdictRecover, verdictAdopt, verdictStale, verdictReplay}
+}
 
-// RefreshOutcomes lists what [Sessions.Refreshed] may be told.
-func RefreshOutcomes() []string { return refreshOutcomes[:] }
-
-// decide is the table of refresh. The access token is the rotating half of the
-// pair, because the refresh token has no place in the answer: gen is the
-// generation of the token presented, session the row as it was read. A
-// generation between PrevGen and Gen is an orphan, minted but never seen.
-func decide(session model.Session, gen int64, now model.Time, grace time.Duration) act {
+// decide is the table of refresh. The access token is the rotating half of the pair,
+// because the response has no place for a refresh token. gen is the generation of the
+// presented token, session the row as it was read. A generation between PrevGen and Gen
+// belongs to a token that was signed and never used.
+func decide(session model.Session, gen int64, now model.Time, grace time.Duration) verdict {
 	inGrace := now.Sub(session.MintedAt) <= grace
 	switch {
 	case gen > session.Gen:
-		return actAdopt
+		return verdictAdopt
 	case gen == session.Gen:
-		return actRotate
+		return verdictRotate
 	case gen < session.PrevGen && inGrace:
-		return actStale
+		return verdictStale
 	case gen < session.PrevGen:
-		return actReplay
+		return verdictReplay
 	case inGrace && now < session.CurExp:
-		return actConverge
+		return verdictConverge
 	case inGrace:
-		return actRecover // to converge on an expired token helps nobody
+		return verdictRecover // an expired token is of no use to the client
 	case gen == session.PrevGen && !session.Confirmed:
-		return actRecover
+		return verdictRecover
 	default:
-		return actReplay
+		return verdictReplay
 	}
 }
 
-// maxRefreshTries bounds how often a refresh that lost to another decides anew.
-const maxRefreshTries = 3
+// maxTries bounds how often a request is decided when others keep changing the row of its
+// session.
+const maxTries = 3
 
-// Refresh answers a token pair with a new access token. Parallel refreshes with
-// one pair converge on one new token; a lost answer never ends an honest
-// client's session; an older pair outside the grace ends it (RFC 9700 §4.14.2).
-// Nothing changes unless the refresh token is right and the access token is
-// signed for the same session.
+var errLostTooOften = errors.New("lost to other requests too often")
+
+// Refresh returns a new access token for a token pair. Parallel refreshes with one pair
+// converge on one new token. A lost response never ends an honest client's session. An
+// older pair outside the grace ends it (RFC 9700 §4.14.2). Nothing changes unless the
+// refresh token is right and the access token is signed for the same session.
 //
-// Errors, in the order in which they are judged: model.ErrRefreshToken, ErrToken,
+// Errors, in the order in which they are judged: model.ErrTooMany, ErrRefreshToken, ErrToken,
 // ErrRefreshToken (of another session), ErrDisplaced, ErrSessionEnded, ErrStalePair.
-func (s *Sessions) Refresh(ctx context.Context, access, refresh model.Secret, caller Caller) (IssuedToken, error) {
+func (s *Sessions) Refresh(ctx context.Context, access, refresh model.Secret, caller model.Caller) (IssuedToken, error) {
 	claims, foreign := s.Tokens.Verify(string(access))
-	if err := s.shieldRefresh(claims, foreign, caller); err != nil {
+	if foreign != nil {
+		return IssuedToken{}, s.refuseForeign(ctx, foreign, refresh, caller)
+	}
+	hash, err := s.admitRefresh(ctx, claims, refresh, caller.IP)
+	if err != nil {
 		return IssuedToken{}, err
 	}
-	if foreign == nil {
-		if token, err := s.renew(ctx, claims, refresh); err != nil || token.Value != "" {
-			return token, err
-		}
+	if token, err := s.fastRotate(ctx, claims, hash); err != nil || token.Value != "" {
+		return token, err
 	}
 	session, err := s.byRefreshToken(ctx, refresh)
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	if foreign != nil {
-		return IssuedToken{}, foreign
+	if claims.UserID != session.UserID {
+		return IssuedToken{}, model.ErrRefreshToken.Wrap(errors.New("tokens of two users"))
 	}
-	if claims.SessionID != session.ID || claims.UserID != session.UserID {
-		return IssuedToken{}, model.ErrRefreshToken.Wrap(errors.New("tokens of two sessions"))
-	}
-	for range maxRefreshTries {
-		session, err = s.alive(ctx, claims)
+	for range maxTries {
+		session, err = s.requireActive(ctx, claims)
 		if err != nil {
 			return IssuedToken{}, err
 		}
 		token, err := s.refreshOnce(ctx, session, claims, caller)
-		if !errors.Is(err, errRowMoved) {
+		if !errors.Is(err, errRowChanged) {
 			return token, err
 		}
 	}
-	return IssuedToken{}, model.ErrUnavailable.Wrap(errors.New("refresh lost to others too often"))
+	return IssuedToken{}, model.ErrUnavailable.Wrap(errLostTooOften)
 }
 
-// renew is the refresh as it nearly always is, actRotate on a session far from
-// its end, in one conditional update: its condition is all that Refresh asks, so
-// that nothing need be read. No token, and nothing changed, when it does not
-// hold: then the row is to be read and judged.
-func (s *Sessions) renew(ctx context.Context, claims model.Claims, refresh model.Secret) (IssuedToken, error) {
-	id, hash, ok := parseRefreshToken(refresh)
-	if !ok || id != claims.SessionID {
-		return IssuedToken{}, nil
+// refuseForeign returns why a pair is refused whose access token is not ours: the refresh
+// token is judged first.
+func (s *Sessions) refuseForeign(ctx context.Context, foreign error, refresh model.Secret, caller model.Caller) error {
+	if err := s.AddressLimit.take(model.AddressKey(caller.IP)); err != nil {
+		return err
 	}
+	if _, err := s.byRefreshToken(ctx, refresh); err != nil {
+		return err
+	}
+	return foreign
+}
+
+// fastRotate rotates the token in one conditional update, without reading the row. The
+// condition contains every check of Refresh. If it does not hold, nothing changes and
+// fastRotate returns no token: Refresh must read the row and decide.
+func (s *Sessions) fastRotate(ctx context.Context, claims model.Claims, hash []byte) (IssuedToken, error) {
 	next := model.Session{
-		ID: id, UserID: claims.UserID, CompanyType: claims.CompanyType, ProductType: claims.ProductType,
+		ID: claims.SessionID, UserID: claims.UserID, CompanyType: claims.CompanyType, ProductType: claims.ProductType,
 		RefreshHash: hash, PrevGen: claims.Gen, EndsAt: model.Forever,
 	}
-	token, err := s.mint(&next, claims.Gen+1, model.TimeOf(s.Now()))
+	token, err := s.issue(&next, claims.Gen+1, model.TimeOf(s.Now()))
 	if err != nil {
-		return IssuedToken{}, fmt.Errorf("mint access token: %w", err)
+		return IssuedToken{}, fmt.Errorf("issue access token: %w", err)
 	}
-	renewed, err := s.Store.Renew(ctx, next)
+	renewed, err := s.Store.FastRotate(ctx, next)
 	if err != nil || !renewed {
 		return IssuedToken{}, err
 	}
-	s.Live.drop(id)
-	s.refreshed(actRotate)
+	s.Cache.remove(claims.SessionID)
+	s.refreshed(verdictRotate)
 	return token, nil
 }
 
-// shieldRefresh limits refreshes before any work on the database: by session,
-// once the signature tells which, else by address.
-func (s *Sessions) shieldRefresh(claims model.Claims, foreign error, caller Caller) error {
-	if foreign != nil {
-		return s.AddressShield.take(model.AddressKey(caller.IP))
-	}
-	return s.RefreshShield.take(claims.SessionID)
-}
+// errRowChanged means that another request changed the row since it was read.
+var errRowChanged = errors.New("session changed meanwhile")
 
-// errRowMoved says that another request changed the row since it was read.
-var errRowMoved = errors.New("session changed meanwhile")
-
-func (s *Sessions) refreshOnce(ctx context.Context, session model.Session, claims model.Claims, caller Caller) (IssuedToken, error) {
+func (s *Sessions) refreshOnce(ctx context.Context, session model.Session, claims model.Claims, caller model.Caller) (token IssuedToken, err error) {
 	now := model.TimeOf(s.Now())
 	what := decide(session, claims.Gen, now, s.ReuseGrace)
-	counted := func(token IssuedToken, err error) (IssuedToken, error) {
-		if err == nil {
-			s.refreshed(what)
-		}
-		return token, err
-	}
 	switch what {
-	case actConverge:
-		return counted(s.signCurrent(session))
-	case actRotate:
-		return counted(s.replace(ctx, session, session.Gen, session.Gen+1, now))
-	case actRecover:
-		return counted(s.replaceLoudly(ctx, session, session.PrevGen, session.Gen+1, event(model.EventRecover, session, now, caller)))
-	case actAdopt:
-		return counted(s.replaceLoudly(ctx, session, claims.Gen, claims.Gen+1, event(model.EventAdopt, session, now, caller)))
-	case actStale:
+	case verdictConverge:
+		token, err = s.sign(session)
+	case verdictRotate:
+		token, err = s.replace(ctx, session, session.Gen, session.Gen+1, now)
+	case verdictRecover:
+		token, err = s.replaceWithEvent(ctx, session, session.PrevGen, session.Gen+1, event(model.EventRecover, session, now, caller))
+	case verdictAdopt:
+		token, err = s.replaceWithEvent(ctx, session, claims.Gen, claims.Gen+1, event(model.EventAdopt, session, now, caller))
+	case verdictStale:
 		line := event(model.EventRecover, session, now, caller)
-		line.Detail = detail("outcome", "stale pair")
-		if err := s.Events.Append(ctx, line); err != nil {
-			return IssuedToken{}, err
-		}
-		s.refreshed(what)
-		return IssuedToken{}, model.ErrStalePair
+		line.Detail = model.EventDetail("outcome", "stale pair")
+		err = s.Events.Append(ctx, line.Folded(time.Hour, session.ID))
 	default:
-		return IssuedToken{}, s.replay(ctx, session, claims, event(model.EventReuse, session, now, caller))
+		return token, s.replay(ctx, session, claims, event(model.EventReuse, session, now, caller))
+	}
+	if err == nil {
+		s.refreshed(what)
+		if what == verdictStale {
+			err = model.ErrStalePair
+		}
+	}
+	return token, err
+}
+
+func (s *Sessions) refreshed(what verdict) {
+	if s.OnRefresh != nil {
+		s.OnRefresh(what)
 	}
 }
 
-func (s *Sessions) refreshed(what act) {
-	if s.Refreshed != nil {
-		s.Refreshed(refreshOutcomes[what])
-	}
-}
-
-// replace mints the token of generation gen over the row as it was read; it is
-// signed before the update, so that no answer is lost to a signing fault.
+// replace signs the token of generation gen and updates the row if it is as it was read.
+// It signs before the update, so that a failure to sign leaves the row unchanged.
 func (s *Sessions) replace(ctx context.Context, seen model.Session, prevGen, gen int64, now model.Time) (IssuedToken, error) {
 	next := seen
 	next.PrevGen = prevGen
-	token, err := s.mint(&next, gen, now)
+	token, err := s.issue(&next, gen, now)
 	if err != nil {
-		return IssuedToken{}, fmt.Errorf("mint access token: %w", err)
+		return IssuedToken{}, fmt.Errorf("issue access token: %w", err)
 	}
 	err = s.Store.Rotate(ctx, seen, next)
 	if errors.Is(err, model.ErrStalePair) {
-		err = errRowMoved
+		err = errRowChanged
 	}
 	if err != nil {
 		return IssuedToken{}, err
 	}
-	s.Live.drop(seen.ID)
+	s.Cache.remove(seen.ID)
 	return token, nil
 }
 
-// replaceLoudly is replace with an event in the same transaction.
-func (s *Sessions) replaceLoudly(ctx context.Context, seen model.Session, prevGen, gen int64, line model.Event) (token IssuedToken, err error) {
+// replaceWithEvent is replace with an event in the same transaction.
+func (s *Sessions) replaceWithEvent(ctx context.Context, seen model.Session, prevGen, gen int64, line model.Event) (token IssuedToken, err error) {
 	err = s.Tx.Within(ctx, func(ctx context.Context) error {
 		if token, err = s.replace(ctx, seen, prevGen, gen, line.At); err != nil {
 			return err
@@ -203,26 +202,55 @@ func (s *Sessions) replaceLoudly(ctx context.Context, seen model.Session, prevGe
 	return token, err
 }
 
-// replay ends the session of an old pair, unless the row moved since it was
-// read: then the pair is judged anew.
+// replay ends the session of an old pair. If the row changed since it was read, replay
+// returns errRowChanged and the pair is judged again.
 func (s *Sessions) replay(ctx context.Context, seen model.Session, claims model.Claims, line model.Event) error {
-	err := s.atomically(ctx, func(ctx context.Context) error {
-		ended, err := s.Store.EndSeen(ctx, seen, model.ReasonReuse, line.At)
-		if err != nil {
-			return err
+	err := s.Within(ctx, func(ctx context.Context) error {
+		ended, err := s.endSeen(ctx, seen, model.ReasonReuse, line)
+		if err == nil && !ended {
+			err = errRowChanged
 		}
-		if !ended {
-			return errRowMoved
-		}
-		if err := willTell(ctx, seen.ID); err != nil {
-			return err
-		}
-		return s.Events.Append(ctx, line)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.refreshed(actReplay)
-	_, err = s.alive(ctx, claims)
+	s.refreshed(verdictReplay)
+	_, err = s.requireActive(ctx, claims)
 	return err
+}
+
+// The refresh token is opaque: "rt1_", the session's id, "_", 256 random bits.
+// Only the hash of the last part is kept (RFC 9700 §4.14).
+const refreshPrefix = "rt1_"
+
+func newRefreshToken(sessionID string) (token model.Secret, hash []byte) {
+	secret := random.Secret()
+	sum := sha256.Sum256([]byte(secret))
+	return model.Secret(refreshPrefix + sessionID + "_" + secret), sum[:]
+}
+
+// byRefreshToken returns the session of a refresh token. An invalid token of any kind is
+// model.ErrRefreshToken.
+func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (model.Session, error) {
+	id, hash, ok := parseRefreshToken(token)
+	if !ok {
+		return model.Session{}, model.ErrRefreshToken
+	}
+	session, err := s.readWithRetry(ctx, id)
+	if errors.Is(err, model.ErrNotFound) || err == nil && subtle.ConstantTimeCompare(hash, session.RefreshHash) != 1 {
+		return session, model.ErrRefreshToken
+	}
+	return session, err
+}
+
+// parseRefreshToken returns the session's id and the hash of the secret.
+func parseRefreshToken(token model.Secret) (id string, hash []byte, ok bool) {
+	rest, known := strings.CutPrefix(string(token), refreshPrefix)
+	id, secret, cut := strings.Cut(rest, "_")
+	if !known || !cut || len(token) > 256 || !random.IsName(id) {
+		return "", nil, false
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return id, sum[:], true
 }

@@ -7,7 +7,7 @@ import (
 	"menshen/model"
 )
 
-// The model of refresh, told as a story of holders and tokens rather than of
+// The model of refresh, written as a story of holders and tokens rather than of
 // generations, and compared with the service and its row after every command.
 
 // minted is an access token that the service gave away.
@@ -22,17 +22,18 @@ type chain struct {
 	device  string
 	refresh model.Secret
 	tokens  []*minted // in the order of their making; the last is the current one
-	parent  *minted   // whoever had it was given the current one; nil for the first
+	parent  *minted   // its holder was given the current one; nil for the first
 	at      model.Time
 	seen    bool // the current one was shown somewhere
 	idle    model.Time
 	end     model.Time
 	reason  model.Reason // "": it lives
 	events  []string
+	stale   map[model.Time]int64 // presentations of stale pairs by the hour: events are folded by it
 
 	holds  *minted // of the honest client
 	stolen *minted // of the thief; nil while there is none
-	hurt   bool    // somebody but the honest client acted
+	hurt   bool    // a holder other than the honest client acted
 }
 
 func (c *chain) current() *minted { return c.tokens[len(c.tokens)-1] }
@@ -73,7 +74,6 @@ func (c *chain) present(token *minted, now model.Time, grace time.Duration) stri
 		c.parent = token
 		return renewed
 	case role == "ancestor" && fresh:
-		c.events = append(c.events, string(model.EventRecover))
 		return stale
 	case role != "ancestor" && fresh && now < c.current().claims.ExpiresAt:
 		return same
@@ -83,6 +83,18 @@ func (c *chain) present(token *minted, now model.Time, grace time.Duration) stri
 	}
 	c.close(model.ReasonReuse, model.EventReuse)
 	return reuse
+}
+
+// recordStale records that a stale pair was presented n times.
+func (c *chain) recordStale(n int, now model.Time) {
+	hour := now / model.Time(time.Hour.Milliseconds())
+	if c.stale[hour] == 0 {
+		c.events = append(c.events, string(model.EventRecover))
+	}
+	if c.stale == nil {
+		c.stale = map[model.Time]int64{}
+	}
+	c.stale[hour] += int64(n)
 }
 
 // look notices that time has ended the session.

@@ -15,8 +15,8 @@ func TestDecide(t *testing.T) {
 		out   = 30*time.Second + time.Millisecond // the first one after
 		used  = true
 	)
-	names := map[act]string{
-		actRotate: "rotate", actConverge: "converge", actRecover: "recover", actAdopt: "adopt", actStale: "stale", actReplay: "replay",
+	names := map[verdict]string{
+		verdictRotate: "rotate", verdictConverge: "converge", verdictRecover: "recover", verdictAdopt: "adopt", verdictStale: "stale", verdictReplay: "replay",
 	}
 	tests := []struct {
 		name      string
@@ -24,48 +24,48 @@ func TestDecide(t *testing.T) {
 		confirmed bool
 		presented int64
 		after     time.Duration
-		want      act
+		want      verdict
 	}{
-		{"current, at once", 5, 4, false, 5, 0, actRotate},
-		{"current, in the grace", 5, 4, false, 5, in, actRotate},
-		{"current, after the grace", 5, 4, false, 5, out, actRotate},
-		{"current, used", 5, 4, used, 5, out, actRotate},
-		{"current, expired", 5, 4, used, 5, time.Hour, actRotate},
-		{"the first of a session", 1, 0, false, 1, 0, actRotate},
-		{"the first of a session, used", 1, 0, used, 1, out, actRotate},
+		{"current, at once", 5, 4, false, 5, 0, verdictRotate},
+		{"current, in the grace", 5, 4, false, 5, in, verdictRotate},
+		{"current, after the grace", 5, 4, false, 5, out, verdictRotate},
+		{"current, used", 5, 4, used, 5, out, verdictRotate},
+		{"current, expired", 5, 4, used, 5, time.Hour, verdictRotate},
+		{"the first of a session", 1, 0, false, 1, 0, verdictRotate},
+		{"the first of a session, used", 1, 0, used, 1, out, verdictRotate},
 
-		{"predecessor, at once", 5, 4, false, 4, 0, actConverge},
-		{"predecessor, at the end of the grace", 5, 4, false, 4, in, actConverge},
-		{"predecessor, in the grace, used", 5, 4, used, 4, in, actConverge},
-		{"predecessor, after the grace", 5, 4, false, 4, out, actRecover},
-		{"predecessor, after the grace, used", 5, 4, used, 4, out, actReplay},
-		{"predecessor, long after", 5, 4, false, 4, 1000 * time.Hour, actRecover},
-		{"predecessor, long after, used", 5, 4, used, 4, 1000 * time.Hour, actReplay},
-		{"predecessor before an orphan", 6, 4, false, 4, out, actRecover},
-		{"predecessor before an orphan, in the grace", 6, 4, false, 4, in, actConverge},
-		{"predecessor before an orphan, used", 6, 4, used, 4, out, actReplay},
+		{"predecessor, at once", 5, 4, false, 4, 0, verdictConverge},
+		{"predecessor, at the end of the grace", 5, 4, false, 4, in, verdictConverge},
+		{"predecessor, in the grace, used", 5, 4, used, 4, in, verdictConverge},
+		{"predecessor, after the grace", 5, 4, false, 4, out, verdictRecover},
+		{"predecessor, after the grace, used", 5, 4, used, 4, out, verdictReplay},
+		{"predecessor, long after", 5, 4, false, 4, 1000 * time.Hour, verdictRecover},
+		{"predecessor, long after, used", 5, 4, used, 4, 1000 * time.Hour, verdictReplay},
+		{"predecessor before an orphan", 6, 4, false, 4, out, verdictRecover},
+		{"predecessor before an orphan, in the grace", 6, 4, false, 4, in, verdictConverge},
+		{"predecessor before an orphan, used", 6, 4, used, 4, out, verdictReplay},
 
-		{"orphan, in the grace", 6, 4, false, 5, in, actConverge},
-		{"orphan, in the grace, current used", 6, 4, used, 5, in, actConverge},
-		{"orphan, after the grace", 6, 4, false, 5, out, actReplay},
-		{"orphan, after the grace, current used", 6, 4, used, 5, out, actReplay},
+		{"orphan, in the grace", 6, 4, false, 5, in, verdictConverge},
+		{"orphan, in the grace, current used", 6, 4, used, 5, in, verdictConverge},
+		{"orphan, after the grace", 6, 4, false, 5, out, verdictReplay},
+		{"orphan, after the grace, current used", 6, 4, used, 5, out, verdictReplay},
 
-		{"older, at once", 5, 4, false, 3, 0, actStale},
-		{"older, in the grace", 5, 4, used, 3, in, actStale},
-		{"older, after the grace", 5, 4, false, 3, out, actReplay},
-		{"older, after the grace, used", 5, 4, used, 3, out, actReplay},
-		{"much older", 50, 49, false, 1, out, actReplay},
-		{"much older, in the grace", 50, 49, false, 1, in, actStale},
-		{"generation 0", 1, 0, false, 0, out, actRecover}, // never minted; a token of it cannot be ours
-		{"older than an orphan's predecessor", 6, 4, false, 3, out, actReplay},
+		{"older, at once", 5, 4, false, 3, 0, verdictStale},
+		{"older, in the grace", 5, 4, used, 3, in, verdictStale},
+		{"older, after the grace", 5, 4, false, 3, out, verdictReplay},
+		{"older, after the grace, used", 5, 4, used, 3, out, verdictReplay},
+		{"much older", 50, 49, false, 1, out, verdictReplay},
+		{"much older, in the grace", 50, 49, false, 1, in, verdictStale},
+		{"generation 0", 1, 0, false, 0, out, verdictRecover}, // never minted; a token of it cannot be ours
+		{"older than an orphan's predecessor", 6, 4, false, 3, out, verdictReplay},
 
-		{"newer", 5, 4, false, 6, 0, actAdopt},
-		{"newer, used", 5, 4, used, 6, out, actAdopt},
-		{"much newer", 5, 4, used, 500, 1000 * time.Hour, actAdopt},
+		{"newer", 5, 4, false, 6, 0, verdictAdopt},
+		{"newer, used", 5, 4, used, 6, out, verdictAdopt},
+		{"much newer", 5, 4, used, 500, 1000 * time.Hour, verdictAdopt},
 
-		{"the clock was set back: current", 5, 4, used, 5, -time.Hour, actRotate},
-		{"the clock was set back: predecessor", 5, 4, used, 4, -time.Hour, actConverge},
-		{"the clock was set back: older", 5, 4, used, 3, -time.Hour, actStale},
+		{"the clock was set back: current", 5, 4, used, 5, -time.Hour, verdictRotate},
+		{"the clock was set back: predecessor", 5, 4, used, 4, -time.Hour, verdictConverge},
+		{"the clock was set back: older", 5, 4, used, 3, -time.Hour, verdictStale},
 	}
 	const minted = model.Time(1767323045678)
 	for _, tt := range tests {
@@ -80,27 +80,27 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecideOnAnExpiredToken: to converge on a token that has expired would help
-// nobody, with an access_ttl below the grace.
+// TestDecideOnAnExpiredToken: with an access_ttl below the grace, a refresh does not
+// converge on a token that has expired: no client could use it.
 func TestDecideOnAnExpiredToken(t *testing.T) {
 	const minted = model.Time(1767323045678)
 	session := model.Session{Gen: 6, PrevGen: 4, Confirmed: true, MintedAt: minted, CurExp: minted.Add(10 * time.Second)}
 	tests := []struct {
 		presented int64
 		after     time.Duration
-		want      act
+		want      verdict
 	}{
-		{4, 10*time.Second - time.Millisecond, actConverge},
-		{4, 10 * time.Second, actRecover},
-		{5, 10*time.Second - time.Millisecond, actConverge},
-		{5, 10 * time.Second, actRecover},
-		{3, 10 * time.Second, actStale},
-		{6, 10 * time.Second, actRotate},
-		{4, 31 * time.Second, actReplay},
+		{4, 10*time.Second - time.Millisecond, verdictConverge},
+		{4, 10 * time.Second, verdictRecover},
+		{5, 10*time.Second - time.Millisecond, verdictConverge},
+		{5, 10 * time.Second, verdictRecover},
+		{3, 10 * time.Second, verdictStale},
+		{6, 10 * time.Second, verdictRotate},
+		{4, 31 * time.Second, verdictReplay},
 	}
 	for _, tt := range tests {
 		if got := decide(session, tt.presented, minted.Add(tt.after), 30*time.Second); got != tt.want {
-			t.Errorf("generation %d after %v: %d, want %d", tt.presented, tt.after, got, tt.want)
+			t.Errorf("generation %d after %v: %s, want %s", tt.presented, tt.after, got, tt.want)
 		}
 	}
 }
@@ -110,14 +110,14 @@ func TestDecideOnAnExpiredToken(t *testing.T) {
 func TestDecideWithoutGrace(t *testing.T) {
 	const minted = model.Time(1767323045678)
 	session := model.Session{Gen: 5, PrevGen: 4, MintedAt: minted, CurExp: minted.Add(time.Minute)}
-	if got := decide(session, 4, minted, 0); got != actConverge {
-		t.Errorf("at once: %d", got)
+	if got := decide(session, 4, minted, 0); got != verdictConverge {
+		t.Errorf("at once: %s", got)
 	}
-	if got := decide(session, 4, minted+1, 0); got != actRecover {
-		t.Errorf("a millisecond later: %d", got)
+	if got := decide(session, 4, minted+1, 0); got != verdictRecover {
+		t.Errorf("a millisecond later: %s", got)
 	}
 	session.Confirmed = true
-	if got := decide(session, 4, minted+1, 0); got != actReplay {
-		t.Errorf("a millisecond later, used: %d", got)
+	if got := decide(session, 4, minted+1, 0); got != verdictReplay {
+		t.Errorf("a millisecond later, used: %s", got)
 	}
 }

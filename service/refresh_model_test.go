@@ -3,6 +3,7 @@ package service_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"menshen/model"
@@ -21,10 +23,10 @@ import (
 // tokens makes them expire within it.
 type modelTimes struct{ access, idle, refresh, grace time.Duration }
 
-// machine is one run: a few sessions on two instances over one database.
-type machine struct {
-	world     *world
-	instances [2]*world
+// refreshModel is one run: a few sessions on two instances over one database.
+type refreshModel struct {
+	first     *instance
+	instances [2]*instance
 	turn      int
 	times     modelTimes
 	numbers   []string
@@ -35,8 +37,8 @@ type machine struct {
 // numbersTaken counts the numbers of all runs, which share a database.
 var numbersTaken atomic.Int64
 
-func newMachine(t *rapid.T, w *world) *machine {
-	m := &machine{world: w, jtis: map[string]bool{}}
+func newRefreshModel(t *rapid.T, in *instance) *refreshModel {
+	m := &refreshModel{first: in, jtis: map[string]bool{}}
 	m.times = rapid.SampledFrom([]modelTimes{
 		{15 * time.Minute, 2 * time.Hour, 5 * time.Hour, 30 * time.Second},
 		{10 * time.Second, 2 * time.Hour, 5 * time.Hour, 30 * time.Second},
@@ -52,23 +54,23 @@ func newMachine(t *rapid.T, w *world) *machine {
 	return m
 }
 
-// restart makes an instance's services anew.
-func (m *machine) restart(i int) {
-	instance := m.world.another()
+// restart replaces an instance's services by new ones.
+func (m *refreshModel) restart(i int) {
+	instance := m.first.another()
 	s := instance.sessions
 	s.AccessTTL, s.IdleTTL, s.RefreshTTL, s.ReuseGrace = m.times.access, m.times.idle, m.times.refresh, m.times.grace
 	m.instances[i] = instance
 }
 
 // on is the instance that serves next.
-func (m *machine) on() *world {
+func (m *refreshModel) on() *instance {
 	m.turn++
 	return m.instances[m.turn%2]
 }
 
-func (m *machine) now() model.Time { return m.world.clock.time() }
+func (m *refreshModel) now() model.Time { return m.first.clock.Time() }
 
-func (m *machine) login(t *rapid.T) {
+func (m *refreshModel) login(t *rapid.T) {
 	mobile, device := m.numbers[rapid.IntRange(0, 1).Draw(t, "number")], fmt.Sprint("device ", len(m.chains))
 	for _, c := range m.chains { // its place is taken
 		if c.mobile == mobile {
@@ -77,11 +79,11 @@ func (m *machine) login(t *rapid.T) {
 			}
 		}
 	}
-	w := m.on()
-	if _, err := w.ask(mobile); err != nil {
+	in := m.on()
+	if _, err := in.sendCode(mobile); err != nil {
 		t.Fatalf("ask for a code: %v", err)
 	}
-	result, err := w.try(mobile, w.phone.last(), withDevice(device, ""))
+	result, err := in.tryLogIn(mobile, in.phone.last(), withDevice(device, ""))
 	if err != nil {
 		t.Fatalf("log in: %v", err)
 	}
@@ -97,7 +99,7 @@ func (m *machine) login(t *rapid.T) {
 	m.compare(t, c)
 }
 
-func (m *machine) alive(mobile string) *chain {
+func (m *refreshModel) alive(mobile string) *chain {
 	for _, c := range m.chains {
 		if c.mobile == mobile && c.reason == "" {
 			return c
@@ -107,7 +109,7 @@ func (m *machine) alive(mobile string) *chain {
 }
 
 // receive adds a token that was made now.
-func (m *machine) receive(t *rapid.T, c *chain, token service.IssuedToken) {
+func (m *refreshModel) receive(t *rapid.T, c *chain, token service.IssuedToken) {
 	claims := m.verify(t, token)
 	want := claims
 	want.Gen = int64(len(c.tokens) + 1)
@@ -121,8 +123,8 @@ func (m *machine) receive(t *rapid.T, c *chain, token service.IssuedToken) {
 	c.at, c.seen, c.idle = m.now(), false, m.now().Add(m.times.idle)
 }
 
-func (m *machine) verify(t *rapid.T, token service.IssuedToken) model.Claims {
-	claims, err := m.world.sessions.Tokens.Verify(string(token.Value))
+func (m *refreshModel) verify(t *rapid.T, token service.IssuedToken) model.Claims {
+	claims, err := m.first.sessions.Tokens.Verify(string(token.Value))
 	if err != nil || claims.ExpiresAt != token.Expire {
 		t.Fatalf("the answer's token does not verify, or ends otherwise than told: %v", err)
 	}
@@ -130,17 +132,15 @@ func (m *machine) verify(t *rapid.T, token service.IssuedToken) model.Claims {
 }
 
 // refresh presents a token n times at once and compares the answers.
-func (m *machine) refresh(t *rapid.T, c *chain, token *minted, n int) string {
+func (m *refreshModel) refresh(t *rapid.T, c *chain, token *minted, n int) string {
 	answer := c.present(token, m.now(), m.times.grace)
 	if !c.hurt && (answer == stale || answer == reuse) {
 		t.Fatalf("an honest client is told %q", answer)
 	}
 	if answer == stale {
-		for range n - 1 {
-			c.events = append(c.events, string(model.EventRecover))
-		}
+		c.recordStale(n, m.now())
 	}
-	tokens, instances := make([]service.IssuedToken, n), []*world{m.on(), m.on()}
+	tokens, instances := make([]service.IssuedToken, n), []*instance{m.on(), m.on()}
 	errs := race(n, func(i int) (err error) {
 		tokens[i], err = instances[i%2].refresh(token.raw, c.refresh)
 		return err
@@ -164,7 +164,7 @@ func (m *machine) refresh(t *rapid.T, c *chain, token *minted, n int) string {
 }
 
 // wantCode is the number of the failure that an answer is, 0 for none.
-func (m *machine) wantCode(c *chain, answer string) int32 {
+func (m *refreshModel) wantCode(c *chain, answer string) int32 {
 	switch {
 	case answer == stale:
 		return model.ErrStalePair.Code
@@ -184,7 +184,7 @@ func codeOf(err error) int32 {
 }
 
 // show uses a token somewhere.
-func (m *machine) show(t *rapid.T, c *chain, token *minted) {
+func (m *refreshModel) show(t *rapid.T, c *chain, token *minted) {
 	c.look(m.now())
 	want := m.wantCode(c, "")
 	if c.reason == "" && m.now() >= token.claims.ExpiresAt {
@@ -194,28 +194,28 @@ func (m *machine) show(t *rapid.T, c *chain, token *minted) {
 		c.seen = true
 	}
 	if rapid.Bool().Draw(t, "by a check") {
-		result, err := m.on().sessions.Check(m.world.t.Context(), token.claims, c.device, service.Caller{})
-		if c.reason != "" { // told as an answer, not as a failure
+		result, err := m.on().sessions.Check(m.first.t.Context(), token.claims, c.device, model.Caller{})
+		if c.reason != "" { // returned as an answer, not as a failure
 			if err != nil || result.IsLogin || result.State != service.LoginState(c.reason) {
 				t.Fatalf("a check of a session that is %s says %+v, error %v", c.reason, result, err)
 			}
 		} else if codeOf(err) != want || result.IsLogin != (want == 0) {
 			t.Fatalf("a check says %+v, error %v; want %d", result, err, want)
 		}
-	} else if _, err := m.on().sessions.Authenticate(m.world.t.Context(), token.raw); codeOf(err) != want {
+	} else if _, err := m.on().sessions.Authenticate(m.first.t.Context(), token.raw); codeOf(err) != want {
 		t.Fatalf("a call is told %v, want %d", err, want)
 	}
 	m.compare(t, c)
 }
 
 // compare compares the model with the row and, when it has ended, with the log.
-func (m *machine) compare(t *rapid.T, c *chain) {
-	s, err := repository.Sessions{DB: m.world.db}.ByID(m.world.t.Context(), c.current().claims.SessionID)
+func (m *refreshModel) compare(t *rapid.T, c *chain) {
+	s, err := repository.Sessions{DB: m.first.db}.ByID(m.first.t.Context(), c.current().claims.SessionID)
 	if err != nil {
 		t.Fatalf("read the row: %v", err)
 	}
 	now := c.current().claims
-	got := []any{s.Gen, s.CurJTI, s.CurIat, s.CurExp, s.MintedAt, s.Confirmed, s.IdleUntil, s.EndsAt, s.EndReason, s.EndedAt != 0, s.ActiveSlot == nil, s.PrevGen}
+	got := []any{s.Gen, s.CurJTI, s.CurIat, s.CurExp, s.MintedAt, s.Confirmed, s.IdleUntil, s.EndsAt, s.EndReason, s.EndedAt != 0, s.Seat == nil, s.PrevGen}
 	want := []any{now.Gen, now.TokenID, now.IssuedAt, now.ExpiresAt, c.at, c.seen, c.idle, c.end, c.reason, c.reason != "", c.reason != "", int64(0)}
 	if c.parent != nil {
 		want[len(want)-1] = c.parent.claims.Gen
@@ -226,16 +226,24 @@ func (m *machine) compare(t *rapid.T, c *chain) {
 }
 
 // compareLogs compares the events of all sessions with the model's.
-func (m *machine) compareLogs(t *rapid.T) {
+func (m *refreshModel) compareLogs(t *rapid.T) {
 	for _, c := range m.chains {
-		got := m.world.texts("SELECT kind FROM events WHERE session_id = ? AND kind <> 'device_bound' ORDER BY id", c.tokens[0].claims.SessionID)
+		got := m.first.texts("SELECT kind FROM events WHERE session_id = ? AND kind <> 'device_bound' ORDER BY id", c.tokens[0].claims.SessionID)
 		if diff := cmp.Diff(c.events, got); diff != "" {
 			t.Fatalf("the log of a session differs:\n%s", diff)
+		}
+		var counts []string
+		for _, hour := range slices.Sorted(maps.Keys(c.stale)) {
+			counts = append(counts, fmt.Sprint(c.stale[hour]))
+		}
+		got = m.first.texts("SELECT count FROM folds JOIN events ON fold = name WHERE session_id = ? ORDER BY id", c.tokens[0].claims.SessionID)
+		if diff := cmp.Diff(counts, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("the counts of stale pairs differ:\n%s", diff)
 		}
 	}
 }
 
-func (m *machine) any(t *rapid.T) *chain { return pick(t, "session", m.chains) }
+func (m *refreshModel) any(t *rapid.T) *chain { return pick(t, "session", m.chains) }
 
 // pick draws one of a list by its place, so that a failure prints no secrets.
 func pick[T any](t *rapid.T, label string, from []T) T {
@@ -243,7 +251,7 @@ func pick[T any](t *rapid.T, label string, from []T) T {
 }
 
 // commands are what may happen next.
-func (m *machine) commands() map[string]func(*rapid.T) {
+func (m *refreshModel) commands() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"login": m.login,
 		"honest refresh": func(t *rapid.T) {
@@ -314,7 +322,7 @@ func (m *machine) commands() map[string]func(*rapid.T) {
 }
 
 // robbed is a session with a thief, who hurts it from now on.
-func (m *machine) robbed(t *rapid.T) *chain {
+func (m *refreshModel) robbed(t *rapid.T) *chain {
 	robbed := slices.DeleteFunc(slices.Clone(m.chains), func(c *chain) bool { return c.stolen == nil })
 	if len(robbed) == 0 {
 		t.Skip("nothing was stolen yet")
@@ -325,7 +333,7 @@ func (m *machine) robbed(t *rapid.T) *chain {
 }
 
 // pass lets time pass, often to a moment that decides something.
-func (m *machine) pass(t *rapid.T) {
+func (m *refreshModel) pass(t *rapid.T) {
 	c := m.any(t)
 	now, grace := m.now(), c.at.Add(m.times.grace)
 	moments := []model.Time{
@@ -339,7 +347,7 @@ func (m *machine) pass(t *rapid.T) {
 	if to <= now {
 		t.Skip("that was before")
 	}
-	m.world.clock.advance(to.Sub(now))
+	m.first.clock.Advance(to.Sub(now))
 }
 
 // checksOf sets how many runs rapid makes, unless -rapid.checks says otherwise.
@@ -361,30 +369,30 @@ var modelChecks = map[string]int{repository.SQLite: 100, repository.MySQL: 30}
 
 func TestRefreshModel(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *repository.DB) {
-		w := newWorld(t, db)
+		in := newInstance(t, db)
 		checksOf(t, modelChecks[db.Driver()])
 		rapid.Check(t, func(t *rapid.T) {
-			m := newMachine(t, w)
+			m := newRefreshModel(t, in)
 			t.Repeat(m.commands())
 			m.compareLogs(t)
 		})
 	})
 }
 
-// TestTwoHoldersAreFoundOut: of two who hold one pair and each act after the
-// grace, the second one's act, or the next one's if nobody showed a token in
-// between, ends the session; until then an honest client alone is never ended.
+// TestTwoHoldersAreFoundOut: two holders of one pair each act after the grace. The
+// second one's act ends the session, or the act after it if no token was shown in
+// between. Until then an honest client alone never loses its session.
 func TestTwoHoldersAreFoundOut(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *repository.DB) {
-		w := newWorld(t, db)
+		in := newInstance(t, db)
 		checksOf(t, modelChecks[db.Driver()]/2)
 		rapid.Check(t, func(t *rapid.T) {
-			w.clock.advance(time.Hour)
+			in.clock.Advance(time.Hour)
 			number := fmt.Sprintf("139%08d", numbersTaken.Add(1))
-			if _, err := w.ask(number); err != nil {
+			if _, err := in.sendCode(number); err != nil {
 				t.Fatal(err)
 			}
-			login, err := w.try(number, w.phone.last())
+			login, err := in.tryLogIn(number, in.phone.last())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -394,17 +402,17 @@ func TestTwoHoldersAreFoundOut(t *testing.T) {
 			shows := false
 			for range acts {
 				shows = rapid.Bool().Draw(t, "the first shows the token")
-				act(t, w, &holders[first], login.Refresh.Value, shows)
+				act(t, in, &holders[first], login.Refresh.Value, shows)
 			}
-			w.clock.advance(31 * time.Second)
-			token, err := w.refresh(holders[1-first], login.Refresh.Value)
+			in.clock.Advance(31 * time.Second)
+			token, err := in.refresh(holders[1-first], login.Refresh.Value)
 			if acts == 1 && !shows {
 				if err != nil {
 					t.Fatalf("what may have been a lost answer was refused: %v", err)
 				}
 				holders[1-first] = token.Value
-				w.clock.advance(31 * time.Second)
-				_, err = w.refresh(holders[first], login.Refresh.Value)
+				in.clock.Advance(31 * time.Second)
+				_, err = in.refresh(holders[first], login.Refresh.Value)
 			}
 			if codeOf(err) != model.ErrSessionEnded.Code {
 				t.Fatalf("two holders were not found out: %v", err)
@@ -414,15 +422,15 @@ func TestTwoHoldersAreFoundOut(t *testing.T) {
 }
 
 // act refreshes after the grace and may show the new token.
-func act(t *rapid.T, w *world, access *model.Secret, refresh model.Secret, show bool) {
-	w.clock.advance(31 * time.Second)
-	token, err := w.refresh(*access, refresh)
+func act(t *rapid.T, in *instance, access *model.Secret, refresh model.Secret, show bool) {
+	in.clock.Advance(31 * time.Second)
+	token, err := in.refresh(*access, refresh)
 	if err != nil {
 		t.Fatalf("an honest client was refused: %v", err)
 	}
 	*access = token.Value
 	if show {
-		if _, err := w.sessions.Authenticate(w.t.Context(), token.Value); err != nil {
+		if _, err := in.sessions.Authenticate(in.t.Context(), token.Value); err != nil {
 			t.Fatalf("an honest client's token was refused: %v", err)
 		}
 	}

@@ -14,187 +14,188 @@ import (
 	"menshen/model"
 	"menshen/repository"
 	"menshen/service"
+	"menshen/service/vault"
 )
 
 // instance is one that holds secrets, the current one first, and its sweeps.
-type instance struct {
-	*world
-	resealer *service.Resealer
-	told     []service.SealState
+type sweeper struct {
+	*instance
+	resealer *vault.Reencrypter
+	reported []vault.SealStatus
 }
 
-// instanceWith starts another instance of the world with these secrets.
-func (w *world) instanceWith(fills ...byte) *instance {
-	w.t.Helper()
-	other := *w
+// sweeperWith starts another instance with these secrets.
+func (in *instance) sweeperWith(fills ...byte) *sweeper {
+	in.t.Helper()
+	other := *in.deployment
 	other.holds = fills
-	i := &instance{world: other.another()}
-	i.resealer = &service.Resealer{
-		Tx: w.db, Users: repository.Users{DB: w.db}, Kept: repository.Vault{DB: w.db}, Vault: i.vault, Now: w.clock.Now,
-		Tell: func(state service.SealState) { i.told = append(i.told, state) },
+	i := &sweeper{instance: other.start(0)}
+	i.resealer = &vault.Reencrypter{
+		Tx: in.db, Users: repository.Users{DB: in.db}, Kept: repository.Vault{DB: in.db}, Vault: i.vault, Now: in.clock.Now,
+		OnSealStatus: func(state vault.SealStatus) { i.reported = append(i.reported, state) },
 	}
 	return i
 }
 
-func (i *instance) sweep() {
+func (i *sweeper) sweep() {
 	i.t.Helper()
 	if err := i.resealer.Sweep(i.t.Context()); err != nil {
 		i.t.Fatal(err)
 	}
 }
 
-func (i *instance) wantTold(want ...service.SealState) {
+func (i *sweeper) wantReported(want ...vault.SealStatus) {
 	i.t.Helper()
-	if diff := cmp.Diff(want, i.told); diff != "" {
-		i.t.Errorf("what was told differs:\n%s", diff)
+	if diff := cmp.Diff(want, i.reported); diff != "" {
+		i.t.Errorf("what was reported differs:\n%s", diff)
 	}
 }
 
 // needed and free are the two states of a change without trouble.
-var needed, free = service.SealState{Needed: true}, service.SealState{}
+var needed, free = vault.SealStatus{Needed: true}, vault.SealStatus{}
 
 // crowd is the number of the i-th of many.
 func crowd(i int) string { return fmt.Sprintf("137%08d", i) }
 
-// people registers accounts without the ado of logins, sealed under the world's
-// secret of the moment, and gives their ids.
-func (w *world) people(n int) (ids []int64) {
-	w.t.Helper()
+// insertUsers inserts n accounts, sealed under the current secret, and returns their
+// ids.
+func (in *instance) insertUsers(n int) (ids []int64) {
+	in.t.Helper()
 	for i := range n {
 		number, id := model.NewMobile("+86"+crowd(i)), int64(1000+i)
-		w.sql(`INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
-VALUES (?, 0, ?, ?, '', '', '', '', '', '', 0)`, id, w.vault.MobileKey(0, number), w.vault.SealMobile(number, id))
+		in.sql(`INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
+VALUES (?, 0, ?, ?, '', '', '', '', '', '', 0)`, id, in.vault.MobileKey(0, number), in.vault.SealMobile(number, id))
 		ids = append(ids, id)
 	}
 	return ids
 }
 
-// under counts the numbers that are sealed under the first secret of a vault.
-func (w *world) under(fill byte) (n int64) {
-	w.t.Helper()
-	counts, _, err := w.seals(fill, 'k', 'n')
+// sealedUnder counts the numbers that are sealed under the secret.
+func (in *instance) sealedUnder(fill byte) (n int64) {
+	in.t.Helper()
+	counts, _, err := in.seals(fill, 'k', 'n')
 	if err != nil {
-		w.t.Fatal(err)
+		in.t.Fatal(err)
 	}
 	return counts[0].Numbers
 }
 
 // seals is what a guest with these secrets counts.
-func (w *world) seals(fills ...byte) ([]service.SealCount, int64, error) {
+func (in *instance) seals(fills ...byte) ([]vault.SealCount, int64, error) {
 	var secrets [][]byte
 	for _, fill := range fills {
 		secrets = append(secrets, secretOf(fill))
 	}
-	vault, err := service.JoinVault(w.t.Context(), repository.Vault{DB: w.db}, secrets...)
+	vault, err := vault.Join(in.t.Context(), repository.Vault{DB: in.db}, secrets...)
 	if err != nil {
 		return nil, 0, err
 	}
-	return vault.Seals(w.t.Context(), repository.Vault{DB: w.db}, repository.Users{DB: w.db})
+	return vault.Seals(in.t.Context(), repository.Vault{DB: in.db}, repository.Users{DB: in.db})
 }
 
 // wantOpen checks that every account's number opens with a vault.
-func (w *world) wantOpen(vault *service.Vault, ids []int64) {
-	w.t.Helper()
+func (in *instance) wantOpen(vault *vault.Vault, ids []int64) {
+	in.t.Helper()
 	for i, id := range ids {
-		user, err := repository.Users{DB: w.db}.ByID(w.t.Context(), id)
+		user, err := repository.Users{DB: in.db}.ByID(in.t.Context(), id)
 		if err != nil {
-			w.t.Fatal(err)
+			in.t.Fatal(err)
 		}
 		if mobile, err := vault.UnsealMobile(user.Mobile, id); err != nil || mobile.E164() != "+86"+crowd(i) {
-			w.t.Fatalf("user %d has number %v, error %v", id, mobile, err)
+			in.t.Fatalf("user %d has number %v, error %v", id, mobile, err)
 		}
 	}
 }
 
 func TestReseal(t *testing.T) {
-	play(t,
-		scene{"after a change of the secret", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			c, code := w.logIn(alice), w.code(bob)
-			i := w.instanceWith('n', 'k')
+	runScenes(t,
+		scene{"after a change of the secret", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			c, code := in.logIn(alice), in.receiveCode(bob)
+			i := in.sweeperWith('n', 'k')
 			i.logIn("13500135000")
-			if old, young := w.under('k'), w.under('n'); old != 1 || young != 1 {
+			if old, young := in.sealedUnder('k'), in.sealedUnder('n'); old != 1 || young != 1 {
 				t.Errorf("%d numbers under the old secret, %d under the new one", old, young)
 			}
 			i.sweep()
-			if old, young := w.under('k'), w.under('n'); old != 0 || young != 2 {
+			if old, young := in.sealedUnder('k'), in.sealedUnder('n'); old != 0 || young != 2 {
 				t.Errorf("after the sweep %d numbers under the old secret, %d under the new one", old, young)
 			}
-			i.wantTold(needed) // a code of the old secret may live
-			if _, err := i.try(bob, code); err != nil {
+			i.wantReported(needed) // a code of the old secret may live
+			if _, err := i.tryLogIn(bob, code); err != nil {
 				t.Errorf("a live code of the old secret: %v", err)
 			}
-			w.clock.advance(10*time.Minute - time.Millisecond)
+			in.clock.Advance(10*time.Minute - time.Millisecond)
 			i.sweep()
-			i.wantTold(needed)
-			w.clock.advance(time.Millisecond)
+			i.wantReported(needed)
+			in.clock.Advance(time.Millisecond)
 			i.sweep()
 			i.sweep()
-			i.wantTold(needed, free)
+			i.wantReported(needed, free)
 
-			alone := w.instanceWith('n') // the old secret is gone
+			alone := in.sweeperWith('n') // the old secret is gone
 			alone.sweep()
-			alone.wantTold()
+			alone.wantReported()
 			if profile, err := alone.users.ByID(t.Context(), c.User.User.ID); err != nil || profile.Mobile != alice {
 				t.Errorf("profile %+v, error %v", profile, err)
 			}
-			alone.use(alone.renewed(c)) // nobody was logged out
+			alone.useToken(alone.refreshed(c)) // no client was logged out
 			if again := alone.logIn(alice, on(pc)); again.User.User.ID != c.User.User.ID {
 				t.Error("the number leads to another account")
 			}
 		}},
-		scene{"a code of the old secret ends like every other", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			code, spent := w.code(alice), w.code(bob)
-			i := w.instanceWith('n', 'k')
+		scene{"a code of the old secret ends like every other", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			code, spent := in.receiveCode(alice), in.receiveCode(bob)
+			i := in.sweeperWith('n', 'k')
 			for range 5 {
-				_, err := i.try(bob, wrong)
+				_, err := i.tryLogIn(bob, wrong)
 				wantFailure(t, err, model.ErrCode)
 			}
-			_, err := i.try(bob, spent)
+			_, err := i.tryLogIn(bob, spent)
 			wantFailure(t, err, model.ErrCode)
-			w.clock.advance(5 * time.Minute)
-			_, err = i.try(alice, code)
+			in.clock.Advance(5 * time.Minute)
+			_, err = i.tryLogIn(alice, code)
 			wantFailure(t, err, model.ErrCode)
 		}},
-		scene{"a sweep is bounded, the next goes on", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			ids := w.people(620)
-			i := w.instanceWith('n', 'k')
+		scene{"a sweep is bounded, the next goes on", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			ids := in.insertUsers(620)
+			i := in.sweeperWith('n', 'k')
 			for _, want := range []int64{120, 0, 0} {
 				i.sweep()
-				if left := w.under('k'); left != want {
+				if left := in.sealedUnder('k'); left != want {
 					t.Errorf("%d are left, want %d", left, want)
 				}
 			}
-			w.wantOpen(w.mustOpenVault('n'), ids)
+			in.wantOpen(in.mustOpenVault('n'), ids)
 		}},
-		scene{"several at once, beside owners", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			ids := w.people(150)
-			c, d := w.logIn(alice), w.logIn(bob)
-			oldCode, newCode := w.changeCodes(alice, "13600136000", 0)
-			deletion := w.code(bob, forPurpose(model.PurposeDelete))
-			all := []*instance{w.instanceWith('n', 'k'), w.instanceWith('n', 'k'), w.instanceWith('n', 'k')}
-			session := w.row(d)
+		scene{"several at once, beside owners", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			ids := in.insertUsers(150)
+			c, d := in.logIn(alice), in.logIn(bob)
+			oldCode, newCode := in.changeCodes(alice, "13600136000", 0)
+			deletion := in.receiveCode(bob, forPurpose(model.PurposeDelete))
+			all := []*sweeper{in.sweeperWith('n', 'k'), in.sweeperWith('n', 'k'), in.sweeperWith('n', 'k')}
+			session := in.row(d)
 			for _, err := range race(5, func(i int) error {
 				switch i {
 				case 3:
-					return second(all[0].renumber(c, "13600136000", newCode, oldCode))
+					return errOf(all[0].renumber(c, "13600136000", newCode, oldCode))
 				case 4:
-					return second(all[1].users.Delete(t.Context(), session, deletion, service.Caller{}))
+					return errOf(all[1].users.Delete(t.Context(), service.Deletion{Session: session, Code: deletion}))
 				}
 				return all[i].resealer.Sweep(t.Context())
 			}) {
 				wantFailure(t, err, nil)
 			}
 			all[0].sweep()
-			alone := w.mustOpenVault('n')
-			w.wantOpen(alone, ids)
-			if user, err := (repository.Users{DB: w.db}).ByID(t.Context(), d.User.User.ID); err != nil || user.Mobile != nil {
+			alone := in.mustOpenVault('n')
+			in.wantOpen(alone, ids)
+			if user, err := (repository.Users{DB: in.db}).ByID(t.Context(), d.User.User.ID); err != nil || user.Mobile != nil {
 				t.Errorf("the erased account has a number: %x, error %v", user.Mobile, err)
 			}
-			user, err := repository.Users{DB: w.db}.ByID(t.Context(), c.User.User.ID)
+			user, err := repository.Users{DB: in.db}.ByID(t.Context(), c.User.User.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,99 +203,99 @@ func TestReseal(t *testing.T) {
 				t.Errorf("the changed number is %v, error %v", mobile, err)
 			}
 		}},
-		scene{"instances take the new secret one by one", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			ids := w.people(3)
-			a := w.instanceWith('k', 'n') // step 1: all know the new one
+		scene{"instances take the new secret one by one", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			ids := in.insertUsers(3)
+			a := in.sweeperWith('k', 'n') // step 1: all know the new one
 			a.sweep()
-			if w.under('k') != 3 {
+			if in.sealedUnder('k') != 3 {
 				t.Error("a secret that is not in force yet was taken")
 			}
-			b := w.instanceWith('n', 'k') // step 2 has come to b alone
+			b := in.sweeperWith('n', 'k') // step 2 has come to b alone
 			b.sweep()
 			a.sweep() // does not undo it
-			if w.under('n') != 3 || a.told[len(a.told)-1] != needed {
-				t.Errorf("%d under the new secret, a was told %v", w.under('n'), a.told)
+			if in.sealedUnder('n') != 3 || a.reported[len(a.reported)-1] != needed {
+				t.Errorf("%d under the new secret, a reported %v", in.sealedUnder('n'), a.reported)
 			}
 			fromA, fromB := a.logIn(alice), b.logIn(bob)
 			for mobile, c := range map[string]client{alice: fromA, bob: fromB} {
-				for name, i := range map[string]*instance{"a": a, "b": b} {
+				for name, i := range map[string]*sweeper{"a": a, "b": b} {
 					if profile, err := i.users.ByID(t.Context(), c.User.User.ID); err != nil || profile.Mobile != mobile {
 						t.Errorf("%s reads %+v, error %v", name, profile, err)
 					}
 				}
 			}
-			code := a.code(alice)
-			if _, err := b.try(alice, code); err != nil {
+			code := a.receiveCode(alice)
+			if _, err := b.tryLogIn(alice, code); err != nil {
 				t.Errorf("b does not know a's code: %v", err)
 			}
-			code = b.code(alice)
-			if _, err := a.try(alice, code); err != nil {
+			code = b.receiveCode(alice)
+			if _, err := a.tryLogIn(alice, code); err != nil {
 				t.Errorf("a does not know b's code: %v", err)
 			}
-			if w.under('k') != 1 {
-				t.Errorf("%d under the old secret, want what a has sealed", w.under('k'))
+			if in.sealedUnder('k') != 1 {
+				t.Errorf("%d under the old secret, want what a has sealed", in.sealedUnder('k'))
 			}
 			b.sweep()
-			if w.under('k') != 0 {
+			if in.sealedUnder('k') != 0 {
 				t.Error("what a has sealed since was overlooked")
 			}
-			a = w.instanceWith('k', 'n') // a starts again before its turn: back
+			a = in.sweeperWith('k', 'n') // a starts again before its turn: back
 			b.sweep()
 			a.sweep()
-			if w.under('k') != 5 {
-				t.Errorf("%d under the old secret", w.under('k'))
+			if in.sealedUnder('k') != 5 {
+				t.Errorf("%d under the old secret", in.sealedUnder('k'))
 			}
-			a = w.instanceWith('n', 'k')
+			a = in.sweeperWith('n', 'k')
 			a.sweep()
-			if w.under('n') != 5 {
-				t.Errorf("%d under the new secret", w.under('n'))
+			if in.sealedUnder('n') != 5 {
+				t.Errorf("%d under the new secret", in.sealedUnder('n'))
 			}
-			w.wantOpen(w.mustOpenVault('n'), ids)
+			in.wantOpen(in.mustOpenVault('n'), ids)
 		}},
-		scene{"numbers that do not open", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			ids := w.people(320)
-			id := w.vault.SealMobile(aMobile, 0)[:4]
+		scene{"numbers that do not open", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			ids := in.insertUsers(320)
+			id := in.vault.SealMobile(aMobile, 0)[:4]
 			for _, user := range ids[:250] {
-				w.sql("UPDATE users SET mobile = ? WHERE id = ?", append(bytes.Clone(id), "broken"...), user)
+				in.sql("UPDATE users SET mobile = ? WHERE id = ?", append(bytes.Clone(id), "broken"...), user)
 			}
-			i := w.instanceWith('n', 'k')
+			i := in.sweeperWith('n', 'k')
 			i.sweep()
-			i.wantTold(service.SealState{Needed: true, Broken: 250})
-			if old, young := w.under('k'), w.under('n'); old != 250 || young != 70 {
+			i.wantReported(vault.SealStatus{Needed: true, Broken: 250})
+			if old, young := in.sealedUnder('k'), in.sealedUnder('n'); old != 250 || young != 70 {
 				t.Errorf("%d under the old secret, %d under the new one", old, young)
 			}
-			user, err := repository.Users{DB: w.db}.ByID(t.Context(), ids[0])
+			user, err := repository.Users{DB: in.db}.ByID(t.Context(), ids[0])
 			if err != nil || !bytes.HasSuffix(user.Mobile, []byte("broken")) {
 				t.Errorf("it was changed to %s, error %v", hex.EncodeToString(user.Mobile), err)
 			}
-			w.clock.advance(time.Hour)
+			in.clock.Advance(time.Hour)
 			i.sweep()
-			i.wantTold(service.SealState{Needed: true, Broken: 250})
+			i.wantReported(vault.SealStatus{Needed: true, Broken: 250})
 		}},
-		scene{"the storage is away", func(t *testing.T, w *world) {
-			w.t.Cleanup(w.emptyVaultAfter)
-			w.people(2)
-			i := w.instanceWith('n', 'k')
+		scene{"the storage is away", func(t *testing.T, in *instance) {
+			in.t.Cleanup(in.emptyVaultAfter)
+			in.insertUsers(2)
+			i := in.sweeperWith('n', 'k')
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := i.resealer.Sweep(ctx); !errors.Is(err, model.ErrUnavailable) {
 				t.Errorf("error %v", err)
 			}
-			i.wantTold() // nothing is known
+			i.wantReported() // nothing is known
 			i.sweep()
-			i.wantTold(needed)
+			i.wantReported(needed)
 		}},
 	)
 }
 
 func TestVaultJoined(t *testing.T) {
-	play(t, scene{"status", func(t *testing.T, w *world) {
-		w.t.Cleanup(w.emptyVaultAfter)
-		w.people(3)
-		count := w.seals
-		before := w.dumpVault()
+	runScenes(t, scene{"status", func(t *testing.T, in *instance) {
+		in.t.Cleanup(in.emptyVaultAfter)
+		in.insertUsers(3)
+		count := in.seals
+		before := in.dumpVault()
 		for fills, want := range map[string]struct {
 			numbers []int64
 			lookup  int
@@ -312,20 +313,20 @@ func TestVaultJoined(t *testing.T) {
 				}
 			}
 		}
-		if w.dumpVault() != before {
+		if in.dumpVault() != before {
 			t.Error("counting changed the vault")
 		}
-		if _, _, err := count('n'); !errors.Is(err, service.ErrSecretMismatch) {
+		if _, _, err := count('n'); !errors.Is(err, vault.ErrSecretMismatch) {
 			t.Errorf("another secret: error %v", err)
 		}
 		if _, _, err := count(); err == nil {
 			t.Error("counted without a secret")
 		}
-		w.instanceWith('n', 'k')
+		in.sweeperWith('n', 'k')
 		if counts, unknown, err := count('n'); err != nil || unknown != 3 || counts[0].Numbers != 0 || !counts[0].Lookup {
 			t.Errorf("without the old secret: %+v, %d unknown, error %v", counts, unknown, err)
 		}
-		w.sql("DELETE FROM vault")
+		in.sql("DELETE FROM vault")
 		if _, _, err := count('k'); !errors.Is(err, model.ErrNotFound) {
 			t.Errorf("an unused database: error %v", err)
 		}

@@ -1,13 +1,14 @@
-package service
+package service_test
 
 import (
 	"slices"
 	"time"
 
 	"menshen/model"
+	"menshen/service"
 )
 
-// The rules of sessions, written anew from the contract (§2, §4 to §7) and not
+// The rules of sessions, written from the contract (§2, §4 to §7) and not
 // from the code, on lists in memory: what the model test holds the service to.
 // Failures are rows of the table, nil is success.
 
@@ -33,7 +34,7 @@ type ruledUser struct {
 type ruledSession struct {
 	user     *ruledUser
 	id       string
-	product  Product
+	product  model.Product
 	device   string
 	label    string
 	epoch    int64
@@ -61,7 +62,7 @@ func newRules(users ...*ruledUser) *rules {
 	return &rules{places: map[string]int{}, users: users}
 }
 
-// gone tells whether the session has ended; one whose time has come ends by
+// gone reports whether the session has ended; one whose time has come ends by
 // being looked at.
 func (r *rules) gone(s *ruledSession) bool {
 	if s.reason == "" && r.spent(s) {
@@ -87,7 +88,7 @@ func (s *ruledSession) failure() *model.Failure {
 // lastLogin is the time of the newest login in the session's group.
 func (s *ruledSession) lastLogin() model.Time { return s.user.newest[s.product.Group] }
 
-// going lists the user's sessions of a group that nobody has seen to end; of
+// going lists the user's sessions of a group that have not been seen to end; of
 // all groups for "".
 func (u *ruledUser) going(group string) (going []*ruledSession) {
 	for _, s := range u.sessions {
@@ -98,16 +99,16 @@ func (u *ruledUser) going(group string) (going []*ruledSession) {
 	return going
 }
 
-// asked is a login that is asked for.
-type asked struct {
+// loginAttempt is a login that is loginAttempt for.
+type loginAttempt struct {
 	user          *ruledUser
-	product       Product
+	product       model.Product
 	device, label string
 	replace       string // session
 }
 
 // login is the new session and how many it displaced.
-func (r *rules) login(a asked) (*ruledSession, int, *model.Failure) {
+func (r *rules) login(a loginAttempt) (*ruledSession, int, *model.Failure) {
 	if r.now < a.user.banned {
 		return nil, 0, model.ErrBanned
 	}
@@ -151,31 +152,31 @@ func (r *rules) login(a asked) (*ruledSession, int, *model.Failure) {
 	a.user.newest[group] = max(a.user.newest[group], r.now)
 	s := &ruledSession{
 		user: a.user, product: a.product, device: a.device, label: a.label, epoch: a.user.logins[group], login: a.user.newest[group],
-		ends: r.now.Add(a.product.refreshTTL()).Second(), changed: true,
+		ends: r.now.Add(refreshTTL(a.product)).Second(), changed: true,
 	}
 	r.mint(s, 0)
 	a.user.sessions = append(a.user.sessions, s)
 	return s, displaced, nil
 }
 
-func (p Product) refreshTTL() time.Duration {
+func refreshTTL(p model.Product) time.Duration {
 	if p.RefreshTTL != 0 {
 		return p.RefreshTTL
 	}
-	return fleetRefresh
+	return shortRefresh
 }
 
-func (p Product) accessTTL() time.Duration {
+func accessTTL(p model.Product) time.Duration {
 	if p.AccessTTL != 0 {
 		return p.AccessTTL
 	}
-	return fleetAccess
+	return tokenTTL
 }
 
 // mint adds the session's next access token.
 func (r *rules) mint(s *ruledSession, replaced int) {
-	s.access = append(s.access, ruledToken{exp: min(r.now.Second().Add(s.product.accessTTL()), s.ends)})
-	s.replaced, s.minted, s.used, s.idle = replaced, r.now, false, r.now.Add(fleetIdle)
+	s.access = append(s.access, ruledToken{exp: min(r.now.Second().Add(accessTTL(s.product)), s.ends)})
+	s.replaced, s.minted, s.used, s.idle = replaced, r.now, false, r.now.Add(shortIdle)
 }
 
 // authenticate is any call that needs a live session, by the token of
@@ -192,9 +193,9 @@ func (r *rules) authenticate(s *ruledSession, gen int) *model.Failure {
 }
 
 // check is the answer to a check with the token of generation gen.
-func (r *rules) check(s *ruledSession, gen int, device string) (LoginState, *model.Failure) {
+func (r *rules) check(s *ruledSession, gen int, device string) (service.LoginState, *model.Failure) {
 	if r.gone(s) {
-		return LoginState(s.reason), nil
+		return service.LoginState(s.reason), nil
 	}
 	if r.now >= s.access[gen-1].exp {
 		return "", model.ErrTokenExpired
@@ -202,17 +203,17 @@ func (r *rules) check(s *ruledSession, gen int, device string) (LoginState, *mod
 	bound := s.device == ""
 	if bound {
 		if r.bind(s, device); s.reason != "" {
-			return LoginState(s.reason), nil
+			return service.LoginState(s.reason), nil
 		}
 	}
 	s.used = s.used || gen == len(s.access)
 	switch {
 	case s.device != device:
-		return StateDeviceMismatch, nil
+		return service.StateDeviceMismatch, nil
 	case bound:
-		return StateBound, nil
+		return service.StateBound, nil
 	}
-	return StateActive, nil
+	return service.StateActive, nil
 }
 
 // bind ties a session to its first device: it and another of the group on that
@@ -231,13 +232,13 @@ func (r *rules) bind(s *ruledSession, device string) {
 	}
 }
 
-// renew is a refresh with the token of generation gen: the outcome is the
+// fastRotate is a refresh with the token of generation gen: the outcome is the
 // session's newest token.
 func (r *rules) renew(s *ruledSession, gen int) *model.Failure {
 	if r.gone(s) {
 		return s.failure()
 	}
-	newest, fresh := len(s.access), r.now-s.minted <= model.Time(fleetGrace.Milliseconds())
+	newest, fresh := len(s.access), r.now-s.minted <= model.Time(reuseGrace.Milliseconds())
 	switch {
 	case gen == newest:
 		r.mint(s, newest)
@@ -246,7 +247,7 @@ func (r *rules) renew(s *ruledSession, gen int) *model.Failure {
 	case gen >= s.replaced && fresh && r.now < s.access[newest-1].exp:
 		// the newest once more
 	case gen >= s.replaced && fresh, gen == s.replaced && !s.used:
-		r.mint(s, s.replaced) // nobody ever had the newest, or it is of no use
+		r.mint(s, s.replaced) // no client ever had the newest, or it is of no use
 	default:
 		s.over(model.ReasonReuse, "")
 		return s.failure()

@@ -1,20 +1,23 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"menshen/model"
 )
 
-// Stats is how much of everything happened in one hour or day (UTC).
+// Stats counts what happened in one hour or day (UTC).
 type Stats struct {
 	From      model.Time
 	Events    map[model.Kind]int64 // lines of the log; a ban has one of its own and one for each session
-	Redeemed  int64                // codes
-	Kicked    int64                // sessions; a kick that ended none is a line all the same
+	Redeemed  int64                // codes, by logins, deletions and changes of number
+	Kicked    int64                // sessions ended by kicks; a kick that ended none counts as one
 	Logins    []Breakdown
 	Registers []Breakdown
 }
@@ -26,16 +29,17 @@ type Breakdown struct {
 	Count       int64
 }
 
-// Bounds of a look at the numbers.
+// Bounds of the span that Stats counts.
 const (
+	day         = 24 * time.Hour
 	maxStats    = 92 * day
-	hourlyStats = 3 * day // up to this long by the hour, beyond by the day
+	hourlyStats = 3 * day // longer spans are counted by day, not by hour
 )
 
-// Stats counts the log by hour, or beyond three days by day (UTC), and the
-// sessions that live now by product. Hours and days in which nothing happened are
-// left out; the first and the last are cut off at from (inclusive) and to
-// (exclusive). Without bounds it is the last day.
+// Stats counts the log by hour, or beyond three days by day (UTC), and the sessions that
+// are active now by product. It leaves out hours and days in which nothing happened. The first
+// and the last are cut off at from (inclusive) and to (exclusive). Without bounds Stats
+// counts the last 24 hours.
 //
 // Errors: model.ErrMalformed when from is not before to or they are too far apart.
 func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[int32]int64, error) {
@@ -47,7 +51,7 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 		from = to.Add(-day)
 	}
 	if from >= to || to.Sub(from) > maxStats {
-		return nil, nil, model.Malformed1("from", model.ReasonRange)
+		return nil, nil, model.MalformedField("from", model.ReasonRange)
 	}
 	bucket := time.Hour
 	if to.Sub(from) > hourlyStats {
@@ -58,23 +62,11 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 		return nil, nil, err
 	}
 	active, err := a.Active.CountActive(ctx, now)
-	return gather(counts), active, err
+	return statsOf(counts), active, err
 }
 
-// redeems is how many codes were used up by what a line tells.
-func redeems(kind model.Kind) int64 {
-	switch kind {
-	case model.EventLogin, model.EventUserDeleted:
-		return 1
-	case model.EventNumberChanged:
-		return 2 // one for each number
-	default:
-		return 0
-	}
-}
-
-// gather makes one Stats of the counts of each bucket; counts are in order.
-func gather(counts []model.EventCount) []Stats {
+// statsOf returns one Stats for each bucket of counts, which must be in order.
+func statsOf(counts []model.EventCount) []Stats {
 	var all []Stats
 	for _, c := range counts {
 		if len(all) == 0 || all[len(all)-1].From != c.Bucket {
@@ -82,35 +74,55 @@ func gather(counts []model.EventCount) []Stats {
 		}
 		stats := &all[len(all)-1]
 		stats.Events[c.Kind] += c.Count
-		stats.Redeemed += redeems(c.Kind) * c.Count
 		switch c.Kind { //nolint:exhaustive // the others have no parts
 		case model.EventLogin:
-			stats.Logins = withPart(stats.Logins, c)
+			stats.Redeemed += c.Count
+			stats.Logins = appendPart(stats.Logins, c)
 		case model.EventRegister:
-			stats.Registers = withPart(stats.Registers, c)
+			stats.Registers = appendPart(stats.Registers, c)
+		case model.EventUserDeleted:
+			stats.Redeemed += c.Count
+		case model.EventNumberChanged:
+			stats.Redeemed += 2 * c.Count // one code for each number
 		case model.EventKick:
 			stats.Kicked += c.Sessions
 		}
 	}
+	for i := range all {
+		all[i].Logins, all[i].Registers = merge(all[i].Logins, compareParts), merge(all[i].Registers, compareParts)
+	}
 	return all
 }
 
-// withPart adds a count to its product and source; a line of another form counts,
-// but tells no more.
-func withPart(parts []Breakdown, c model.EventCount) []Breakdown {
-	var told struct{ ProductType, Source string }
-	if json.Unmarshal([]byte(c.Detail), &told) != nil {
+// appendPart adds a count with its product and source. A line of another form is left
+// out.
+func appendPart(parts []Breakdown, c model.EventCount) []Breakdown {
+	var detail struct{ ProductType, Source string }
+	if json.Unmarshal([]byte(c.Detail), &detail) != nil {
 		return parts
 	}
-	product, err := strconv.ParseInt(told.ProductType, 10, 32)
+	product, err := strconv.ParseInt(detail.ProductType, 10, 32)
 	if err != nil {
 		return parts
 	}
-	for i := range parts {
-		if parts[i].ProductType == int32(product) && parts[i].Source == told.Source {
-			parts[i].Count += c.Count
-			return parts
+	return append(parts, Breakdown{ProductType: int32(product), Source: detail.Source, Count: c.Count})
+}
+
+func compareParts(a, b Breakdown) int {
+	return cmp.Or(cmp.Compare(a.ProductType, b.ProductType), strings.Compare(a.Source, b.Source))
+}
+
+// merge sorts parts and adds up those that are equal. A client chooses its source, so
+// there may be as many parts as logins.
+func merge(parts []Breakdown, compare func(a, b Breakdown) int) []Breakdown {
+	slices.SortFunc(parts, compare)
+	merged := parts[:0]
+	for _, part := range parts {
+		if last := len(merged) - 1; last >= 0 && compare(merged[last], part) == 0 {
+			merged[last].Count += part.Count
+			continue
 		}
+		merged = append(merged, part)
 	}
-	return append(parts, Breakdown{ProductType: int32(product), Source: told.Source, Count: c.Count})
+	return merged
 }

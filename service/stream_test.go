@@ -2,38 +2,40 @@ package service
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"menshen/model"
-	"menshen/repository/dbtest"
 )
 
 // readTime is how long a read takes, so that who reads without end ends.
 const readTime = time.Millisecond
 
-// waitStore is one session in memory: bubbles of synctest know no database.
+// waitStore is one session in memory, or two: bubbles of synctest know no database.
 type waitStore struct {
 	SessionStore
 	mu      sync.Mutex
 	session model.Session
+	other   model.Session // a second one
 	err     error
 	reads   int
 }
 
-func (s *waitStore) ByID(context.Context, string) (model.Session, error) {
+func (s *waitStore) ByID(_ context.Context, id string) (model.Session, error) {
 	time.Sleep(readTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
+	if id != "" && id == s.other.ID {
+		return s.other, s.err
+	}
 	return s.session, s.err
 }
 
-func (s *waitStore) Slot(context.Context, int64, string) (model.Slot, error) {
-	return model.Slot{LoginAt: 77}, nil
+func (s *waitStore) LoginSequence(context.Context, int64, string) (model.LoginSequence, error) {
+	return model.LoginSequence{LoginAt: 77}, nil
 }
 
 func (s *waitStore) EndSeen(_ context.Context, _ model.Session, reason model.Reason, now model.Time) (bool, error) {
@@ -47,7 +49,7 @@ func (s *waitStore) Within(ctx context.Context, act func(ctx context.Context) er
 
 func (s *waitStore) Append(context.Context, ...model.Event) error { return nil }
 
-// set changes the session as another instance would: nobody is told.
+// set changes the session as another instance would: no listener is notified.
 func (s *waitStore) set(change func(session *model.Session, err *error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +74,7 @@ func newWaiting() *waiting {
 		ID: "S", UserID: 7, ProductGroup: "app", DeviceNumber: "d", Gen: 1, Confirmed: true, IdleUntil: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
 	}}
 	return &waiting{
-		store: store, sessions: &Sessions{Tx: store, Store: store, Events: store, Hub: NewHub(), Now: time.Now}, began: time.Now(),
+		store: store, sessions: &Sessions{Endings: &Endings{Tx: store, Store: store, Events: store, Hub: NewHub(), Now: time.Now}}, began: time.Now(),
 		claims: model.Claims{SessionID: "S", UserID: 7, Gen: 1, ExpiresAt: now.Second().Add(15 * time.Minute)},
 	}
 }
@@ -80,7 +82,7 @@ func newWaiting() *waiting {
 // check holds a check and gives its answer and how long it was held, reads apart.
 func (w *waiting) check(ctx context.Context, wait time.Duration) (CheckResult, time.Duration, error) {
 	began, reads := time.Now(), w.store.reads
-	result, err := w.sessions.CheckAndWait(ctx, w.claims, "d", wait, nobody)
+	result, err := w.sessions.CheckAndWait(ctx, w.claims, "d", wait, unknownCaller)
 	result.Until = 0 // when to ask again is its own affair
 	return result, time.Since(began) - time.Duration(w.store.reads-reads)*readTime, err
 }
@@ -94,13 +96,13 @@ var (
 // for the metrics of the cache.
 func TestCheckLooksOnce(t *testing.T) {
 	w := newWaiting()
-	w.sessions.Live = NewLive(time.Now)
-	w.sessions.Live.Followed(time.Now())
+	w.sessions.Cache = NewSessionCache(time.Now)
+	w.sessions.Cache.Followed(time.Now())
 	for i, want := range []struct{ hits, misses uint64 }{{0, 1}, {1, 1}, {2, 1}} {
 		if result, _, err := w.check(t.Context(), 0); result != waitYes || err != nil {
 			t.Fatal(result, err)
 		}
-		if looks := w.sessions.Live.Looks(); looks.Hits() != want.hits || looks.Misses() != want.misses {
+		if looks := w.sessions.Cache.Stats(); looks.Hits() != want.hits || looks.Misses() != want.misses {
 			t.Errorf("check %d: %d hits and %d misses, want %v", i+1, looks.Hits(), looks.Misses(), want)
 		}
 	}
@@ -118,17 +120,17 @@ func TestCheckAndWait(t *testing.T) {
 		"not at all":       {0, func(*waiting, func()) {}, waitYes, 0, nil},
 		"time-out":         {25 * time.Second, func(*waiting, func()) {}, waitYes, 25 * time.Second, nil},
 		"the longest":      {30 * time.Second, func(*waiting, func()) {}, waitYes, 30 * time.Second, nil},
-		"ended, told":      {25 * time.Second, func(w *waiting, _ func()) { w.store.end(); w.sessions.Hub.tell("S") }, waitNo, 5 * time.Second, nil},
-		"ended, told all":  {25 * time.Second, func(w *waiting, _ func()) { w.store.end(); w.sessions.Hub.tellAll() }, waitNo, 5 * time.Second, nil},
+		"ended, told":      {25 * time.Second, func(w *waiting, _ func()) { w.store.end(); w.sessions.Hub.Notify("S") }, waitNo, 5 * time.Second, nil},
+		"ended, told all":  {25 * time.Second, func(w *waiting, _ func()) { w.store.end(); w.sessions.Hub.NotifyAll() }, waitNo, 5 * time.Second, nil},
 		"ended, not told":  {25 * time.Second, func(w *waiting, _ func()) { w.store.end() }, waitNo, 25 * time.Second, nil},
-		"told, yet alive":  {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.tell("S") }, waitYes, 5 * time.Second, nil},
-		"all are told":     {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.tellAll() }, waitYes, 5 * time.Second, nil},
-		"another's end":    {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.tell("T") }, waitYes, 25 * time.Second, nil},
+		"told, yet alive":  {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.Notify("S") }, waitYes, 5 * time.Second, nil},
+		"all are told":     {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.NotifyAll() }, waitYes, 5 * time.Second, nil},
+		"another's end":    {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.Notify("T") }, waitYes, 25 * time.Second, nil},
 		"the process ends": {25 * time.Second, func(w *waiting, _ func()) { w.sessions.Hub.Stop() }, waitYes, 5 * time.Second, nil},
 		"the client left":  {25 * time.Second, func(_ *waiting, hangUp func()) { hangUp() }, waitYes, 5 * time.Second, nil},
 		"storage away": {25 * time.Second, func(w *waiting, _ func()) {
 			w.store.set(func(_ *model.Session, err *error) { *err = model.ErrUnavailable })
-			w.sessions.Hub.tell("S")
+			w.sessions.Hub.Notify("S")
 		}, CheckResult{}, 5 * time.Second, model.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +143,7 @@ func TestCheckAndWait(t *testing.T) {
 					tt.happens(w, hangUp)
 				}()
 				got, held, err := w.check(ctx, tt.wait)
-				wantFailure(t, err, tt.failure)
+				WantFailure(t, err, tt.failure)
 				if late := held - tt.held; got != tt.want || late < -5*readTime || late > 5*readTime {
 					t.Errorf("%+v after %v, want %+v after %v", got, held, tt.want, tt.held)
 				}
@@ -165,17 +167,17 @@ func TestCheckAndWaitExpiry(t *testing.T) {
 		time.Sleep(15*time.Minute - 10*time.Second)
 		left := w.claims.ExpiresAt.Sub(model.TimeOf(time.Now()))
 		_, held, err := w.check(t.Context(), 25*time.Second)
-		wantFailure(t, err, model.ErrTokenExpired)
+		WantFailure(t, err, model.ErrTokenExpired)
 		if held < left || held > left+2*time.Millisecond {
 			t.Errorf("held for %v, the token expired after %v", held, left)
 		}
 		if _, held, err = w.check(t.Context(), 25*time.Second); held != 0 {
 			t.Errorf("an expired token was held for %v", held)
 		}
-		wantFailure(t, err, model.ErrTokenExpired)
+		WantFailure(t, err, model.ErrTokenExpired)
 		w.store.end()
 		got, held, err := w.check(t.Context(), 25*time.Second)
-		wantFailure(t, err, nil)
+		WantFailure(t, err, nil)
 		if got != waitNo || held != 0 {
 			t.Errorf("of an ended session: %+v after %v", got, held)
 		}
@@ -204,7 +206,7 @@ func TestCheckAndWaitIdle(t *testing.T) {
 					}
 				}()
 				got, held, err := w.check(t.Context(), 25*time.Second)
-				wantFailure(t, err, nil)
+				WantFailure(t, err, nil)
 				if late := held - tt.held; got != tt.want || late < -5*readTime || late > 5*readTime || w.store.reads > 4 {
 					t.Errorf("%+v after %v and %d reads, want %+v after %v", got, held, w.store.reads, tt.want, tt.held)
 				}
@@ -213,8 +215,8 @@ func TestCheckAndWaitIdle(t *testing.T) {
 	}
 }
 
-// TestCheckAndWaitAnswersAtOnce: whoever is not logged in is not made to wait,
-// and neither is anybody once the process stops.
+// TestCheckAndWaitAnswersAtOnce: a client that is not logged in is not made to
+// wait, and no client is once the process stops.
 func TestCheckAndWaitAnswersAtOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before  func(w *waiting)
@@ -230,7 +232,7 @@ func TestCheckAndWaitAnswersAtOnce(t *testing.T) {
 				w := newWaiting()
 				tt.before(w)
 				got, held, err := w.check(t.Context(), 25*time.Second)
-				wantFailure(t, err, tt.failure)
+				WantFailure(t, err, tt.failure)
 				if got != tt.want || held != 0 || w.store.reads > 2 {
 					t.Errorf("%+v after %v and %d reads", got, held, w.store.reads)
 				}
@@ -239,8 +241,8 @@ func TestCheckAndWaitAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// TestCheckAndWaitCrowd: of one session so many checks are held as there is room
-// for; the others are answered at once, and as rightly.
+// TestCheckAndWaitCrowd: at most heldPerSession checks of one session are held. The
+// others are answered at once, and just as correctly.
 func TestCheckAndWaitCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting()
@@ -249,7 +251,7 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 		for range crowd {
 			go func() {
 				began := time.Now()
-				result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, nobody)
+				result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, unknownCaller)
 				took := time.Since(began)
 				if want := took <= readTime; result.IsLogin != want || err != nil {
 					t.Errorf("%+v after %v, error %v", result, took, err)
@@ -265,166 +267,16 @@ func TestCheckAndWaitCrowd(t *testing.T) {
 		if got, held, err := w.check(t.Context(), 25*time.Second); got != waitNo || held != 0 || err != nil {
 			t.Errorf("one for which there is no room: %+v after %v, error %v", got, held, err)
 		}
-		w.sessions.Hub.tell("S")
+		w.sessions.Hub.Notify("S")
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(held) != crowd || w.sessions.Hub.held != 0 || len(w.sessions.Hub.listeners) != 0 {
 			t.Errorf("%d were answered, %d are held, %d are listened to", len(held), w.sessions.Hub.held, len(w.sessions.Hub.listeners))
 		}
-		if result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, nobody); result.IsLogin || err != nil {
+		if result, err := w.sessions.CheckAndWait(t.Context(), w.claims, "d", 25*time.Second, unknownCaller); result.IsLogin || err != nil {
 			t.Errorf("%+v, error %v", result, err)
 		}
 	})
-}
-
-// TestCheckAndWaitBound: a held check that bound the device says so, also when
-// it is answered later.
-func TestCheckAndWaitBound(t *testing.T) {
-	f := newFleet(t, dbtest.OpenFast(t, "sqlite"))
-	i := f.start(0)
-	p := i.arrive(t, f.number(), 0, "")
-	i.sessions.Hub.Stop() // nothing is to be waited for
-	got, err := i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, nobody)
-	if got.Until = 0; err != nil || got != (CheckResult{IsLogin: true, State: StateBound}) {
-		t.Errorf("%+v, error %v", got, err)
-	}
-	got, err = i.sessions.CheckAndWait(t.Context(), p.claims, "d", time.Second, nobody)
-	if got.Until = 0; err != nil || got != waitYes {
-		t.Errorf("%+v, error %v", got, err)
-	}
-}
-
-// TestCheckAndWaitTurns: a held check turns when the session ends on the same
-// instance, at once, and on another, by the log.
-func TestCheckAndWaitTurns(t *testing.T) {
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		for _, where := range []string{"here", "there"} {
-			t.Run(where, func(t *testing.T) {
-				here, there := f.start(0), f.start(0)
-				number := f.number()
-				p := here.arrive(t, number, 0, "d")
-				here.poll(t)
-				here.wantState(t, p, "d", StateActive) // from now on it is remembered
-				answered := make(chan CheckResult)
-				go func() {
-					result, err := here.sessions.CheckAndWait(t.Context(), p.claims, "d", 30*time.Second, nobody)
-					if err != nil {
-						t.Error(err)
-					}
-					answered <- result
-				}()
-				here.awaitListener(p.session)
-				if where == "here" {
-					here.arrive(t, number, 0, "other")
-				} else {
-					there.arrive(t, number, 0, "other")
-					select {
-					case result := <-answered:
-						t.Fatalf("answered without the log: %+v", result)
-					default:
-					}
-					here.poll(t)
-				}
-				if result := <-answered; result.IsLogin || result.State != LoginState(model.ReasonDisplaced) || result.LastLoginTime == 0 {
-					t.Errorf("%+v", result)
-				}
-			})
-		}
-	})
-}
-
-// awaitListener waits until somebody listens for the end of the session.
-func (i *instance) awaitListener(session string) {
-	h := i.sessions.Hub
-	for listening := false; !listening; {
-		h.mu.Lock()
-		listening = len(h.listeners[session]) > 0
-		h.mu.Unlock()
-	}
-}
-
-// TestFollow: what a stream is opened on, and what it is told.
-func TestFollow(t *testing.T) {
-	const tokenLife = 4 * time.Minute // of product 2, shorter than fleetIdle
-	eachFleet(t, func(t *testing.T, f *fleet) {
-		i := f.start(0)
-		p := i.arrive(t, f.number(), 2, "d")
-		s := i.sessions
-		since := model.TimeOf(f.clock.Now())
-
-		stream, err := s.Follow(t.Context(), p.claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantEnding(t, stream, nil)
-		if _, left, err := stream.State(t.Context()); left != tokenLife-678*time.Millisecond+time.Millisecond {
-			t.Errorf("the state is to be read again after %v, error %v, want the token's end", left, err)
-		}
-		if stream.Was != nil || stream.Left != tokenLife-678*time.Millisecond+time.Millisecond {
-			t.Errorf("opened with %+v and %v left", stream.Was, stream.Left)
-		}
-		if closed(stream.Ended) || closed(stream.Stopped) || s.Hub.Streams() != 1 {
-			t.Errorf("ended: %v, stopped: %v, %d streams", closed(stream.Ended), closed(stream.Stopped), s.Hub.Streams())
-		}
-		if f.count(t, "SELECT COUNT(*) FROM sessions WHERE confirmed = 1") != 1 {
-			t.Error("to open a stream is no use of the token")
-		}
-
-		f.clock.Advance(tokenLife)
-		if _, left, err := stream.State(t.Context()); left != 0 || err != nil {
-			t.Errorf("with an expired token: %v left, error %v", left, err)
-		}
-		_, err = s.Follow(t.Context(), p.claims)
-		wantFailure(t, err, model.ErrTokenExpired)
-
-		f.clock.Advance(-tokenLife)
-		mustEnd(t, 1)(i.operators.Kick(t.Context(), root, p.user, KickTarget{}, "x"))
-		want := &Ended{Reason: model.ReasonKicked, LastLoginTime: since}
-		if !closed(stream.Ended) {
-			t.Error("the stream was not told")
-		}
-		wantEnding(t, stream, want)
-		stream.Leave()
-
-		f.clock.Advance(tokenLife) // with an expired token too
-		late, err := s.Follow(t.Context(), p.claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantEnding(t, late, want)
-		if late.Was == nil || *late.Was != *want {
-			t.Errorf("opened with %+v, want %+v", late.Was, want)
-		}
-		late.Leave()
-
-		q := i.arrive(t, f.number(), 2, "e")
-		foreign := q.claims
-		foreign.UserID++
-		gone, err := s.Follow(t.Context(), foreign) // signed, yet the row says otherwise
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantEnding(t, gone, &Ended{Reason: model.ReasonExpired})
-		gone.Leave()
-
-		s.Hub.Stop()
-		stopped, err := s.Follow(t.Context(), q.claims)
-		if err != nil || !closed(stopped.Stopped) {
-			t.Errorf("after the stop: error %v", err)
-		}
-		stopped.Leave()
-		if s.Hub.Streams() != 0 || len(s.Hub.listeners) != 0 {
-			t.Errorf("%d streams and %d sessions are left", s.Hub.Streams(), len(s.Hub.listeners))
-		}
-	})
-}
-
-func wantEnding(t *testing.T, stream Stream, want *Ended) {
-	t.Helper()
-	got, _, err := stream.State(t.Context())
-	if err != nil || (got == nil) != (want == nil) || got != nil && *got != *want {
-		t.Errorf("the state is %+v, error %v, want %+v", got, err, want)
-	}
 }
 
 // TestFollowLimits: a user has five streams, of one session or of several; who
@@ -441,7 +293,7 @@ func TestFollowLimits(t *testing.T) {
 	}
 	for range 40 - streamsPerUser {
 		_, err := w.sessions.Follow(t.Context(), w.claims)
-		wantFailure(t, err, model.ErrTooMany)
+		WantFailure(t, err, model.ErrTooMany)
 	}
 	if got := len(w.sessions.Hub.listeners["S"]); got != streamsPerUser {
 		t.Errorf("%d listen, want %d", got, streamsPerUser)
@@ -451,58 +303,152 @@ func TestFollowLimits(t *testing.T) {
 		t.Error(err)
 	}
 	w.store.end()
-	late, err := w.sessions.Follow(t.Context(), w.claims) // is told at once: refused, it would never hear
-	if err != nil || late.Was == nil || w.sessions.Hub.Streams() != streamsPerUser+1 {
-		t.Errorf("%+v, error %v, %d streams", late.Was, err, w.sessions.Hub.Streams())
+	late, err := w.sessions.Follow(t.Context(), w.claims) // the end is returned at once: a refused client would never receive it
+	if err != nil || late.EndedBefore == nil || w.sessions.Hub.Streams() != streamsPerUser+1 {
+		t.Errorf("%+v, error %v, %d streams", late.EndedBefore, err, w.sessions.Hub.Streams())
 	}
 	late.Leave()
 	w.store.err = model.ErrUnavailable
 	_, err = w.sessions.Follow(t.Context(), model.Claims{SessionID: "T", UserID: 8})
-	wantFailure(t, err, model.ErrUnavailable)
+	WantFailure(t, err, model.ErrUnavailable)
 	if w.sessions.Hub.Streams() != streamsPerUser || len(w.sessions.Hub.listeners) != 1 {
 		t.Errorf("%d streams, %d sessions", w.sessions.Hub.Streams(), len(w.sessions.Hub.listeners))
 	}
 }
 
-// TestAtomicallyTellsWhatWasCommitted: of a transaction that is undone nobody is
-// told, of one that ran twice only what its last run did.
-func TestAtomicallyTellsWhatWasCommitted(t *testing.T) {
-	f := newFleet(t, dbtest.OpenFast(t, "sqlite"))
-	i := f.start(0)
-	s := i.sessions
-	no := errors.New("no")
-	undone, again, done := newWatch(s.Hub, "UNDONE"), newWatch(s.Hub, "AGAIN"), newWatch(s.Hub, "DONE")
-	err := s.atomically(t.Context(), func(ctx context.Context) error { return errors.Join(willTell(ctx, "UNDONE"), no) })
-	if !errors.Is(err, no) {
-		t.Errorf("error %v", err)
-	}
-	s.Tx = twice{s.Tx}
-	runs := 0
-	err = s.atomically(t.Context(), func(ctx context.Context) error {
-		if runs++; runs == 1 {
-			return willTell(ctx, "AGAIN")
+// withGen is the client with the session's token of a generation.
+func (w *waiting) withGen(gen int64) model.Claims {
+	claims := w.claims
+	claims.Gen = gen
+	return claims
+}
+
+// rotate is a refresh of the session elsewhere.
+func (w *waiting) rotate() { w.store.set(func(s *model.Session, _ *error) { s.Gen++ }) }
+
+// TestCheckAndWaitOldToken: checks with an old token, or an expired one, take no place from
+// those with a newer one.
+func TestCheckAndWaitOldToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWaiting()
+		took := make(chan time.Duration, 3*heldPerSession)
+		hold := func(claims model.Claims) {
+			began := time.Now()
+			result, err := w.sessions.CheckAndWait(t.Context(), claims, "d", 25*time.Second, unknownCaller)
+			if result.Until = 0; result != waitYes || err != nil {
+				t.Errorf("%+v, error %v", result, err)
+			}
+			took <- time.Since(began)
 		}
-		return willTell(ctx, "DONE")
+		for range heldPerSession { // a thief
+			go hold(w.withGen(1))
+		}
+		time.Sleep(time.Second)
+		w.rotate()
+		for n := 1; n <= heldPerSession; n++ { // the owner
+			go hold(w.withGen(2))
+			time.Sleep(100 * time.Millisecond)
+			if len(took) != n {
+				t.Fatalf("%d checks of the old token were answered for %d of the new one", len(took), n)
+			}
+		}
+		for range heldPerSession { // the thief again, and one check too many of the owner
+			hold(w.withGen(1))
+		}
+		hold(w.withGen(2))
+		for range 2*heldPerSession + 1 {
+			if held := <-took; held > 3*time.Second {
+				t.Errorf("held for %v", held)
+			}
+		}
+		for range heldPerSession {
+			if held := <-took; held < 25*time.Second {
+				t.Errorf("the owner's check was held for %v", held)
+			}
+		}
+		if w.sessions.Hub.Held() != 0 || len(w.sessions.Hub.listeners) != 0 {
+			t.Errorf("%d are held, %d listened to", w.sessions.Hub.Held(), len(w.sessions.Hub.listeners))
+		}
 	})
-	if err != nil || undone.count() != 0 || again.count() != 0 || done.count() != 1 {
-		t.Errorf("error %v; told: %d undone, %d again, %d done", err, undone.count(), again.count(), done.count())
-	}
-	if willTell(t.Context(), "S") == nil {
-		t.Error("an end outside of atomically passed")
+}
+
+// TestFollowOldToken: a stream whose token was replaced makes room for one whose token was
+// not, of the same session or another one of the user.
+func TestFollowOldToken(t *testing.T) {
+	for name, newcomer := range map[string]model.Claims{
+		"same session": {SessionID: "S", UserID: 7, Gen: 2}, "another session": {SessionID: "T", UserID: 7, Gen: 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWaiting()
+			w.store.other = w.store.session
+			w.store.other.ID, w.store.other.Gen = "T", 5
+			newcomer.ExpiresAt = w.claims.ExpiresAt
+			open := func(claims model.Claims, want *model.Failure) Stream {
+				t.Helper()
+				stream, err := w.sessions.Follow(t.Context(), claims)
+				WantFailure(t, err, want)
+				return stream
+			}
+			var thief, owner []Stream
+			for range streamsPerUser {
+				thief = append(thief, open(w.withGen(1), nil))
+			}
+			if newcomer.SessionID == "T" {
+				open(newcomer, model.ErrTooMany) // no token was replaced yet
+			}
+			w.rotate()
+			open(w.withGen(1), model.ErrTooMany)
+			open(model.Claims{SessionID: "T", UserID: 7, Gen: 4, ExpiresAt: newcomer.ExpiresAt}, model.ErrTooMany) // replaced as well
+			for range streamsPerUser {
+				owner = append(owner, open(newcomer, nil))
+				ended := 0
+				for _, stream := range thief {
+					if closed(stream.Ended) {
+						ended++
+					}
+				}
+				if ended != len(owner) {
+					t.Fatalf("%d streams of the thief ended for %d of the owner", ended, len(owner))
+				}
+			}
+			open(w.withGen(1), model.ErrTooMany)
+			open(newcomer, model.ErrTooMany)
+			for _, stream := range thief {
+				stream.Leave() // frees no place: it has none
+			}
+			open(newcomer, model.ErrTooMany)
+			if got := w.sessions.Hub.Streams(); got != streamsPerUser {
+				t.Errorf("%d streams are open", got)
+			}
+			for _, stream := range owner {
+				if closed(stream.Ended) {
+					t.Error("a stream of the owner ended")
+				}
+				stream.Leave()
+			}
+			open(w.withGen(1), nil) // good until its own end
+			if hub := w.sessions.Hub; len(hub.listeners) != 1 || len(hub.streams) != 1 || hub.Streams() != 1 {
+				t.Errorf("%d sessions, %d users, %d streams", len(hub.listeners), len(hub.streams), hub.Streams())
+			}
+		})
 	}
 }
 
-// twice runs each act twice, as after a lost race.
-type twice struct{ Tx }
-
-func (t twice) Within(ctx context.Context, act func(ctx context.Context) error) error {
-	return t.Tx.Within(ctx, func(ctx context.Context) error {
-		if err := act(ctx); err != nil {
-			return err
+// TestFollowEndedTakesNoPlace: a stream that only sends the end of its session keeps no
+// other stream of the user out.
+func TestFollowEndedTakesNoPlace(t *testing.T) {
+	w := newWaiting()
+	w.store.other = w.store.session
+	w.store.other.ID, w.store.other.EndedAt = "T", 1
+	for range 2 * streamsPerUser {
+		if _, err := w.sessions.Follow(t.Context(), model.Claims{SessionID: "T", UserID: 7}); err != nil {
+			t.Fatal(err)
 		}
-		return act(ctx)
-	})
+	}
+	if _, err := w.sessions.Follow(t.Context(), w.claims); err != nil {
+		t.Error(err)
+	}
 }
 
-// nobody is a caller that tells nothing of itself.
-func nobody() Caller { return Caller{} }
+// An unknown caller: all fields are empty.
+func unknownCaller() model.Caller { return model.Caller{} }

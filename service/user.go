@@ -6,34 +6,35 @@ import (
 	"time"
 
 	"menshen/model"
+	"menshen/service/code"
+	"menshen/service/phone"
+	"menshen/service/vault"
 )
 
 // Users shows and changes accounts.
 type Users struct {
-	Tx       Tx
-	Store    UserStore
-	Events   EventLog
-	Codes    *Codes
-	Sessions *Sessions
-	Vault    *Vault
-	Numbers  Numbers
-	Now      func() time.Time
+	Store   UserStore
+	Endings *Endings // of the owners' sessions
+	Codes   *code.Verifier
+	Vault   *vault.Vault
+	Numbers phone.Numbers
+	Now     func() time.Time
 }
 
-// Profile is a user with the number in clear, for its owner's eyes.
+// Profile is a user with the number in clear, for the owner alone.
 type Profile struct {
 	User   model.User
 	Mobile string // national number for the default region, else E.164
 }
 
-// Changes are the members that an owner may change; nil leaves one as it is.
+// Changes are the members that an owner may change. nil leaves a member as it is.
 type Changes struct {
 	NickName  *string
 	RealName  *string
 	AvatarURL *string
 }
 
-// ByID is the user's profile.
+// ByID returns the user's profile.
 func (u *Users) ByID(ctx context.Context, id int64) (Profile, error) {
 	user, err := u.Store.ByID(ctx, id)
 	if err != nil {
@@ -54,10 +55,9 @@ func (u *Users) profile(user model.User) (Profile, error) {
 }
 
 // Change writes the owner's changes and returns the profile as it then is.
-func (u *Users) Change(ctx context.Context, session model.Session, changes Changes, caller Caller) (Profile, error) {
+func (u *Users) Change(ctx context.Context, session model.Session, changes Changes, caller model.Caller) (Profile, error) {
 	var user model.User
-	err := u.Tx.Within(ctx, func(ctx context.Context) error {
-		var err error
+	err := u.Endings.Within(ctx, func(ctx context.Context) (err error) {
 		if user, err = u.Store.Lock(ctx, session.UserID); err != nil {
 			return err
 		}
@@ -74,7 +74,8 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 		if err := u.Store.Describe(ctx, user); err != nil {
 			return err
 		}
-		return u.Events.Append(ctx, event(model.EventUserChanged, session, model.TimeOf(u.Now()), caller))
+		line := event(model.EventUserChanged, session, model.TimeOf(u.Now()), caller)
+		return u.Endings.Events.Append(ctx, line.Folded(time.Minute, session.ID, model.AddressBlock(caller.IP)))
 	})
 	if err != nil {
 		return Profile{}, err

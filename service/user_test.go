@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -12,27 +13,27 @@ import (
 )
 
 func TestUserProfile(t *testing.T) {
-	play(t,
-		scene{"as it was at login", func(t *testing.T, w *world) {
-			c := w.logIn(alice, inCompany(1))
-			got, err := w.users.ByID(t.Context(), c.User.User.ID)
+	runScenes(t,
+		scene{"as it was at login", func(t *testing.T, in *instance) {
+			c := in.logIn(alice, inCompany(1))
+			got, err := in.users.ByID(t.Context(), c.User.User.ID)
 			wantFailure(t, err, nil)
 			if diff := cmp.Diff(c.User, got); diff != "" {
 				t.Errorf("the profile differs:\n%s", diff)
 			}
 		}},
-		scene{"unknown", func(t *testing.T, w *world) {
-			w.logIn(alice)
+		scene{"unknown", func(t *testing.T, in *instance) {
+			in.logIn(alice)
 			for _, id := range []int64{0, 1, -1} {
-				_, err := w.users.ByID(t.Context(), id)
+				_, err := in.users.ByID(t.Context(), id)
 				wantFailure(t, err, model.ErrNotFound)
 			}
 		}},
-		scene{"a number sealed for another row", func(t *testing.T, w *world) {
-			a, b := w.logIn(alice), w.logIn(bob)
-			w.sql("UPDATE users SET mobile = (SELECT m FROM (SELECT mobile AS m FROM users WHERE id = ?) x) WHERE id = ?",
+		scene{"a number sealed for another row", func(t *testing.T, in *instance) {
+			a, b := in.logIn(alice), in.logIn(bob)
+			in.sql("UPDATE users SET mobile = (SELECT m FROM (SELECT mobile AS m FROM users WHERE id = ?) x) WHERE id = ?",
 				a.User.User.ID, b.User.User.ID)
-			if _, err := w.users.ByID(t.Context(), b.User.User.ID); err == nil || strings.Contains(err.Error(), alice) {
+			if _, err := in.users.ByID(t.Context(), b.User.User.ID); err == nil || strings.Contains(err.Error(), alice) {
 				t.Errorf("a swapped number opens, or shows: %v", err)
 			}
 		}},
@@ -41,12 +42,12 @@ func TestUserProfile(t *testing.T) {
 
 func TestUserChange(t *testing.T) {
 	text := func(s string) *string { return &s }
-	play(t,
-		scene{"each member alone and all", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			other := w.logIn(bob)
+	runScenes(t,
+		scene{"each member alone and all", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			other := in.logIn(bob)
 			want := c.User
-			w.quiet()
+			in.clearEvents()
 			for _, step := range []struct {
 				changes service.Changes
 				apply   func(u *model.User)
@@ -63,46 +64,47 @@ func TestUserChange(t *testing.T) {
 				}, 5},
 			} {
 				step.apply(&want.User)
-				got, err := w.users.Change(t.Context(), w.row(c), step.changes, service.Caller{RequestID: "r1"})
+				in.clock.Advance(time.Minute) // repeats within a minute are one event
+				got, err := in.users.Change(t.Context(), in.row(c), step.changes, model.Caller{RequestID: "r1"})
 				wantFailure(t, err, nil)
-				again, err := w.users.ByID(t.Context(), c.User.User.ID)
+				again, err := in.users.ByID(t.Context(), c.User.User.ID)
 				wantFailure(t, err, nil)
 				for _, profile := range []service.Profile{got, again} {
 					if diff := cmp.Diff(want, profile); diff != "" {
 						t.Errorf("after %+v:\n%s", step.changes, diff)
 					}
 				}
-				if n := w.count("SELECT COUNT(*) FROM events WHERE kind = 'user_changed' AND request_id = 'r1'"); n != step.events {
+				if n := in.count("SELECT COUNT(*) FROM events WHERE kind = 'user_changed' AND request_id = 'r1'"); n != step.events {
 					t.Errorf("after %+v there are %d events, want %d", step.changes, n, step.events)
 				}
 			}
-			if got, err := w.users.ByID(t.Context(), other.User.User.ID); err != nil || got.User.NickName != "用户8000" && got.User.NickName != other.User.User.NickName {
+			if got, err := in.users.ByID(t.Context(), other.User.User.ID); err != nil || got.User.NickName != "用户8000" && got.User.NickName != other.User.User.NickName {
 				t.Errorf("another user is %+v, error %v", got, err)
 			}
-			w.use(c) // sessions go on
+			in.useToken(c) // sessions go on
 		}},
-		scene{"two members at once by 16 callers", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			session := w.row(c)
+		scene{"two members at once by 16 callers", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			session := in.row(c)
 			for _, err := range race(16, func(i int) error {
 				changes := service.Changes{NickName: text("nick")}
 				if i%2 == 0 {
 					changes = service.Changes{RealName: text("real")}
 				}
-				return second(w.users.Change(t.Context(), session, changes, service.Caller{}))
+				return errOf(in.users.Change(t.Context(), session, changes, model.Caller{}))
 			}) {
 				wantFailure(t, err, nil)
 			}
-			got, err := w.users.ByID(t.Context(), session.UserID)
+			got, err := in.users.ByID(t.Context(), session.UserID)
 			if err != nil || got.User.NickName != "nick" || got.User.RealName != "real" {
 				t.Errorf("a change was lost: %+v, error %v", got.User, err)
 			}
 		}},
-		scene{"an account that is gone", func(t *testing.T, w *world) {
-			c := w.logIn(alice)
-			session := w.row(c)
-			w.sql("DELETE FROM users")
-			_, err := w.users.Change(t.Context(), session, service.Changes{NickName: text("x")}, service.Caller{})
+		scene{"an account that is gone", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			session := in.row(c)
+			in.sql("DELETE FROM users")
+			_, err := in.users.Change(t.Context(), session, service.Changes{NickName: text("x")}, model.Caller{})
 			if !errors.Is(err, model.ErrNotFound) {
 				t.Errorf("error %v", err)
 			}

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// duel is the check on menshen against the bare server with so many clients.
+// duel is the check on menshen against the bare server with the given number of
+// clients.
 type duel struct {
 	clients       int
 	menshen, bare tally
@@ -96,7 +97,7 @@ type arena struct {
 	menshenAddr, bareAddr string
 }
 
-// duel interleaves the rounds; who begins changes.
+// duel interleaves the rounds; the first contestant changes.
 func (a arena) duel(ctx context.Context, d *duel) error {
 	closed := func(addr string, lasts time.Duration) func(context.Context) (outcome, error) {
 		return checks(addr, d.clients, a.requests, lasts).closed

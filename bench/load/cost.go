@@ -35,7 +35,7 @@ func (r *report) writeCosts(b *strings.Builder) {
 			row(plural(act.name)+", "+a.driver, act.tally)
 		}
 	}
-	b.WriteString("\nWritten to disk is what the process that holds the data caused; on SQLite that is menshen, with its access log.\n\n")
+	b.WriteString("\n*Written to disk* is what the process with the data wrote; with SQLite that is menshen, its access log\nincluded.\n\n")
 	r.writeCalculation(b)
 }
 
@@ -58,15 +58,15 @@ func (r *report) writeCalculation(b *strings.Builder) {
 	server := checks*warm.serverTime().Seconds() + rereads*max(0, t.cold.serverTime()-warm.serverTime()).Seconds() + refreshes*refresh.serverTime().Seconds()
 	database := rereads*t.cold.databaseTime().Seconds() + refreshes*refresh.databaseTime().Seconds()
 	written := refreshes * refresh.each(float64(refresh.usage.written))
-	fmt.Fprintf(b, "**%d M devices that ask every %.0f s**, by calculation from these figures: %.0f k checks/s, of which %.0f k read the session anew "+
-		"(an entry is believed for 50 to 60 s), and %.1f k refreshes/s (tokens of 15 minutes).\n\n",
+	fmt.Fprintf(b, "**%d M devices that check every %.0f s**, calculated from these figures: %.0f k checks/s, of which %.0f k\n"+
+		"read the session again (an entry is cached for 50 to 60 s), and %.1f k refreshes/s (tokens of 15 minutes).\n\n",
 		devices/1_000_000, pollEvery.Seconds(), checks/1000, rereads/1000, refreshes/1000)
-	fmt.Fprintf(b, "* menshen: %.0f cores at work, **%.0f cores** at %.0f %% use, in at least %d instances, each device kept to one: an instance remembers %d verified tokens.\n",
+	fmt.Fprintf(b, "* menshen: %.0f cores busy, **%.0f cores** at %.0f %% utilisation, in at least %d instances with each device\n  bound to one: an instance caches %d verified tokens.\n",
 		server, math.Ceil(server/used), used*100, devices/tokensInMemory, tokensInMemory)
-	fmt.Fprintf(b, "* Database: %.0f cores at work, **%.0f cores** at %.0f %% use, %.0f MB/s written; reads may go to replicas of the whole only if they show what was committed.\n",
+	fmt.Fprintf(b, "* Database: %.0f cores busy, **%.0f cores** at %.0f %% utilisation, %.0f MB/s written. Reads may use replicas\n  only if these show everything that was committed.\n",
 		database, math.Ceil(database/used), used*100, written/1e6)
 	if bytes, ok := r.micro["B/session"]; ok {
-		fmt.Fprintf(b, "* Memory of remembered sessions: %.1f GB over all instances.\n", devices*bytes/1e9)
+		fmt.Fprintf(b, "* Memory of cached sessions: %.1f GB over all instances.\n", devices*bytes/1e9)
 	}
 	b.WriteString("\n")
 }

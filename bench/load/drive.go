@@ -58,9 +58,9 @@ func (l load) closed(ctx context.Context) (outcome, error) {
 	})
 }
 
-// open sends so many requests a second, whatever the answers do: a latency runs
-// from the moment at which the request was to be sent, so that a server which
-// stalls is charged for all who would have come meanwhile.
+// open sends rate requests a second, however quick the responses are: a latency
+// begins when the request was due, so that a server that stalls is charged for the
+// requests that were due meanwhile.
 func (l load) open(ctx context.Context, rate float64) (outcome, error) {
 	return l.drive(ctx, func(clients []*client) {
 		due := make(chan time.Time, int(rate*l.lasts.Seconds()))

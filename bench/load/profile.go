@@ -15,9 +15,9 @@ import (
 // profileTime is how long each load is watched.
 const profileTime = 20 * time.Second
 
-// profile watches where menshen's processor time goes under the check, and under
+// profile measures where menshen spends processor time under the check, and under
 // codes, logins and refreshes on each database, and writes one profile of all to
-// the file: what the compiler is told of hot paths (PGO), and what people read.
+// the file: for the compiler (PGO) and for people.
 func profile(ctx context.Context, file string) error {
 	s, err := openStage(ctx)
 	if err != nil {

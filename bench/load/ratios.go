@@ -24,8 +24,8 @@ const (
 	tolerance = 0.15
 )
 
-// ratios are all of a run by name. Acts that write are told in checks of the bare
-// server: their processor time over its.
+// ratios returns all ratios of a run by name. The cost of writes is expressed in
+// checks of the bare server: their processor time divided by its.
 func (r *report) ratios() map[string]ratio {
 	found := map[string]ratio{}
 	for _, d := range r.duels {

@@ -67,12 +67,12 @@ func (r *report) failures() error {
 // markdown is the measured section.
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "* **Machine**: %d cores of %s, %s of memory, Linux %s; %s. Servers, database and clients share it.\n",
+	fmt.Fprintf(&b, "* **Machine**: %d cores of %s, %s of memory, Linux %s; %s.\n  Servers, database and clients run on it.\n",
 		r.machine.cores, r.machine.processor, r.machine.memory, r.machine.kernel, runtime.Version())
 	fmt.Fprintf(&b, "* **Date**: %s, %.0f minutes; load average %s before, %s after.\n",
 		r.began.Format(time.DateOnly), r.took.Minutes(), r.machine.before, r.after)
-	fmt.Fprintf(&b, "* **Database**: %s.\n", r.database)
-	fmt.Fprintf(&b, "* **Rounds**: %d of each contestant, interleaved; requests/s are the median round's, latencies and costs those of all rounds.\n\n", r.plan.rounds)
+	fmt.Fprintf(&b, "* **Database**:\n  %s.\n", r.database)
+	fmt.Fprintf(&b, "* **Rounds**: %d of each server, interleaved; requests/s are those of the median round, latencies and\n  costs those of all rounds.\n\n", r.plan.rounds)
 	r.writeDuels(&b)
 	r.writeSteps(&b)
 	r.writeTables(&b)
@@ -98,18 +98,18 @@ func micros(d time.Duration) string {
 }
 
 func (r *report) writeDuels(b *strings.Builder) {
-	fmt.Fprintf(b, "### The check against bare Gin\n\n%d tokens take turns over %d live sessions, closed loop. The bare server answers the same bytes.\n\n", tokensInPlay, liveSessions)
+	fmt.Fprintf(b, "### The check against bare Gin\n\n%d tokens of %d active sessions, used in turn, closed loop. The bare server sends the same bytes.\n\n", tokensInPlay, liveSessions)
 	b.WriteString(tallyHead)
 	for _, d := range r.duels {
 		b.WriteString(d.bare.row(fmt.Sprintf("bare Gin, %d clients", d.clients), "1"))
 		b.WriteString(d.menshen.row(fmt.Sprintf("menshen, %d clients", d.clients), fmt.Sprintf("**%.2f** (CPU %.2f)",
 			d.menshen.rate()/d.bare.rate(), float64(d.menshen.serverTime())/float64(d.bare.serverTime()))))
 	}
-	b.WriteString("\nGoal: ≥ 0.85 of the requests/s, ≤ 1.2 of the server's CPU.\n\n")
+	b.WriteString("\nGoal: at least 0.85 of the requests/s, at most 1.2 times the server's CPU time.\n\n")
 }
 
 func (r *report) writeSteps(b *strings.Builder) {
-	fmt.Fprintf(b, "### Latency at a fixed rate\n\n%d connections, open loop: latency runs from the moment at which the request was to be sent.\n\n", openClients)
+	fmt.Fprintf(b, "### Latency at a fixed rate\n\n%d connections, open loop: latency is measured from the moment at which the request was due.\n\n", openClients)
 	b.WriteString("| requests/s | menshen p50 | p99 | p99.9 | bare Gin p50 | p99 | p99.9 |\n|---|---|---|---|---|---|---|\n")
 	for _, s := range r.steps {
 		fmt.Fprintf(b, "| %.0f | %.2f ms | %.2f ms | %.2f ms | %.2f ms | %.2f ms | %.2f ms |\n", s.rate,
@@ -120,8 +120,8 @@ func (r *report) writeSteps(b *strings.Builder) {
 }
 
 func (r *report) writeTables(b *strings.Builder) {
-	fmt.Fprintf(b, "### The check over tables of sessions\n\n%d sessions all over the table, %d clients. Cold: the first check of each since the start, "+
-		"one signature and one read by the primary key. Warm: all later ones.\n\n", tableTokens, writers)
+	fmt.Fprintf(b, "### The check over tables of sessions\n\n%d sessions spread over the table, %d clients. Cold: the first check of each session since the start\n"+
+		"(one signature, one read by the primary key). Warm: all later checks.\n\n", tableTokens, writers)
 	b.WriteString("| sessions | warm, requests/s | p99 | server CPU | cold, requests/s | p99 | server CPU | database CPU |\n|---|---|---|---|---|---|---|---|\n")
 	for _, t := range r.tables {
 		fmt.Fprintf(b, "| %d | %.0f | %.2f ms | %s | %.0f | %.2f ms | %s | %s |\n", t.sessions,
@@ -132,14 +132,14 @@ func (r *report) writeTables(b *strings.Builder) {
 }
 
 func (r *report) writeActs(b *strings.Builder) {
-	fmt.Fprintf(b, "### Codes, logins, refreshes\n\n%d clients. Codes go to a provider on the loopback; each login registers a user with one of them; the ratio is to logins.\n\n", writers)
+	fmt.Fprintf(b, "### Codes, logins, refreshes\n\n%d clients. Codes are sent to a provider on the loopback; each login registers a user with one of\nthem. The ratio is to logins.\n\n", writers)
 	b.WriteString(tallyHead)
 	for _, a := range r.acts {
 		for _, act := range a.tallies() {
 			b.WriteString(act.tally.row(act.name+", "+a.driver, fmt.Sprintf("%.2f", act.tally.rate()/a.login.rate())))
 		}
 	}
-	b.WriteString("\nGoal: codes ≥ 0.7 of logins; no login fails, p99 of login ≤ 120 ms and of refresh ≤ 60 ms on MariaDB. Connections that the provider accepted:")
+	b.WriteString("\nGoals: codes at least 0.7 of logins; no login fails; on MariaDB, p99 of a login at most 120 ms and of a\nrefresh at most 60 ms. Connections accepted by the provider:")
 	for _, a := range r.acts {
 		fmt.Fprintf(b, " %d for %d codes (%s).", a.connections, a.code.requests, a.driver)
 	}
@@ -161,10 +161,10 @@ func (r *report) writeSizes(b *strings.Builder) {
 	row("stop, idle", "≤ 300 ms", "stop-ms", "%.0f ms")
 	row("resident memory, idle", "≤ 30 MB", "idle-MB", "%.1f MB")
 	row("static stripped binary", "≤ 48 MB", "binary-MB", "%.1f MB")
-	row("heap of a remembered session, of a million", "≤ 300 B", "B/session", "%.0f B")
-	row("resident memory with a million remembered sessions", "≤ 350 MB", "million-MB", "%.0f MB")
+	row("heap per cached session, with a million", "≤ 300 B", "B/session", "%.0f B")
+	row("resident memory with a million cached sessions", "≤ 350 MB", "million-MB", "%.0f MB")
 	if f := r.filled; f != nil {
-		fmt.Fprintf(b, "| resident memory after %d sessions were asked for once, over the wire | | %.1f MB, before %.1f MB |\n",
+		fmt.Fprintf(b, "| resident memory after one check of each of %d sessions, over the network | | %.1f MB (before: %.1f MB) |\n",
 			f.sessions, float64(f.after)/1e6, float64(f.before)/1e6)
 	}
 	b.WriteString("\n")

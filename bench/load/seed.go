@@ -14,23 +14,23 @@ import (
 	"time"
 
 	"menshen/model"
-	"menshen/service"
+	"menshen/service/token"
 )
 
 const checkPath = "/wx/pc/check-login-status"
 
 // signer makes access tokens with the deployments' key.
 type signer struct {
-	tokens service.Tokens
+	tokens token.Issuer
 	now    model.Time
 }
 
 func newSigner(keyDir string) (*signer, error) {
-	keys, err := service.OpenKeys(service.KeyOptions{
-		Dir: keyDir, Algorithm: service.AlgES256, RefreshTTL: 720 * time.Hour, Generate: true, Now: time.Now,
+	keys, err := token.OpenKeys(token.KeyOptions{
+		Dir: keyDir, Algorithm: token.AlgES256, RefreshTTL: 720 * time.Hour, Generate: true, Now: time.Now,
 	})
 	return &signer{
-		tokens: service.Tokens{Keys: keys, Issuer: "menshen", Audience: []string{"menshen"}, Now: time.Now},
+		tokens: token.Issuer{Keys: keys, Name: "menshen", Audience: []string{"menshen"}, Now: time.Now},
 		now:    model.TimeOf(time.Now()).Second(),
 	}, err
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// table is the check over so many sessions in the table: cold, the first of each
-// session since the start, with a signature and one read by the primary key; and
-// warm.
+// table is the check over a table with sessions rows: cold, the first check of
+// each session since the start, with a signature and one read by the primary key;
+// and warm.
 type table struct {
 	sessions   int
 	cold, warm tally

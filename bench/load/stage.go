@@ -126,7 +126,8 @@ func (s *stage) openMySQL(ctx context.Context, dsn string) (err error) {
 	return nil
 }
 
-// makeRoom gives the server the memory for a table of so many sessions.
+// makeRoom gives the server the memory for a table of the given number of
+// sessions.
 func (s *stage) makeRoom(ctx context.Context, sessions int) error {
 	if s.mysql == nil {
 		return nil
@@ -180,8 +181,8 @@ func (s *stage) deploy(ctx context.Context, name, driver string) (*deployment, e
 	return d, err
 }
 
-// environment is the configuration: the defaults, save for thresholds that
-// nobody reaches. All limits are on.
+// environment returns the configuration: the defaults, except thresholds that are
+// never reached. All limits are on.
 func (d *deployment) environment() []string {
 	const plenty = "1000000"
 	env := []string{
@@ -192,7 +193,7 @@ func (d *deployment) environment() []string {
 		"MENSHEN_CODE_TTL=10m", "MENSHEN_CODE_DAILY_BUDGET=1000000000",
 	}
 	for _, limit := range []string{
-		"LIMITS_LOGIN", "LIMITS_REFRESH", "LIMITS_CHECK", "LIMITS_OTHER", "CODE_PER_IP_HOUR", "CODE_PER_IP_DAY",
+		"LIMITS_LOGIN", "LIMITS_REFRESH", "LIMITS_CHECK", "LIMITS_OTHER", "CODE_PER_IP_HOUR", "CODE_PER_IP_DAY", "CODE_PER_BLOCK_HOUR", "CODE_PER_BLOCK_DAY",
 	} {
 		env = append(env, "MENSHEN_"+limit+"="+plenty)
 	}

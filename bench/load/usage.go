@@ -13,9 +13,9 @@ import (
 // usage is what processes took, between two readings of a meter.
 type usage struct {
 	server, database time.Duration // of the processors
-	statements       int64         // that the database was asked
+	statements       int64         // that the database ran
 	logged           int64         // bytes of the database's log
-	written          int64         // bytes to the disk, of whoever holds the data
+	written          int64         // bytes to the disk, by the process that holds the data
 }
 
 func (u usage) minus(o usage) usage {

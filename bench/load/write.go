@@ -85,7 +85,7 @@ func (c *crowd) round(ctx context.Context, lasts time.Duration) error {
 	return nil
 }
 
-// codes sends codes to numbers that nobody has used yet.
+// codes sends codes to unused numbers.
 func (c *crowd) codes(lasts time.Duration) load {
 	var mobiles [writers]string
 	return load{

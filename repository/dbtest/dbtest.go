@@ -1,5 +1,5 @@
 // Package dbtest gives tests real databases: SQLite in a temporary folder, and
-// a database of its own on the MySQL-protocol server that scripts/with-mariadb
+// a database of its own on the server that scripts/with-mariadb or scripts/with-mysql
 // started. Only tests import it.
 package dbtest
 
@@ -21,6 +21,10 @@ import (
 // database, of the server for tests.
 const ServerVariable = "MENSHEN_TEST_MYSQL"
 
+// driverVariable names the environment variable with the only kind of database to
+// test: a second server need not be tested beside SQLite again.
+const driverVariable = "MENSHEN_TEST_DRIVER"
+
 // Each runs a test against an empty, migrated database of every kind.
 func Each(t *testing.T, test func(t *testing.T, db *repository.DB)) {
 	t.Helper()
@@ -29,8 +33,8 @@ func Each(t *testing.T, test func(t *testing.T, db *repository.DB)) {
 	}
 }
 
-// Drivers are the kinds of databases to test. With -short it is SQLite alone;
-// without a server anything else is a failure, never silently less.
+// Drivers returns the kinds of databases to test, with -short SQLite alone. Without
+// -short it fails the test if there is no MySQL server.
 func Drivers(t testing.TB) []string {
 	t.Helper()
 	if testing.Short() {
@@ -38,6 +42,9 @@ func Drivers(t testing.TB) []string {
 	}
 	if os.Getenv(ServerVariable) == "" {
 		t.Fatalf("%s is not set: run `make test`, or `go test -short` for SQLite alone", ServerVariable)
+	}
+	if only := os.Getenv(driverVariable); only != "" {
+		return []string{only}
 	}
 	return []string{repository.SQLite, repository.MySQL}
 }
@@ -48,8 +55,8 @@ func Open(t testing.TB, driver string) *repository.DB {
 	return open(t, driver, Prepared(t, driver))
 }
 
-// OpenFast is Open with an SQLite that does not wait for the disk, for tests that
-// do not pull the plug.
+// OpenFast is Open with an SQLite that does not wait for the disk, for tests without
+// a loss of power.
 func OpenFast(t testing.TB, driver string) *repository.DB {
 	t.Helper()
 	dsn := Prepared(t, driver)
@@ -61,7 +68,7 @@ func OpenFast(t testing.TB, driver string) *repository.DB {
 
 func open(t testing.TB, driver, dsn string) *repository.DB {
 	t.Helper()
-	db, err := repository.Open(t.Context(), driver, dsn)
+	db, err := repository.Open(t.Context(), repository.Options{Driver: driver, DSN: dsn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +80,7 @@ func open(t testing.TB, driver, dsn string) *repository.DB {
 	return db
 }
 
-// DSN makes an empty database and returns where it is.
+// DSN makes an empty database and returns its DSN.
 func DSN(t testing.TB, driver string) string {
 	t.Helper()
 	if driver == repository.SQLite {
@@ -98,5 +105,5 @@ func DSN(t testing.TB, driver string) string {
 	return base + name
 }
 
-// newName is that of a database which nobody else has.
+// newName returns a name for a database that no other test uses.
 func newName() string { return "t_" + strings.ToLower(rand.Text()) }

@@ -14,17 +14,19 @@ import (
 	"menshen/repository"
 )
 
-// Prepared makes an empty database of the newest schema and returns where it is.
-// Migrations make that schema once a process; from then on it is copied, for a
-// test that is not about migrations need not wait for them.
+// Prepared makes an empty database with the newest schema and returns its DSN.
+// Migrations run once in a process; then their result is copied, so that other tests
+// need not wait for them.
 func Prepared(t testing.TB, driver string) string {
 	t.Helper()
 	dsn := DSN(t, driver)
 	var err error
-	if driver == repository.SQLite {
-		err = copyFile(dsn)
-	} else {
+	if driver == repository.MySQL {
 		err = copySchema(t.Context(), dsn)
+	} else if content, failed := sqliteTemplate(); failed != nil {
+		err = failed
+	} else {
+		err = os.WriteFile(dsn, content, 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -32,15 +34,7 @@ func Prepared(t testing.TB, driver string) string {
 	return dsn
 }
 
-func copyFile(dsn string) error {
-	content, err := sqliteTemplate()
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(dsn, content, 0o600)
-}
-
-// sqliteTemplate is a migrated, empty file.
+// sqliteTemplate returns the content of a migrated, empty file.
 var sqliteTemplate = sync.OnceValues(func() (content []byte, err error) {
 	folder, err := os.MkdirTemp("", "menshen-template.")
 	if err != nil {
@@ -67,8 +61,8 @@ func copySchema(ctx context.Context, dsn string) error {
 	return errors.Join(err, db.Close())
 }
 
-// mysqlTemplate is the statements that make the tables of a migrated, empty
-// database, and the rows that migrations leave.
+// mysqlTemplate returns the statements that create the tables of a migrated, empty
+// database, with the rows that migrations insert.
 var mysqlTemplate = sync.OnceValues(func() (statements []string, err error) {
 	ctx := context.Background()
 	base := os.Getenv(ServerVariable)
@@ -101,7 +95,7 @@ var mysqlTemplate = sync.OnceValues(func() (statements []string, err error) {
 	return statements, nil
 })
 
-// dump is the statements that make a table with its rows.
+// dump returns the statements that create a table with its rows.
 func dump(ctx context.Context, db *sql.DB, table string) (statements []string, err error) {
 	var name, create string
 	//nolint:gosec // a name of our own
@@ -125,7 +119,7 @@ func dump(ctx context.Context, db *sql.DB, table string) (statements []string, e
 	return statements, err
 }
 
-// texts are the values of the one column of a query.
+// texts returns the values of a query of one column.
 func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
 	rows, err := db.QueryContext(ctx, query, args...) //nolint:gosec // names of our own
 	if err != nil {
@@ -144,7 +138,7 @@ func texts(ctx context.Context, db *sql.DB, query string, args ...any) (all []st
 
 func migrate(driver, dsn string) error {
 	ctx := context.Background()
-	db, err := repository.Open(ctx, driver, dsn)
+	db, err := repository.Open(ctx, repository.Options{Driver: driver, DSN: dsn})
 	if err != nil {
 		return err
 	}

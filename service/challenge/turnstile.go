@@ -1,9 +1,9 @@
-// Package challenge verifies the answers to challenges that tell people from
+// Package challenge verifies the answers to challenges that distinguish people from
 // programs, one file per provider.
 //
-// An error says one of two things. One that wraps model.ErrChallengeFailed is
-// definite: the answer is wrong, too old or was used before. Every other one
-// leaves it open, among them those that are the operator's to mend.
+// An error that wraps model.ErrChallengeFailed is definite: the answer is wrong, too old
+// or was used before. Any other error leaves it open whether the answer is right. Among
+// them are the faults that only the operator can mend.
 package challenge
 
 import (
@@ -17,36 +17,39 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"menshen/model"
+	"menshen/service/outbound"
 )
 
 const (
 	maxToken  = 2048     // characters, as the vendor says
-	maxAnswer = 16 << 10 // bytes of the vendor's answer; its own are of some 200
-	maxIdle   = 16       // connections kept
+	maxAnswer = 16 << 10 // bytes of the vendor's response; usually about 200
 )
 
-// clientFaults are the error-codes that speak of the answer; all others speak of
-// our request or of the vendor.
+// clientFaults are the error-codes about the client's answer. All others are about our
+// request or the vendor.
 var clientFaults = []string{"missing-input-response", "invalid-input-response", "timeout-or-duplicate"}
 
-// Turnstile verifies the tokens of Cloudflare Turnstile by its siteverify, for
-// which each token is good once and for 300 s
-// (https://developers.cloudflare.com/turnstile/get-started/server-side-validation).
-// Build it with NewTurnstile.
+// Turnstile verifies the tokens of Cloudflare Turnstile through its siteverify, which
+// accepts each token once and for 300 s
+// (https://developers.cloudflare.com/turnstile/get-started/server-side-validation). Its
+// idempotency_key would allow a request to be repeated. A new connection for each request
+// needs no repetition, and a lost verdict stays unknown. Build it with NewTurnstile.
 //
-// Like the senders it speaks through a transport of its own: never a redirect
-// followed, never a request sent twice, no proxy from HTTP_PROXY and its kin.
+// The site key of a widget is public: pages of others may show it, and have other people
+// solve what it asks. The vendor reports where that was.
 type Turnstile struct {
+	Hostnames []string // hosts of pages whose answers count; empty: any
+	Action    string   // the widget's action; empty: any
+
 	target    string
 	secret    model.Secret
-	transport *http.Transport
+	transport *outbound.Transport
 }
 
-// NewTurnstile makes a verifier that asks address, an absolute http or https
-// URL, with the widget's secret key.
+// NewTurnstile returns a verifier that sends requests to address, an absolute http or
+// https URL, with the widget's secret key.
 func NewTurnstile(address string, secret model.Secret) (*Turnstile, error) {
 	target, err := url.Parse(address)
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
@@ -55,22 +58,19 @@ func NewTurnstile(address string, secret model.Secret) (*Turnstile, error) {
 	if secret == "" {
 		return nil, errors.New("turnstile: there is no secret")
 	}
-	transport := &http.Transport{
-		Proxy: nil, Protocols: new(http.Protocols), MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdle,
-		IdleConnTimeout: 30 * time.Second, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-	}
-	transport.Protocols.SetHTTP1(true)
-	return &Turnstile{target: target.String(), secret: secret, transport: transport}, nil
+	return &Turnstile{target: target.String(), secret: secret, transport: outbound.NewTransport()}, nil
 }
 
-// verdict is what siteverify answers; what is not here is not needed.
+// verdict holds the members of siteverify's response that are needed.
 type verdict struct {
 	Success    *bool    `json:"success"`
+	Hostname   string   `json:"hostname"`
+	Action     string   `json:"action"`
 	ErrorCodes []string `json:"error-codes"`
 }
 
-// Verify asks whether the token is right, until ctx ends. ip is the client's
-// address. A token that cannot be one is refused without asking.
+// Verify asks the vendor whether the token is right, until ctx ends. ip is the client's
+// address. Text that cannot be a token is refused without a request.
 func (t *Turnstile) Verify(ctx context.Context, token model.Secret, ip string) error {
 	if len(token) == 0 || len(token) > maxToken {
 		return fmt.Errorf("turnstile: %w: its length", model.ErrChallengeFailed)
@@ -82,18 +82,29 @@ func (t *Turnstile) Verify(ctx context.Context, token model.Secret, ip string) e
 	case answer.Success == nil:
 		return errors.New("turnstile: the answer says nothing")
 	case *answer.Success:
-		return nil
+		return t.own(answer)
 	}
 	for _, code := range answer.ErrorCodes {
 		if !slices.Contains(clientFaults, code) {
-			return fmt.Errorf("turnstile: refused: %s", quotable(code)) // such as invalid-input-secret
+			return fmt.Errorf("turnstile: refused: %s", outbound.Quotable(code, codeForm)) // such as invalid-input-secret
 		}
 	}
 	return fmt.Errorf("turnstile: %w", model.ErrChallengeFailed)
 }
 
-// ask posts the form. Causes are named and not quoted: net/http quotes the URL,
-// and what a server sent may be what it was sent.
+// own refuses the right answer to a widget of another page or for another action.
+func (t *Turnstile) own(answer verdict) error {
+	if len(t.Hostnames) > 0 && !slices.Contains(t.Hostnames, strings.ToLower(answer.Hostname)) {
+		return fmt.Errorf("turnstile: %w: a page of another host", model.ErrChallengeFailed)
+	}
+	if t.Action != "" && t.Action != answer.Action {
+		return fmt.Errorf("turnstile: %w: another action", model.ErrChallengeFailed)
+	}
+	return nil
+}
+
+// ask posts the form. Its errors name causes and do not quote them: net/http quotes the
+// URL, and a server may echo our request.
 func (t *Turnstile) ask(ctx context.Context, form url.Values) (verdict, error) {
 	var answer verdict
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.target, strings.NewReader(form.Encode()))
@@ -104,33 +115,18 @@ func (t *Turnstile) ask(ctx context.Context, form url.Values) (verdict, error) {
 	request.Header.Set("User-Agent", "menshen")
 	response, err := t.transport.RoundTrip(request)
 	if err != nil {
-		return answer, unanswered(ctx)
+		return answer, fmt.Errorf("turnstile: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	switch {
 	case err != nil:
-		return answer, unanswered(ctx)
+		return answer, fmt.Errorf("turnstile: %w", outbound.Cause(ctx, err))
 	case json.Unmarshal(text, &answer) == nil && (response.StatusCode == http.StatusOK || response.StatusCode == http.StatusBadRequest):
-		return answer, nil // a wrong token may come with 400 as well
+		return answer, nil // the status may be 400 for a wrong token
 	}
 	return answer, fmt.Errorf("turnstile: status %d without a verdict", response.StatusCode)
 }
 
-func unanswered(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("turnstile: no answer: %w", ctx.Err())
-	}
-	return errors.New("turnstile: no answer: connection refused or broken")
-}
-
-var wordOfCode = regexp.MustCompile(`\A[a-z-]{1,64}\z`)
-
-// quotable is a vendor's error code as an error may repeat it. A code that does
-// not look like one may be what the vendor was sent.
-func quotable(code string) string {
-	if wordOfCode.MatchString(code) {
-		return code
-	}
-	return "a code of an unknown form"
-}
+// codeForm matches the vendor's error codes about our request and about the vendor.
+var codeForm = regexp.MustCompile(`\A(missing-input-secret|invalid-input-secret|invalid-parsed-secret|invalid-widget-id|bad-request|internal-error)\z`)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,6 +105,49 @@ func TestTurnstileVerdicts(t *testing.T) {
 			_ = verify(t, server.URL+"/siteverify?key=hush", testToken, row.want)
 			if calls.Load() != 1 {
 				t.Errorf("%d calls", calls.Load())
+			}
+		})
+	}
+}
+
+// TestTurnstileElsewhere: a right answer counts only if the widget was on a page of ours
+// and of our action.
+func TestTurnstileElsewhere(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		hostnames []string
+		action    string
+		answer    string
+		want      bool
+	}{
+		{"any", nil, "", `"hostname":"evil.example","action":"x"`, true},
+		{"ours", []string{"a.example", "b.example"}, "", `"hostname":"b.example","action":"x"`, true},
+		{"ours in capitals", []string{"b.example"}, "", `"hostname":"B.Example"`, true},
+		{"foreign", []string{"a.example", "b.example"}, "", `"hostname":"evil.example"`, false},
+		{"below ours", []string{"a.example"}, "", `"hostname":"x.a.example"`, false},
+		{"not told", []string{"a.example"}, "", `"hostname":""`, false},
+		{"missing", []string{"a.example"}, "", `"action":"x"`, false},
+		{"null", []string{"a.example"}, "", `"hostname":null`, false},
+		{"our action", nil, "send-code", `"hostname":"evil.example","action":"send-code"`, true},
+		{"another action", nil, "send-code", `"action":"Send-Code"`, false},
+		{"no action", nil, "send-code", `"action":""`, false},
+		{"our host, another action", []string{"a.example"}, "send-code", `"hostname":"a.example","action":"login"`, false},
+		{"both", []string{"a.example"}, "send-code", `"hostname":"a.example","action":"send-code"`, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"success":true,`+row.answer+`}`)
+			}))
+			defer server.Close()
+			turnstile, err := NewTurnstile(server.URL, testSecret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer turnstile.transport.CloseIdleConnections()
+			turnstile.Hostnames, turnstile.Action = row.hostnames, row.action
+			err = turnstile.Verify(t.Context(), testToken, "192.0.2.1")
+			if row.want != (err == nil) || err != nil && (!errors.Is(err, model.ErrChallengeFailed) || strings.Contains(err.Error(), "example")) {
+				t.Errorf("error %v", err)
 			}
 		})
 	}
@@ -206,5 +252,79 @@ func TestNewTurnstileRefuses(t *testing.T) {
 		if _, err := NewTurnstile(row.address, row.secret); err == nil || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q: error %v", row.address, err)
 		}
+	}
+}
+
+// TestTurnstileConnections: each verification gets a connection of its own, so that a
+// vendor that closes an earlier one costs none.
+func TestTurnstileConnections(t *testing.T) {
+	var calls atomic.Int32
+	var addresses sync.Map
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		if _, known := addresses.LoadOrStore(r.RemoteAddr, true); known {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = w.Write([]byte(`{"success":true}`))
+	}))
+	defer server.Close()
+	turnstile, err := NewTurnstile(server.URL, testSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turnstile.transport.CloseIdleConnections()
+	for range 10 {
+		if err := turnstile.Verify(t.Context(), testToken, "192.0.2.1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if calls.Load() != 10 {
+		t.Errorf("%d calls", calls.Load())
+	}
+}
+
+// TestTurnstileMisbehaves: whatever the vendor answers, the error comes in time, is
+// short and quotes nothing.
+func TestTurnstileMisbehaves(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for name, row := range map[string]struct {
+		head, more string // more is repeated until the client leaves
+		echo       bool   // after the head
+		want       outcome
+	}{
+		"10 MB of body":          {head: ok + "\r\n", more: "{", want: unknown},
+		"10 MB after a verdict":  {head: ok + "\r\n" + `{"success":true}`, more: " ", want: passed},
+		"10 MB of header":        {head: ok, more: "X: y\r\n", want: unknown},
+		"10 MB of status":        {head: ok[:12], more: "x", want: unknown},
+		"10 MB of informational": {more: "HTTP/1.1 103 X\r\n\r\n", want: unknown},
+		"echo without HTTP":      {echo: true, want: unknown},
+		"echo as status":         {head: "HTTP/1.1 ", echo: true, want: unknown},
+		"echo as reason":         {head: "HTTP/1.1 502 ", echo: true, want: unknown},
+		"echo as body":           {head: ok + "\r\n", echo: true, want: unknown},
+		"echo as redirect":       {head: "HTTP/1.1 307 X\r\nLocation: ", echo: true, want: unknown},
+		"echo as reason of no":   {head: ok + "\r\n" + `{"success":false,"error-codes":["token-hush"]}`, want: unknown},
+		"upgrade":                {head: "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", more: "x", want: unknown},
+		"another type":           {head: ok + "Content-Type: text/html\r\n\r\n" + `{"success":true}`, want: passed},
+		"a page":                 {head: ok + "Content-Type: text/html\r\n\r\n<html>hush</html>", want: unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					return
+				}
+				defer func() { _ = conn.Close() }()
+				_, err = io.WriteString(conn, row.head)
+				if row.echo {
+					_, err = fmt.Fprintf(conn, "%s %s\r\n\r\n", body, testSecret)
+				}
+				for more := strings.Repeat(row.more, 1024); err == nil && more != ""; {
+					_, err = io.WriteString(conn, more)
+				}
+			}))
+			defer server.Close()
+			_ = verify(t, server.URL, testToken, row.want)
+		})
 	}
 }

@@ -15,31 +15,27 @@ import (
 
 	"menshen/config"
 	"menshen/model"
+	"menshen/service/outbound"
 )
 
-// Aliyun sends by Alibaba Cloud's SMS service: SendSms of Dysmsapi 2017-05-25,
+// Aliyun sends through Alibaba Cloud's SMS service: SendSms of Dysmsapi 2017-05-25,
 // signed by ACS3-HMAC-SHA256. Build it with NewAliyun.
 type Aliyun struct {
-	wire
-	config config.SMS
-	now    func() time.Time
+	vendorWire
+	now func() time.Time
 }
 
-// NewAliyun makes a sender from a checked configuration.
+// NewAliyun returns a sender for a checked configuration.
 func NewAliyun(c config.SMS, now func() time.Time) *Aliyun {
-	return &Aliyun{wire: newWire(config.ProviderAliyun), config: c, now: now}
+	return &Aliyun{newVendorWire(config.ProviderAliyun, c), now}
 }
 
-// Send asks for one message. The vendor's code "OK" alone is success. Every other
-// code is a refusal, but for faults on the vendor's side (isp. and its like),
-// which are open; the limits of a number (isv.BUSINESS_LIMIT_CONTROL and its like)
-// wrap model.ErrCooldown or ErrDailyLimit, the account's limit of a day ErrTooMany.
+// Send requests one message. Only the vendor's code "OK" is success. Faults on the
+// vendor's side (isp. and similar codes) leave the outcome open. Every other code is a
+// refusal. The limits of a number (isv.BUSINESS_LIMIT_CONTROL and similar codes) wrap
+// model.ErrCooldown or ErrDailyLimit, the account's daily limit ErrTooMany.
 func (a *Aliyun) Send(ctx context.Context, m model.Message) error {
-	template, found := a.config.Template(a.name, m.CompanyType, string(m.Purpose), m.Language)
-	if !found {
-		return a.refused("no template")
-	}
-	answer, err := a.ask(ctx, func(ctx context.Context) (*http.Request, error) { return a.request(ctx, m, template) })
+	answer, err := a.ask(ctx, m, a.request)
 	if err != nil {
 		return err
 	}
@@ -56,11 +52,11 @@ func (a *Aliyun) Send(ctx context.Context, m model.Message) error {
 	return a.judge(said.Code, said.Message)
 }
 
-// judge is the vendor's tables of codes as far as they matter here. That of the
-// mainland tells the window of a limit in the message, that of other regions in
-// the code.
+// judge implements the vendor's tables of codes as far as they matter here. Codes of the
+// mainland carry the window of a limit in the message, codes of other regions in the
+// code.
 func (a *Aliyun) judge(code, message string) error {
-	reason := quotable(code)
+	reason := outbound.Quotable(code, codeForm)
 	limited := code == "isv.BUSINESS_LIMIT_CONTROL"
 	switch {
 	case limited && strings.Contains(message, "天级"), code == "isv.BUSINESS_LIMIT_DAY":
@@ -71,7 +67,7 @@ func (a *Aliyun) judge(code, message string) error {
 		return a.throttled(model.ErrCooldown.After(minute), reason)
 	case code == "isv.DAY_LIMIT_CONTROL":
 		return a.throttled(model.ErrTooMany.After(day), reason)
-	case code == "isp.RAM_PERMISSION_DENY": // the one isp. code that is the account's
+	case code == "isp.RAM_PERMISSION_DENY": // the only isp. code that is about the account
 		return a.refused(reason)
 	case code == "OK", strings.HasPrefix(code, "isp."), code == "InternalError", code == "ServiceUnavailable":
 		return a.open(reason)
@@ -79,7 +75,7 @@ func (a *Aliyun) judge(code, message string) error {
 	return a.refused(reason)
 }
 
-// request puts everything into the query, as the vendor's own libraries do.
+// request puts all parameters into the query, as the vendor's own libraries do.
 func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template) (*http.Request, error) {
 	params := map[string]string{}
 	for _, param := range t.Parameters() {
@@ -98,7 +94,6 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", "menshen")
 	request.Header.Set("Accept", "application/json")
 	signACS3(request, acs3{
 		id: a.config.Aliyun.AccessKeyID, secret: string(a.config.Aliyun.AccessKeySecret),
@@ -107,11 +102,11 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 	return request, nil
 }
 
-// rfc3986 is the query in the one spelling that is signed: Go's form encoding
-// differs from it in the space alone.
+// rfc3986 returns the query in the one spelling that is signed. Go's form encoding
+// differs from it only in the space.
 func rfc3986(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }
 
-// acs3 is what signs a request.
+// acs3 holds what is needed to sign a request.
 type acs3 struct {
 	id, secret, action, version, nonce string
 	at                                 time.Time

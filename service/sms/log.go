@@ -11,19 +11,16 @@ import (
 	"menshen/model"
 )
 
-// FormatJSON makes Log write one JSON object per message. Every other format
-// is the console's: time, level and sentence, then the fields as name=value.
+// FormatJSON makes Log write one JSON object per message. Every other format is that of
+// the console: time, level and sentence, then the fields as name=value.
 const FormatJSON = "json"
 
-// Log is the sender of development: it shows each message in the log instead of
-// sending it. It is the one place where a code may be logged (contract §9, §10),
-// and production refuses it.
+// Log is the sender for development: it writes each message to the log instead of
+// sending it. It is the only place where a code may be logged (contract §9, §10), and
+// production refuses it.
 //
-// It writes its line itself and not through zap, for two reasons: zap's console
-// encoder prints fields as {"validateNo": "123456"}, with a space that neither
-// of the promised forms has; and a raised log.level must not swallow the codes
-// that a developer is waiting for. The line has the shape of the other lines and
-// is never coloured.
+// It does not use zap, whose console encoder does not print the promised form, and
+// because a raised log.level must not suppress the codes that a developer needs.
 type Log struct {
 	Out    io.Writer // the log's own output; one Write per message
 	Format string    // FormatJSON, or the console's
@@ -32,7 +29,7 @@ type Log struct {
 	mu sync.Mutex
 }
 
-// logLine is a message as the log shows it.
+// logLine is a message as it is logged.
 type logLine struct {
 	Level       string `json:"level"`
 	Time        string `json:"ts"`

@@ -11,22 +11,23 @@ import (
 
 	"menshen/config"
 	"menshen/model"
+	"menshen/service/outbound"
 )
 
-// Tencent sends by Tencent Cloud's SMS service: SendSms of sms 2021-01-11,
-// signed by TC3-HMAC-SHA256. Build it with NewTencent.
+// Tencent sends through Tencent Cloud's SMS service: SendSms of sms 2021-01-11, signed
+// by TC3-HMAC-SHA256. Build it with NewTencent.
 type Tencent struct {
-	wire
-	config config.SMS
-	now    func() time.Time
+	vendorWire
+	now func() time.Time
 }
 
-// NewTencent makes a sender from a checked configuration.
+// NewTencent returns a sender for a checked configuration.
 func NewTencent(c config.SMS, now func() time.Time) *Tencent {
-	return &Tencent{wire: newWire(config.ProviderTencent), config: c, now: now}
+	return &Tencent{newVendorWire(config.ProviderTencent, c), now}
 }
 
-// tencentAnswer is the vendor's: an error of the request, or a status of the number.
+// tencentAnswer is the vendor's response: an error of the request, or a status of the
+// number.
 type tencentAnswer struct {
 	Response struct {
 		Error         struct{ Code string }
@@ -34,16 +35,12 @@ type tencentAnswer struct {
 	}
 }
 
-// Send asks for one message. The number's status "Ok" alone is success. Every
-// other code, of the request or of the number, is a refusal, but for faults on
-// the vendor's side and those that it calls unknown, which are open; limits of a number wrap model.ErrCooldown or
-// ErrDailyLimit, the account's limits of a day ErrTooMany.
+// Send requests one message. Only the number's status "Ok" is success. Faults on the
+// vendor's side, and those that the vendor calls unknown, leave the outcome open. Every
+// other code, of the request or of the number, is a refusal. Limits of a number wrap
+// model.ErrCooldown or ErrDailyLimit, the account's daily limits ErrTooMany.
 func (t *Tencent) Send(ctx context.Context, m model.Message) error {
-	template, found := t.config.Template(t.name, m.CompanyType, string(m.Purpose), m.Language)
-	if !found {
-		return t.refused("no template")
-	}
-	answer, err := t.ask(ctx, func(ctx context.Context) (*http.Request, error) { return t.request(ctx, m, template) })
+	answer, err := t.ask(ctx, m, t.request)
 	if err != nil {
 		return err
 	}
@@ -62,9 +59,9 @@ func (t *Tencent) Send(ctx context.Context, m model.Message) error {
 	return t.judge(said.Response.SendStatusSet[0].Code)
 }
 
-// judge is the vendor's table of codes as far as it matters here.
+// judge implements the vendor's table of codes as far as it matters here.
 func (t *Tencent) judge(code string) error {
-	reason := quotable(code)
+	reason := outbound.Quotable(code, codeForm)
 	switch code {
 	case "LimitExceeded.PhoneNumberThirtySecondLimit":
 		return t.throttled(model.ErrCooldown.After(30*time.Second), reason)
@@ -75,9 +72,9 @@ func (t *Tencent) judge(code string) error {
 	case "LimitExceeded.PhoneNumberDailyLimit", "LimitExceeded.PhoneNumberSameContentDailyLimit":
 		return t.throttled(model.ErrDailyLimit.After(day), reason)
 	case "InternalError.SigVerificationFail", "InternalError.SigFieldMissing", "InternalError.RequestTimeException",
-		"InternalError.RestApiInterfaceNotExist", "InternalError.JsonParseFail": // our request, whatever their name
+		"InternalError.RestApiInterfaceNotExist", "InternalError.JsonParseFail": // faults of our request, despite their names
 		return t.refused(reason)
-	case "FailedOperation.ParametersOtherError": // an "unknown error", says the vendor
+	case "FailedOperation.ParametersOtherError": // the vendor calls it an "unknown error"
 		return t.open(reason)
 	}
 	switch {
@@ -117,7 +114,6 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", "menshen")
 	request.Header.Set("X-TC-Region", t.config.Tencent.Region)
 	signTC3(request, string(body), tc3{
 		id: t.config.Tencent.SecretID, secret: string(t.config.Tencent.SecretKey),
@@ -126,7 +122,7 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 	return request, nil
 }
 
-// tc3 is what signs a request.
+// tc3 holds what is needed to sign a request.
 type tc3 struct {
 	id, secret, service, action, version string
 	at                                   time.Time
@@ -152,7 +148,7 @@ func signTC3(request *http.Request, body string, s tc3) {
 	header.Set("Authorization", "TC3-HMAC-SHA256 Credential="+s.id+"/"+scope+", SignedHeaders="+signed+", Signature="+signature)
 }
 
-// tc3Signature signs text by the key of one day and one service.
+// tc3Signature signs text with the key of one day and one service.
 func tc3Signature(s tc3, date, text string) string {
 	key := hmacSHA256([]byte("TC3"+s.secret), date)
 	key = hmacSHA256(hmacSHA256(key, s.service), "tc3_request")

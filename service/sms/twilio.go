@@ -13,28 +13,21 @@ import (
 	"menshen/model"
 )
 
-// Twilio sends by Twilio's Messages resource (API 2010-04-01) with HTTP Basic.
+// Twilio sends through Twilio's Messages resource (API 2010-04-01) with HTTP Basic.
 // Build it with NewTwilio.
-type Twilio struct {
-	wire
-	config config.SMS
-}
+type Twilio struct{ vendorWire }
 
-// NewTwilio makes a sender from a checked configuration.
+// NewTwilio returns a sender for a checked configuration.
 func NewTwilio(c config.SMS) *Twilio {
-	return &Twilio{wire: newWire(config.ProviderTwilio), config: c}
+	return &Twilio{newVendorWire(config.ProviderTwilio, c)}
 }
 
-// Send asks for one message. A 2xx with the message's sid is success, unless it
-// says that it has failed already. Every 4xx is a refusal; 429 and the limits
-// among the vendor's codes wrap model.ErrCooldown, or ErrTooMany for the
-// account's limit of a day.
+// Send requests one message. A 2xx with the message's sid is success, unless its status
+// is that of a message that has failed already. Every 4xx is a refusal. 429 and the
+// limits among the vendor's codes wrap model.ErrCooldown, or ErrTooMany for the
+// account's daily limit.
 func (t *Twilio) Send(ctx context.Context, m model.Message) error {
-	template, found := t.config.Template(t.name, m.CompanyType, string(m.Purpose), m.Language)
-	if !found {
-		return t.refused("no template")
-	}
-	answer, err := t.ask(ctx, func(ctx context.Context) (*http.Request, error) { return t.request(ctx, m, template) })
+	answer, err := t.ask(ctx, m, t.request)
 	if err != nil {
 		return err
 	}
@@ -56,12 +49,12 @@ func (t *Twilio) Send(ctx context.Context, m model.Message) error {
 	return nil
 }
 
-// judge is the vendor's table of codes as far as it matters here.
+// judge implements the vendor's table of codes as far as it matters here.
 func (t *Twilio) judge(a answer) error {
 	var said struct {
 		Code int `json:"code"`
 	}
-	_ = json.Unmarshal(a.body, &said) // without a code the status says it
+	_ = json.Unmarshal(a.body, &said) // without a code the status decides
 	reason := "status " + strconv.Itoa(a.status) + ", code " + twilioCode(said.Code)
 	switch said.Code {
 	case 63038: // the account's limit of messages in a day
@@ -75,8 +68,8 @@ func (t *Twilio) judge(a answer) error {
 	return t.refused(reason)
 }
 
-// twilioCode is an error code of the vendor's: five digits. Longer ones might be
-// what it was sent.
+// twilioCode returns one of the vendor's error codes: five digits. Longer numbers might
+// be an echo of our request.
 func twilioCode(code int) string {
 	if 0 < code && code <= 99999 {
 		return strconv.Itoa(code)
@@ -84,7 +77,7 @@ func twilioCode(code int) string {
 	return "unknown"
 }
 
-// retryAfter is the vendor's own word if it is a time that makes sense.
+// retryAfter returns the vendor's Retry-After if it is plausible, otherwise a minute.
 func retryAfter(header http.Header) time.Duration {
 	seconds, err := strconv.Atoi(header.Get("Retry-After"))
 	if err != nil || seconds < 1 || seconds > int(day/time.Second) {
@@ -108,7 +101,6 @@ func (t *Twilio) request(ctx context.Context, m model.Message, template config.T
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", "menshen")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(c.AccountSID, string(c.AuthToken))

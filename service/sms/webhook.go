@@ -15,14 +15,24 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"menshen/model"
+	"menshen/service/outbound"
 )
 
-const secretPrefix = "whsec_"
+const (
+	secretPrefix = "whsec_"
+	idle         = 64 // connections kept, so that a busy minute dials no more than its parallelism
+)
 
-// Webhook hands messages to an operator's own endpoint, signed by the Standard
-// Webhooks scheme (https://www.standardwebhooks.com). Build it with NewWebhook.
+// Webhook posts messages to an operator's own endpoint, signed by the Standard Webhooks
+// scheme (https://www.standardwebhooks.com). Build it with NewWebhook.
+//
+// Connections are kept. If a kept one is reset before a byte of the response, the same
+// request is made once more: its webhook-id lets the receiver send one message. A kept
+// connection that is closed in order may have brought the request to an end, so that
+// the outcome stays open.
 type Webhook struct {
-	// Language is the deployment's own: a message in it does not name its language.
+	// Language is the deployment's default. The body leaves out the language of a
+	// message if it is the default.
 	Language string
 
 	wire
@@ -32,9 +42,9 @@ type Webhook struct {
 	now    func() time.Time
 }
 
-// NewWebhook makes a sender to address, an absolute http or https URL, signing
-// with secret = whsec_<base64>. User-info in the URL is sent as HTTP Basic.
-// Its errors show neither.
+// NewWebhook returns a sender to address, an absolute http or https URL, signing with
+// secret = whsec_<base64>. User-info in the URL is sent as HTTP Basic. Its errors show
+// neither.
 func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Webhook, error) {
 	target, err := url.Parse(address)
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
@@ -54,11 +64,12 @@ func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Web
 		header.SetBasicAuth(user.Username(), password)
 		auth, target.User = header.Header.Get("Authorization"), nil
 	}
-	return &Webhook{wire: newWire("webhook"), target: target, auth: auth, signer: signer, now: now}, nil
+	return &Webhook{wire: wire{"webhook", outbound.NewKeepingTransport(idle), answerTime}, target: target, auth: auth, signer: signer, now: now}, nil
 }
 
-// webhookBody is the request as contract §9 fixes it. Purpose and language are
-// additions, left out for the purpose and the language that every receiver knows.
+// webhookBody is the request as contract §9 defines it. Purpose and language are
+// additions. They are left out for the purpose and the language that every receiver
+// assumes.
 type webhookBody struct {
 	Mobile      string        `json:"mobile"`
 	Code        string        `json:"code"`
@@ -69,12 +80,10 @@ type webhookBody struct {
 	Language    string        `json:"language,omitempty"`
 }
 
-// Send posts the message and waits at most 3 s for the head of the answer: any
-// 2xx is success, whatever happens to its body. 408 and 504 tell of a time-out on
-// the way: an unknown outcome, as is one of ours at any stage, and whatever breaks
-// once the request may have left. Every other status, and every failure before
-// there was a connection to write to (refused, no such host, TLS), wraps
-// model.ErrSendRefused; a time-out of ours wraps context.DeadlineExceeded.
+// Send posts the message and waits at most 3 s for the head of the response. Any 2xx is
+// success, whatever happens to its body. 408 and 504, which report a time-out on the way,
+// leave the outcome open. Every other status wraps model.ErrSendRefused. See roundTrip
+// for failures without a response.
 func (w *Webhook) Send(ctx context.Context, m model.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
@@ -123,15 +132,13 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w: sign: %w", model.ErrSendRefused, err)
 	}
-	// NewRequest gives the request a GetBody, with which the transport turns to
-	// another connection when a kept one is dead before anything was written.
-	// Once something was, a POST is never sent again.
+	// NewRequest sets GetBody. With it the transport switches to another connection if a
+	// kept one is dead.
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.target.String(), bytes.NewReader(body))
 	if err != nil { // would quote the URL
 		return nil, w.refused("url")
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "menshen")
 	request.Header.Set(webhooks.HeaderWebhookID, m.ID)
 	request.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(webhooks.HeaderWebhookSignature, signature)

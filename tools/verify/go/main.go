@@ -61,14 +61,14 @@ func newVerifier(ctx context.Context, url string) (*verifier, error) {
 	return &verifier{url: url, cache: cache}, err
 }
 
-// verify returns the claims of a token that is good now.
+// verify returns the claims of a token that is currently valid.
 func (v *verifier) verify(ctx context.Context, raw string) (jwt.Token, error) {
 	message, err := jws.Parse([]byte(raw), jws.WithCompact())
 	if err != nil {
 		return nil, err
 	}
 	header := message.Signatures()[0].ProtectedHeaders()
-	if typ, _ := header.Type(); typ != "at+jwt" { // RFC 9068: no other JWT of the issuer will do
+	if typ, _ := header.Type(); typ != "at+jwt" { // RFC 9068: refuse the issuer's other JWTs
 		return nil, errors.New("not an access token")
 	}
 	kid, _ := header.KeyID()
@@ -91,7 +91,7 @@ func (v *verifier) verify(ctx context.Context, raw string) (jwt.Token, error) {
 	return token, nil
 }
 
-// keys are the published keys. An unknown kid makes them be fetched again, at most
+// keys returns the published keys. If kid is unknown it fetches them again, at most
 // every five seconds.
 func (v *verifier) keys(ctx context.Context, kid string) (jwk.Set, error) {
 	keys, err := v.cache.Lookup(ctx, v.url)

@@ -47,8 +47,8 @@ func (r *revocations) follow(ctx context.Context) {
 	}
 }
 
-// read asks for what came after the cursor, waits up to wait seconds for it, and
-// returns how much that was.
+// read requests the revocations after the cursor, waits up to wait seconds for them,
+// and returns their number.
 func (r *revocations) read(ctx context.Context, wait int) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(wait+10)*time.Second)
 	defer cancel()
@@ -76,7 +76,7 @@ func (r *revocations) read(ctx context.Context, wait int) (int, error) {
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return 0, err
 	}
-	if answer.Code == 40000 { // not known there, as after a restored backup: begin anew
+	if answer.Code == 40000 { // unknown cursor, as after a restored backup: start over
 		r.cursor = ""
 	}
 	if answer.Code != 0 {

@@ -6,7 +6,7 @@ import { followRevocations } from './revocations.mjs'
 
 const { ISSUER, AUDIENCE, JWKS_URL, FEED_URL, CLIENT_ID, CLIENT_SECRET, PORT = '0' } = process.env
 
-// An unknown kid makes jose fetch the keys again, at most every cooldownDuration.
+// On an unknown kid jose fetches the keys again, at most every cooldownDuration.
 const keys = createRemoteJWKSet(new URL(JWKS_URL), { cacheMaxAge: 300_000, cooldownDuration: 5_000 })
 const revoked = await followRevocations({ url: FEED_URL, id: CLIENT_ID, secret: CLIENT_SECRET })
 
@@ -16,7 +16,7 @@ async function authenticate(request) {
   const { payload } = await jwtVerify(token ?? '', keys, {
     issuer: ISSUER,
     audience: AUDIENCE,
-    typ: 'at+jwt', // RFC 9068: no other JWT of the issuer will do
+    typ: 'at+jwt', // RFC 9068: refuse the issuer's other JWTs
     algorithms: ['ES256', 'EdDSA', 'RS256'],
     requiredClaims: ['exp', 'sub', 'sid'],
   })

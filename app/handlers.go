@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"menshen/config"
+	"menshen/controller"
+	"menshen/middleware"
+	"menshen/model"
+	"menshen/router"
+	"menshen/service/token"
+	"menshen/telemetry"
+)
+
+// HandlerDeps are the dependencies of the handlers besides configuration and resources.
+type HandlerDeps struct {
+	Services  Services
+	Limits    Limiters
+	Log       *zap.Logger
+	AccessLog *telemetry.AccessLog
+	Ready     func(ctx context.Context) error // returns nil if requests can be answered
+}
+
+// Handlers are the two listeners' handlers.
+type Handlers struct{ Public, Admin http.Handler }
+
+// NewHandlers makes the HTTP side of cfg.
+func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) (h Handlers, err error) {
+	s, limits := deps.Services, deps.Limits
+	adminKeys, err := newAdminKeys(cfg)
+	if err != nil {
+		return h, err
+	}
+	var docs *router.Docs
+	if cfg.Server.Docs {
+		if docs, err = router.NewDocs(a.Version); err != nil {
+			return h, err
+		}
+	}
+	edge, err := a.newEdge(cfg, res, deps)
+	if err != nil {
+		return h, err
+	}
+	health := controller.Health{Ready: deps.Ready}
+	session := controller.Session{
+		Sessions: s.Sessions, Now: a.Now,
+		OnStreamError: func(err error) { deps.Log.Error("event stream", zap.Error(err)) },
+	}
+	backend := controller.Backend{
+		Sessions: s.Sessions, Feed: res.Feed, Now: a.Now,
+	}
+	clients := middleware.Clients{}
+	for _, client := range cfg.Clients {
+		clients.Add(client.ID, model.Secret(client.Secret))
+	}
+	h.Public = router.Public{
+		PublicHandlers: router.PublicHandlers{
+			Code: controller.Code{Codes: s.Codes}, Login: controller.Login{Login: s.Login}, Session: session, User: controller.User{Users: s.Users},
+			Keys:    controller.Keys{JWKS: res.Keys.JWKS, MaxAge: token.KeysMaxAge(cfg.Token.KeyActivation)},
+			Backend: backend, Health: health,
+		},
+		PublicGuards: router.PublicGuards{
+			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
+			CheckLimit: limits.Check, OtherLimit: limits.Other,
+		},
+		Edge: edge, Docs: docs, CORSOrigins: cfg.Server.CORSOrigins,
+	}.Handler()
+	h.Admin = router.Admin{
+		AdminHandlers: router.AdminHandlers{
+			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit}, Backend: backend, Health: health,
+		},
+		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
+		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
+	}.Handler()
+	return h, nil
+}
+
+func (a *App) newEdge(cfg *config.Config, res *Resources, deps HandlerDeps) (router.Edge, error) {
+	addresses, err := middleware.NewAddresses(cfg.Server.TrustedProxies)
+	if err != nil {
+		return router.Edge{}, fmt.Errorf("server.trusted_proxies: %w", err)
+	}
+	return router.Edge{
+		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: deps.Log},
+		Addresses: addresses, Requests: res.Metrics.Requests, AccessLog: deps.AccessLog, Now: a.Now, Tracer: res.Tracing.Tracer(),
+	}, nil
+}
+
+// minAdminKey is the least length of an operator's key, in characters.
+const minAdminKey = 32
+
+// newAdminKeys returns the keys of operators. Outside production a missing one is
+// created.
+func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
+	keys := middleware.AdminKeys{}
+	for _, key := range cfg.Admin.Keys {
+		keys.Add(key.Name, key.Hash())
+	}
+	if len(keys) > 0 || cfg.Production() {
+		return keys, nil
+	}
+	key, err := readOrCreate(cfg.AdminKeyFile(), func() string { return rand.Text() + rand.Text() })
+	if err != nil {
+		return nil, fmt.Errorf("admin.keys: %w", err)
+	}
+	if len(key) < minAdminKey {
+		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
+	}
+	keys.Add("admin.key", sha256.Sum256([]byte(key)))
+	return keys, nil
+}
+
+// adminHosts are the names by which the admin listener is known.
+func adminHosts(cfg config.Server) middleware.Hosts {
+	host, _, _ := net.SplitHostPort(cfg.AdminAddr)
+	return append(middleware.Hosts{strings.ToLower(host)}, cfg.AdminHosts...)
+}

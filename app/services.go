@@ -1,0 +1,183 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"menshen/config"
+	"menshen/middleware"
+	"menshen/model"
+	"menshen/repository"
+	"menshen/service"
+	"menshen/service/code"
+	"menshen/service/phone"
+	"menshen/service/random"
+	"menshen/service/token"
+)
+
+// Services are the rules under one configuration, over the resources of an instance.
+type Services struct {
+	Codes    *code.Sender
+	Login    *service.Login
+	Sessions *service.Sessions
+	Users    *service.Users
+	Admin    *service.Admin
+	Audit    *service.Audit
+}
+
+// NewServices makes the rules for cfg. Their reports are written to log.
+func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, log *zap.Logger) (s Services, err error) {
+	db, now := res.DB, res.Clock.Now
+	catalog, numbers := newCatalog(cfg), newNumbers(cfg)
+	users := repository.Users{DB: db}
+	var verifier *code.Verifier
+	if s.Codes, verifier, err = a.newCodes(cfg, res, limits.Guesses, log); err != nil {
+		return s, err
+	}
+	verified := token.NewCache()
+	verified.Stats = res.Metrics.Tokens
+	s.Sessions = &service.Sessions{
+		Endings: res.Endings, Catalog: catalog,
+		Tokens: &token.Issuer{
+			Keys: res.Keys, Name: cfg.Token.Issuer, Audience: cfg.Token.Audience, Now: now, Latest: res.Clock.Latest, Cache: verified,
+		},
+		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL, ReuseGrace: cfg.Token.ReuseGrace,
+		Hashes: service.NewRefreshHashes(), RefreshLimit: limits.Refresh.Take, AddressLimit: limits.Other.Take, OnRefresh: res.Metrics.Refresh,
+	}
+	s.Login = &service.Login{
+		Codes: verifier, Users: users, Sessions: s.Sessions, Vault: res.Vault, Numbers: numbers, Catalog: catalog,
+		Limit: limits.Login.Take, Now: now,
+	}
+	s.Users = &service.Users{
+		Store: users, Endings: res.Endings, Codes: verifier, Vault: res.Vault, Numbers: numbers, Now: now,
+	}
+	s.Admin = res.newAdmin(cfg, res.Endings, s.Codes.Admission.Quotas, func(err error) { log.Error("a user's number does not open", zap.Error(err)) })
+	s.Audit = res.NewAudit()
+	return s, nil
+}
+
+func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses, log *zap.Logger) (*code.Sender, *code.Verifier, error) {
+	now, numbers, store, accounts := res.Clock.Now, newNumbers(cfg), repository.Codes{DB: res.DB}, repository.Users{DB: res.DB}
+	challenge, err := newChallenge(cfg.Challenge, res.alarms.Challenge)
+	if err != nil {
+		return nil, nil, err
+	}
+	providers, err := newProviders(cfg, a.Out, a.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, provider := range providers {
+		res.Metrics.InitProvider(provider.Name)
+		providers[i].Gateway = res.Tracing.Sender(provider.Name, provider.Gateway)
+	}
+	tests, err := newTestNumbers(cfg, numbers)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, quotas := cfg.Code, res.newQuotas(cfg)
+	sender := &code.Sender{
+		Catalog: newCatalog(cfg), Numbers: numbers, TestNumbers: tests, Vault: res.Vault,
+		Length: c.Length, TTL: c.TTL, NewCode: random.Digits, Now: now,
+		Admission: &code.Admission{
+			Tx: res.Events, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
+			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge,
+		},
+		Delivery: &code.Delivery{
+			Store: store, Quotas: quotas, Providers: providers, Now: now, OnOutcome: res.Metrics.Message,
+			OnError: func(err error) { log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
+		},
+	}
+	verifier := &code.Verifier{
+		Tx: res.Events, Store: store, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
+		Guesses: guesses, TicketRequired: c.Ticket == config.TicketRequired, Now: now, OnAttempt: res.Metrics.Attempt,
+	}
+	return sender, verifier, nil
+}
+
+func (d Deployment) newQuotas(cfg *config.Config) *code.Quotas {
+	c := cfg.Code
+	return &code.Quotas{Store: repository.Codes{DB: d.DB}, Now: d.Clock.Now, Limits: code.Limits{
+		MaxAttempts: c.MaxAttempts, Cooldown: c.Cooldown,
+		PerMobileHour: c.PerMobileHour, PerMobileDay: c.PerMobileDay, PerIPHour: c.PerIPHour, PerIPDay: c.PerIPDay,
+		PerBlockHour: c.PerBlockHour, PerBlockDay: c.PerBlockDay,
+		DailyBudget: c.DailyBudget, HourlyShare: c.HourlyShare, Reserve: c.Reserve, FailsPerMobileDay: c.FailsPerMobileDay,
+	}}
+}
+
+func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, quotas *code.Quotas, onError func(error)) *service.Admin {
+	return &service.Admin{
+		Users: repository.Users{DB: d.DB}, Endings: endings, Quotas: quotas, Vault: d.Vault, Numbers: newNumbers(cfg), Catalog: newCatalog(cfg),
+		Now: d.Clock.Now, OnError: onError,
+	}
+}
+
+// NewAdmin returns the rules of operators for a command, without cache and listeners.
+func (d Deployment) NewAdmin(cfg *config.Config) *service.Admin {
+	endings := &service.Endings{Tx: d.Events, Store: repository.Sessions{DB: d.DB}, Events: d.Events, Now: d.Clock.Now}
+	return d.newAdmin(cfg, endings, d.newQuotas(cfg), nil)
+}
+
+// NewAudit returns the rules for reading the event log.
+func (d Deployment) NewAudit() *service.Audit {
+	return &service.Audit{
+		Store: repository.Events{DB: d.DB}, Log: d.Events, Users: repository.Users{DB: d.DB}, Active: repository.Sessions{DB: d.DB}, Now: d.Clock.Now,
+	}
+}
+
+func newNumbers(cfg *config.Config) phone.Numbers {
+	return phone.Numbers{DefaultRegion: cfg.SMS.DefaultRegion, Regions: cfg.SMS.Regions}
+}
+
+func newCatalog(cfg *config.Config) model.Catalog {
+	var c model.Catalog
+	for _, company := range cfg.Companies {
+		c.Companies = append(c.Companies, model.Company{
+			Type: company.Type, Closed: company.Registration == config.RegistrationClosed,
+		})
+	}
+	for _, product := range cfg.Products {
+		c.Products = append(c.Products, model.Product{
+			Type: product.Type, Group: product.Group, MaxSessions: product.MaxSessions,
+			Reject: product.OnConflict == config.OnConflictReject, AccessTTL: product.AccessTTL, RefreshTTL: product.RefreshTTL,
+		})
+	}
+	return c
+}
+
+func newTestNumbers(cfg *config.Config, numbers phone.Numbers) ([]code.TestNumber, error) {
+	var tests []code.TestNumber
+	for i, test := range cfg.Code.TestNumbers {
+		mobile, err := numbers.Parse(string(test.Mobile))
+		if err != nil {
+			return nil, fmt.Errorf("code.test_numbers[%d].mobile: not a mobile number that this deployment accepts", i)
+		}
+		tests = append(tests, code.TestNumber{Mobile: mobile, Code: model.Secret(test.Code), Until: test.Until})
+	}
+	return tests, nil
+}
+
+// Limiters are the request limits of limits.*. A nil limit lets everything pass.
+type Limiters struct {
+	Login, Refresh, Check, Other, AdminKeys *middleware.Limiter
+	Guesses                                 *code.Guesses
+}
+
+func (l Limiters) sweep() {
+	for _, limit := range []*middleware.Limiter{l.Login, l.Refresh, l.Check, l.Other, l.AdminKeys} {
+		limit.Sweep()
+	}
+}
+
+// NewLimiters returns the limits of l, all nil if limits are off.
+func NewLimiters(l config.Limits, now func() time.Time) Limiters {
+	if !l.Enabled {
+		return Limiters{}
+	}
+	return Limiters{
+		Login: middleware.NewLimiter(l.Login, now), Refresh: middleware.NewLimiter(l.Refresh, now),
+		Check: middleware.NewLimiter(l.Check, now), Other: middleware.NewLimiter(l.Other, now),
+		AdminKeys: middleware.NewLimiter(l.Other, now), Guesses: code.NewGuesses(l.Guess),
+	}
+}

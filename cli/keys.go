@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	urfave "github.com/urfave/cli/v3"
+
+	"menshen/app"
+	"menshen/service/token"
+)
+
+func keysCommand(p app.Process) *urfave.Command {
+	return group("keys", "change the keys that sign tokens",
+		plain(p, "rotate", "add a signing key; it signs after token.key_activation", func(_ context.Context, a *app.App) error {
+			return changeKeys(a, (*token.KeyRing).Rotate)
+		}),
+		&urfave.Command{
+			Name: "revoke", Usage: "remove a signing key at once; its tokens are refused from then on", ArgsUsage: "KID",
+			Action: func(ctx context.Context, cmd *urfave.Command) error {
+				args, err := arguments(cmd, 1)
+				if err == nil && len(args) == 0 {
+					err = badUsage(cmd, "the key's id is missing")
+				}
+				if err != nil {
+					return err
+				}
+				return run(ctx, cmd, p, func(_ context.Context, a *app.App) error {
+					return changeKeys(a, func(ring *token.KeyRing) (token.KeyChange, error) { return ring.Revoke(args[0]) })
+				})
+			},
+		},
+	)
+}
+
+func changeKeys(a *app.App, change func(*token.KeyRing) (token.KeyChange, error)) error {
+	ring, err := a.JoinKeys()
+	if err != nil {
+		return err
+	}
+	changed, err := change(ring)
+	for _, kid := range changed.Added {
+		_, _ = fmt.Fprintln(a.Out, "added", kid)
+	}
+	for _, kid := range changed.Removed {
+		_, _ = fmt.Fprintln(a.Out, "removed", kid)
+	}
+	for _, problem := range changed.Unusable {
+		_, _ = fmt.Fprintln(a.Err, "warning:", problem)
+	}
+	if len(changed.Unusable) > 0 {
+		_, _ = fmt.Fprintln(a.Err, "warning: these files stay as they are, and a running instance keeps a key that it has read from one of them before")
+	}
+	return err
+}

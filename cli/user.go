@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v3"
+
+	"menshen/app"
+	"menshen/controller"
+	"menshen/model"
+	"menshen/service"
+)
+
+func userCommand(p app.Process) *urfave.Command {
+	return group("user", "look at accounts and act on them, as the admin API does",
+		findCommand(p), banCommand(p), unbanCommand(p), kickCommand(p))
+}
+
+func findCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "find", Usage: "print a user with the active sessions, by number or id", ArgsUsage: "NUMBER | -id ID",
+		Flags: []urfave.Flag{&urfave.Int64Flag{Name: "id", Usage: "the user's id"}},
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			args, err := arguments(cmd, 1)
+			if err != nil {
+				return err
+			}
+			mobile, id := strings.Join(args, ""), cmd.Int64("id")
+			if mobile == "" && id <= 0 {
+				return badUsage(cmd, "a number or an id is missing")
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error { return a.find(ctx, mobile, id) })
+		},
+	}
+}
+
+func (a adminCLI) find(ctx context.Context, mobile string, id int64) error {
+	found, err := a.admin.Find(ctx, mobile, id)
+	if err != nil {
+		return err
+	}
+	for _, profile := range found {
+		person, err := a.admin.Show(ctx, profile.User.ID)
+		if err != nil {
+			return err
+		}
+		if err := a.out.Encode(controller.ViewPerson(person, a.admin.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func banCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "ban", Usage: "end a user's sessions and refuse logins, for ever or until a time", ArgsUsage: "ID -reason R [-until T]",
+		Flags: []urfave.Flag{reasonFlag(), timeFlag("until", "the end of the ban")},
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			id, reason, err := userAndReason(cmd)
+			if err != nil {
+				return err
+			}
+			until, err := timeOf(cmd, "until")
+			if err != nil {
+				return err
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
+				ended, err := a.admin.Ban(ctx, a.by, id, reason, until)
+				return a.printEnded(id, ended, err)
+			})
+		},
+	}
+}
+
+func unbanCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "unban", Usage: "lift a ban", ArgsUsage: "ID",
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			id, err := userID(cmd)
+			if err != nil {
+				return err
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
+				return a.printEnded(id, 0, a.admin.Unban(ctx, a.by, id))
+			})
+		},
+	}
+}
+
+func kickCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "kick", Usage: "end a user's sessions: all, those of a product, or one", ArgsUsage: "ID -reason R [-product N] [-session S]",
+		Flags: []urfave.Flag{
+			reasonFlag(),
+			&urfave.Int32Flag{Name: "product", Usage: "end the sessions of this product type alone"},
+			&urfave.StringFlag{Name: "session", Usage: "end the session with this id alone"},
+		},
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			id, reason, err := userAndReason(cmd)
+			if err != nil {
+				return err
+			}
+			target := service.KickTarget{SessionID: cmd.String("session")}
+			if cmd.IsSet("product") {
+				product := cmd.Int32("product")
+				target.ProductType = &product
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
+				ended, err := a.admin.Kick(ctx, a.by, id, target, reason)
+				return a.printEnded(id, ended, err)
+			})
+		},
+	}
+}
+
+func userID(cmd *urfave.Command) (int64, error) {
+	args, err := arguments(cmd, 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(args) == 0 {
+		return 0, badUsage(cmd, "the user's id is missing; find it by \"user find NUMBER\"")
+	}
+	id, err := service.ParseID(args[0])
+	if err != nil {
+		return 0, badUsage(cmd, "the user's id is a whole number; find it by \"user find NUMBER\"")
+	}
+	return id, nil
+}
+
+func reasonFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "reason", Usage: "why; it goes into the audit"}
+}
+
+func userAndReason(cmd *urfave.Command) (id int64, reason string, err error) {
+	if id, err = userID(cmd); err != nil {
+		return 0, "", err
+	}
+	reason, err = reasonOf(cmd)
+	return id, reason, err
+}
+
+func reasonOf(cmd *urfave.Command) (reason string, err error) {
+	reason = cmd.String("reason")
+	switch service.CheckReason(reason) {
+	case model.ReasonRequired:
+		err = badUsage(cmd, "-reason is missing: the audit must say why")
+	case model.ReasonLength:
+		err = badUsage(cmd, "-reason is longer than "+strconv.Itoa(service.MaxReason)+" characters")
+	case model.ReasonCharset:
+		err = badUsage(cmd, "-reason has characters that are no text")
+	}
+	return reason, err
+}
+
+func (a adminCLI) printEnded(id int64, ended int, err error) error {
+	if err != nil {
+		return fmt.Errorf("user %d: %w", id, err)
+	}
+	return a.out.Encode(struct {
+		Ended int `json:"ended"`
+	}{ended})
+}
+
+func timeFlag(name, usage string) urfave.Flag {
+	return &urfave.StringFlag{Name: name, Usage: usage + ", such as 2027-01-01T00:00:00Z"}
+}
+
+// timeOf is the value of a timeFlag, 0 if it is not given. Times up to 1970 are
+// refused, as in the admin API.
+func timeOf(cmd *urfave.Command, name string) (model.Time, error) {
+	if !cmd.IsSet(name) {
+		return 0, nil
+	}
+	t, err := time.Parse(time.RFC3339, cmd.String(name))
+	if err != nil || t.Unix() <= 0 {
+		return 0, badUsage(cmd, "flag -"+name+" is a time like 2027-01-01T00:00:00Z, after 1970")
+	}
+	return model.TimeOf(t), nil
+}

@@ -1,0 +1,266 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"menshen/model"
+	"menshen/service/code"
+	"menshen/service/phone"
+	"menshen/service/random"
+	"menshen/service/vault"
+)
+
+// Admin holds the rules of operators: they find users, ban them, end their sessions and
+// lift the limits of numbers. Every act is one transaction with its audit line.
+type Admin struct {
+	Users   UserStore
+	Endings *Endings
+	Quotas  *code.Quotas // of numbers
+	Vault   *vault.Vault
+	Numbers phone.Numbers
+	Catalog model.Catalog
+	Now     func() time.Time
+	// OnError may be nil. It receives numbers that cannot be decrypted, and must not block.
+	OnError func(err error)
+}
+
+// Operator is the person who acts.
+type Operator struct {
+	Name   string // of the admin key
+	Caller model.Caller
+}
+
+// event returns an event about the user with the given id, caused by the operator. An
+// empty reason is left out.
+func (o Operator) event(kind model.Kind, id int64, now model.Time, reason string) model.Event {
+	line := event(kind, model.Session{UserID: id}, now, model.Caller{IP: o.Caller.IP, RequestID: o.Caller.RequestID})
+	line.Actor = o.Name
+	if reason != "" {
+		line.Detail = model.EventDetail("reason", reason)
+	}
+	return line
+}
+
+// MaxReason bounds an operator's reason, in characters.
+const MaxReason = 256
+
+// CheckReason checks the reason that an operator gives for an act: text of 1
+// to MaxReason characters, none of them a control character. It returns what is wrong,
+// model.ReasonRequired, ReasonLength or ReasonCharset, or "" if the reason is valid.
+func CheckReason(reason string) (problem string) {
+	switch {
+	case reason == "":
+		return model.ReasonRequired
+	case utf8.RuneCountInString(reason) > MaxReason:
+		return model.ReasonLength
+	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl):
+		return model.ReasonCharset
+	}
+	return ""
+}
+
+// Find lists the accounts of a number, at most one per company, or the account of an id.
+// If both are given, an account must match both. The list is empty if no account
+// matches.
+//
+// Errors: model.ErrMobile.
+func (a *Admin) Find(ctx context.Context, mobile string, id int64) ([]Profile, error) {
+	found, err := a.candidates(ctx, mobile, id)
+	if err != nil {
+		return nil, err
+	}
+	profiles := make([]Profile, 0, len(found))
+	for _, user := range found {
+		profiles = append(profiles, a.profile(user))
+	}
+	return profiles, nil
+}
+
+func (a *Admin) candidates(ctx context.Context, mobile string, id int64) ([]model.User, error) {
+	if mobile == "" {
+		user, err := a.Users.ByID(ctx, id)
+		if errors.Is(err, model.ErrNotFound) {
+			return nil, nil
+		}
+		return []model.User{user}, err
+	}
+	number, err := a.Numbers.Parse(mobile)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.accounts(ctx, number, a.Catalog.Companies)
+	return slices.DeleteFunc(found, func(user model.User) bool { return id != 0 && user.ID != id }), err
+}
+
+// accounts lists the accounts of a number in the companies, at most one in each.
+func (a *Admin) accounts(ctx context.Context, number model.Mobile, companies []model.Company) (found []model.User, err error) {
+	for _, company := range companies {
+		user, err := a.Users.ByNumber(ctx, company.Type, a.Vault.MobileKey(company.Type, number))
+		if errors.Is(err, model.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, user)
+	}
+	return found, nil
+}
+
+// profile returns the user with the number masked, because an operator needs no more. A
+// number that cannot be decrypted is masked entirely, so that its owner can be helped
+// all the same.
+func (a *Admin) profile(user model.User) Profile {
+	if user.Mobile == nil {
+		return Profile{User: user}
+	}
+	mobile, err := a.Vault.UnsealMobile(user.Mobile, user.ID)
+	if err != nil && a.OnError != nil {
+		a.OnError(err)
+	}
+	return Profile{User: user, Mobile: mobile.String()}
+}
+
+// Person is what an operator sees of a user.
+type Person struct {
+	Profile  Profile
+	Sessions []model.Session // active ones, newest first
+	Locks    code.Locks      // of the number; none if it cannot be decrypted
+}
+
+// Show returns a user.
+//
+// Errors: model.ErrNotFound.
+func (a *Admin) Show(ctx context.Context, id int64) (Person, error) {
+	user, err := a.Users.ByID(ctx, id)
+	if err != nil {
+		return Person{}, err
+	}
+	person := Person{Profile: a.profile(user)}
+	if person.Sessions, err = a.Endings.Active(ctx, model.Session{UserID: id}); err != nil {
+		return person, err
+	}
+	if number, err := a.Vault.UnsealMobile(user.Mobile, user.ID); err == nil {
+		person.Locks, err = a.Quotas.Locks(ctx, a.Vault.NumberKey(number))
+		return person, err
+	}
+	return person, nil
+}
+
+// Ban bans a user until the given time, or for ever if until is 0. It ends all sessions
+// in the same transaction: at no moment has a banned user an active one. A ban of a
+// banned user replaces reason and end. Ban returns how many sessions ended.
+//
+// If acts race, the one whose line is last in the log holds.
+//
+// Errors: model.ErrNotFound, and ErrMalformed for an end in the past.
+func (a *Admin) Ban(ctx context.Context, by Operator, id int64, reason string, until model.Time) (ended int, err error) {
+	until = cmp.Or(until, model.Forever)
+	err = a.Endings.Within(ctx, func(ctx context.Context) error {
+		if err := a.setBan(ctx, id, until, reason); err != nil {
+			return err
+		}
+		now := model.TimeOf(a.Now()) // under the lock: times follow the order of the acts
+		if until <= now {
+			return model.MalformedField("until", model.ReasonRange)
+		}
+		line := by.event(model.EventBan, id, now, reason)
+		if until != model.Forever {
+			line.Detail = model.EventDetail("reason", reason, "until", until.String())
+		}
+		if err := a.Endings.Events.Append(ctx, line); err != nil {
+			return err
+		}
+		ended, err = a.Endings.endAll(ctx, id, anySession, endSpec{
+			reason: model.ReasonBanned, actor: by.Name, note: reason, at: now, caller: by.Caller,
+		})
+		return err
+	})
+	return ended, err
+}
+
+// Unban lifts a ban. Ended sessions stay ended. Success if the user is not banned.
+//
+// Errors: model.ErrNotFound.
+func (a *Admin) Unban(ctx context.Context, by Operator, id int64) error {
+	return a.Endings.Within(ctx, func(ctx context.Context) error {
+		if err := a.setBan(ctx, id, 0, ""); err != nil {
+			return err
+		}
+		return a.Endings.Events.Append(ctx, by.event(model.EventUnban, id, model.TimeOf(a.Now()), ""))
+	})
+}
+
+func (a *Admin) setBan(ctx context.Context, id int64, until model.Time, reason string) error {
+	if _, err := a.Users.Lock(ctx, id); err != nil {
+		return err
+	}
+	return a.Users.SetBan(ctx, id, until, reason)
+}
+
+// Kick ends the sessions of a user that match the target and returns how many this call
+// ended. Each session that ends has a line in the log. A kick that ends none writes one
+// line, without a session.
+//
+// Errors: model.ErrNotFound for an unknown user.
+func (a *Admin) Kick(ctx context.Context, by Operator, id int64, target KickTarget, reason string) (ended int, err error) {
+	err = a.Endings.Within(ctx, func(ctx context.Context) error {
+		if _, err := a.Users.Lock(ctx, id); err != nil {
+			return err
+		}
+		now := model.TimeOf(a.Now()) // under the lock: times follow the order of the acts
+		ended, err = a.Endings.endAll(ctx, id, target.matches, endSpec{
+			reason: model.ReasonKicked, actor: by.Name, note: reason, at: now, caller: by.Caller,
+		})
+		if err != nil || ended > 0 {
+			return err
+		}
+		if target.SessionID != "" { // ended by another
+			a.Endings.Cache.markEnded(target.SessionID)
+		}
+		line := by.event(model.EventKick, id, now, reason)
+		line.Detail = target.detail(reason)
+		return a.Endings.Events.Append(ctx, line)
+	})
+	return ended, err
+}
+
+// KickTarget selects the sessions of a kick. nil and "" match every session.
+type KickTarget struct {
+	ProductType *int32
+	SessionID   string
+}
+
+func (k KickTarget) matches(s model.Session) bool {
+	return (k.ProductType == nil || *k.ProductType == s.ProductType) && (k.SessionID == "" || k.SessionID == s.ID)
+}
+
+// detail returns the reason and the target of a kick. It leaves out text that cannot be
+// a session's id, because the text could be anything.
+func (k KickTarget) detail(reason string) string {
+	pairs := []string{"reason", reason}
+	if k.ProductType != nil {
+		pairs = append(pairs, "productType", strconv.Itoa(int(*k.ProductType)))
+	}
+	if len(k.SessionID) == len(random.TextID()) {
+		pairs = append(pairs, "sessionId", k.SessionID)
+	}
+	return model.EventDetail(pairs...)
+}
+
+// ParseID parses a user's id in a path. Any other text is model.ErrNotFound.
+func ParseID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text {
+		return 0, model.ErrNotFound
+	}
+	return id, nil
+}

@@ -1,0 +1,149 @@
+package code
+
+import (
+	"context"
+	"errors"
+
+	"menshen/model"
+	"menshen/service/vault"
+)
+
+// Admission decides whether a code may be sent, in which pool, and stores it.
+type Admission struct {
+	Tx        Tx
+	Events    EventLog
+	Accounts  Accounts
+	Vault     *vault.Vault
+	Quotas    *Quotas
+	Pumping   *Pumping   // nil: no alarms
+	Bursts    *Bursts    // nil: no alarms of bursts
+	Challenge *Challenge // nil: no challenges
+}
+
+// candidate is a requested code.
+type candidate struct {
+	code       model.Code
+	mobile     model.Mobile
+	prefix     string // of the number, in clear; "" when no message is to be sent
+	challenge  model.Secret
+	credential model.Secret
+	caller     model.Caller
+	account    model.User // of the number; zero if it has none
+}
+
+// admit stores the code unless an alarm or a limit refuses it. It returns the code with
+// its pool, and after how many seconds the next one of the pool would be granted. It
+// verifies the answer to a challenge first, outside of any transaction. It demands a
+// missing answer last, so that no client solves a challenge in vain.
+func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code, resendAfter int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, admitTime)
+	defer cancel()
+	storing, cancel := context.WithTimeout(ctx, storageTime)
+	defer cancel()
+	if c, err = a.recognise(storing, c); err != nil {
+		return c.code, 0, err
+	}
+	demanded, err := a.screen(storing, c)
+	if err != nil {
+		return c.code, 0, err
+	}
+	if c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen {
+		if !demanded {
+			demanded, err = a.exhausted(storing, c)
+		}
+		if err == nil && demanded {
+			err = a.Challenge.verify(ctx, c.challenge, c.caller.IP)
+		}
+		if err != nil {
+			return c.code, 0, err
+		}
+		if demanded {
+			demanded, c.code.SendPool = false, model.SendChallenged
+			storing, cancel = context.WithTimeout(ctx, storageTime)
+			defer cancel()
+		}
+	}
+	if resendAfter, err = a.store(storing, c, demanded); err == nil {
+		a.Bursts.note(c)
+	}
+	return c.code, resendAfter, err
+}
+
+// recognise finds the number's account and the pool of the request. A request of the
+// known pool is counted for no address and belongs to no group.
+func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, error) {
+	var err error
+	c.account, err = a.Accounts.ByNumber(ctx, c.code.CompanyType, a.Vault.MobileKey(c.code.CompanyType, c.mobile))
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
+		return c, err
+	}
+	if c.credential == "" || !a.Vault.CredentialMatches(c.credential, c.account, c.code.SentAt) {
+		return c, nil
+	}
+	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
+	if err != nil || knownSpent(codes, c.code.SentAt) {
+		return c, err
+	}
+	c.code.SendPool = model.SendKnown
+	c.code.IPKey, c.code.BlockKey, c.code.PrefixKey = "", "", ""
+	return c, nil
+}
+
+// exhausted reports whether the hour or the day of the number's open pool refuses the
+// request, so that only the challenged pool can serve it.
+func (a *Admission) exhausted(ctx context.Context, c candidate) (bool, error) {
+	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
+	if err != nil {
+		return false, err
+	}
+	refusal := a.Quotas.numberRefusal(codes, c.code.SendPool, c.code.SentAt)
+	return refusal != nil && refusal.exhausted, nil
+}
+
+// store stores the code with its event unless a limit refuses it, or a challenge is
+// demanded.
+func (a *Admission) store(ctx context.Context, c candidate, demanded bool) (resendAfter int64, err error) {
+	var asked bool
+	err = a.Tx.Within(ctx, func(ctx context.Context) error {
+		resendAfter, err = a.Quotas.reserve(ctx, c.code)
+		if err == nil {
+			err = a.Events.Append(ctx, model.Event{
+				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
+				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose)),
+			})
+		}
+		if asked = err == nil && demanded; asked {
+			err = a.Challenge.demand(model.ErrTooMany)
+		}
+		return err
+	})
+	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
+		asked, err = true, a.Challenge.demand(refused.Failure)
+	}
+	if asked {
+		a.Challenge.report(ChallengeDemanded, nil)
+	}
+	return resendAfter, err
+}
+
+// screen checks for signs of abuse, before the limits and outside of any transaction. It
+// returns model.ErrTooMany if an alarm denies the code. It reports whether a challenge
+// must be passed: because an alarm demands it, or because so much of a limit of the
+// address, its block or the deployment is used that a program may be sending the requests.
+func (a *Admission) screen(ctx context.Context, c candidate) (bool, error) {
+	if len(c.groups()) == 0 {
+		return false, nil // a known device, or no message is sent, so that pumping earns nothing
+	}
+	remaining, err := a.Pumping.check(ctx, c)
+	switch {
+	case err != nil:
+		return false, err
+	case remaining > 0 && a.Pumping.Rules.Action == ActionDeny:
+		return false, a.Quotas.tooMany(ctx, c.code, remaining)
+	case a.Challenge == nil:
+		return false, nil
+	case remaining > 0 && a.Pumping.Rules.Action == ActionChallenge:
+		return true, nil
+	}
+	return a.Quotas.nearLimit(ctx, c.code)
+}

@@ -1,0 +1,172 @@
+package code
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"menshen/model"
+)
+
+// Provider is a sender and its name.
+type Provider struct {
+	Name    string
+	Gateway Gateway
+}
+
+// Outcome is a provider's answer to one message, in the words of the metric.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeSent      Outcome = "sent"      // the provider accepted the message
+	OutcomeRefused   Outcome = "refused"   // a definite refusal
+	OutcomeThrottled Outcome = "throttled" // a definite refusal, because a limit of the provider is reached
+	OutcomeUnknown   Outcome = "unknown"   // no definite answer: the message may arrive
+)
+
+// Outcomes lists all outcomes.
+func Outcomes() []Outcome {
+	return []Outcome{OutcomeSent, OutcomeRefused, OutcomeThrottled, OutcomeUnknown}
+}
+
+const (
+	// RequestTime bounds a whole request for a code.
+	RequestTime = 8 * time.Second
+	// sendTime bounds the sending by all providers. The steps before may leave less of
+	// RequestTime, but at least fallbackTime. The storageTime after the sending is
+	// reserved.
+	sendTime = 3 * time.Second
+	// fallbackTime is the least time for a further provider: with less, its definite
+	// outcome would mostly become an unknown one.
+	fallbackTime = time.Second
+	// admitTime bounds the admission.
+	admitTime = RequestTime - fallbackTime - storageTime
+)
+
+// Delivery hands messages to the providers and records the outcome.
+type Delivery struct {
+	Store     Store
+	Quotas    *Quotas
+	Providers []Provider // in order of preference
+	Now       func() time.Time
+	// OnOutcome receives the answer of each provider that was asked. It may be nil and
+	// must not block.
+	OnOutcome func(provider string, outcome Outcome)
+	// OnError receives the errors of the providers that refused a message, if a later
+	// one accepted it. It may be nil and must not block.
+	OnError func(err error)
+}
+
+// deliver hands the message to the providers, outside of any transaction, until ctx
+// ends, less the time for recording the outcome. It goes on if the client disconnects,
+// because the message is paid for.
+//
+// Errors: model.ErrProvider if the outcome is unknown or all providers refused. If one of
+// them named a limit, it is model.ErrCooldown, ErrDailyLimit or ErrTooMany instead, with a
+// wait after which our own limits allow a code too. valid reports whether the code may be
+// redeemed.
+func (d *Delivery) deliver(ctx context.Context, code model.Code, message model.Message) (valid bool, err error) {
+	settlement, failed := d.sendFirst(ctx, message)
+	ctx, cancel := settleContext(ctx)
+	defer cancel()
+	settlement.At = model.TimeOf(d.Now())
+	err = d.Store.Settle(ctx, code.ID, settlement)
+	if settlement.Delivery == model.DeliveryAccepted {
+		return true, nil // an accepted message is a success, even if the outcome could not be recorded
+	}
+	failure := model.ErrProvider
+	if limit := limitOf(failed); limit != nil && settlement.Delivery == model.DeliveryRefused {
+		code.SentAt = settlement.At // wait counts from now and includes the refused code's charge of its address
+		wait, unread := d.Quotas.wait(ctx, code)
+		failure, err = limit.After(max(wait, seconds(limit))), errors.Join(err, unread)
+	}
+	return settlement.Delivery == model.DeliveryUnknown, failure.Wrap(errors.Join(append(failed, err)...))
+}
+
+// skip records that the code of a test number needs no message.
+func (d *Delivery) skip(ctx context.Context, code model.Code) error {
+	d.report(model.ProviderTest, OutcomeSent)
+	ctx, cancel := settleContext(ctx)
+	defer cancel()
+	return d.Store.Settle(ctx, code.ID, model.Settlement{
+		Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: code.SentAt,
+	})
+}
+
+// settleContext bounds the recording of the outcome. Its time does not depend on what
+// was used before, because a refused message stays charged until its outcome is
+// recorded.
+func settleContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), storageTime)
+}
+
+// sendFirst asks the providers in their order until one accepts the message. Only a
+// definite refusal leads to the next one: after an unknown outcome a second message
+// could arrive as well. failed are the errors of the providers that did not accept it.
+func (d *Delivery) sendFirst(ctx context.Context, message model.Message) (settlement model.Settlement, failed []error) {
+	end, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(-storageTime))
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	end, _ = ctx.Deadline()
+	early, cancel := context.WithDeadline(ctx, end.Add(-fallbackTime))
+	defer cancel()
+	for i, provider := range d.Providers {
+		if i > 0 && early.Err() != nil {
+			break
+		}
+		err := provider.Gateway.Send(ctx, message)
+		outcome := OutcomeOf(err)
+		d.report(provider.Name, outcome)
+		settlement.Provider = provider.Name
+		if outcome == OutcomeSent {
+			settlement.Delivery = model.DeliveryAccepted
+			if len(failed) > 0 && d.OnError != nil {
+				d.OnError(errors.Join(failed...))
+			}
+			return settlement, failed
+		}
+		failed = append(failed, err)
+		settlement.Delivery = model.DeliveryRefused
+		if outcome == OutcomeUnknown {
+			settlement.Delivery = model.DeliveryUnknown
+			return settlement, failed
+		}
+	}
+	return settlement, failed
+}
+
+// OutcomeOf returns the outcome of a message from the error of [Gateway.Send].
+func OutcomeOf(err error) Outcome {
+	var limit *model.Failure
+	switch {
+	case err == nil:
+		return OutcomeSent
+	case !errors.Is(err, model.ErrSendRefused):
+		return OutcomeUnknown
+	case errors.As(err, &limit):
+		return OutcomeThrottled
+	}
+	return OutcomeRefused
+}
+
+// limitOf returns the limit that a provider named in its refusal. Of several it returns
+// the one that ends first, because the next try may succeed there. It returns nil if
+// there is none.
+func limitOf(refusals []error) *model.Failure {
+	var first *model.Failure
+	for _, refusal := range refusals {
+		if limit, ok := errors.AsType[*model.Failure](refusal); ok && (first == nil || limit.RetryAfter() < first.RetryAfter()) {
+			first = limit
+		}
+	}
+	return first
+}
+
+func (d *Delivery) report(provider string, outcome Outcome) {
+	if d.OnOutcome != nil {
+		d.OnOutcome(provider, outcome)
+	}
+}

@@ -1,0 +1,294 @@
+package code
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"menshen/model"
+)
+
+// Limits are the limits of codes. A limit of 0 is off. Those of a number hold for each
+// pool of sending.
+type Limits struct {
+	MaxAttempts       int           // comparisons per code and pool of attempts
+	Cooldown          time.Duration // between two codes for one number
+	PerMobileHour     int
+	PerMobileDay      int
+	PerIPHour         int // address, IPv6 by /64
+	PerIPDay          int
+	PerBlockHour      int // neighbouring addresses, IPv4 by /24 and IPv6 by /48
+	PerBlockDay       int
+	DailyBudget       int // messages of the whole deployment
+	HourlyShare       int // percentage of DailyBudget that one hour may use
+	Reserve           int // percentage of the budget and of the hour's share for the known pool alone
+	FailsPerMobileDay int // wrong comparisons with a live code and without a ticket, over all codes
+}
+
+// Quotas holds the limits of numbers, addresses and the deployment.
+type Quotas struct {
+	Store  Store
+	Limits Limits
+	Now    func() time.Time
+
+	headroom ttlSet[threshold] // thresholds that are known not to be reached
+}
+
+// gateMargin is how far below a limit requests need no gate. It is more messages than
+// all instances have in flight at once, so that the possible overshoot is negligible.
+const gateMargin = 1000
+
+// Bounds of how long a count of messages is cached: all instances together send
+// at most maxSendRate messages a second.
+const (
+	maxSendRate  = 20_000
+	maxCacheTime = 10 * time.Second
+)
+
+// reserve stores the code within the transaction unless a limit refuses it. It returns
+// after how many seconds the next code would be granted.
+func (q *Quotas) reserve(ctx context.Context, code model.Code) (int64, error) {
+	near, err := q.enterScopes(ctx, code)
+	if err != nil {
+		return 0, err
+	}
+	if err := q.Store.Gate(ctx, numberGate(code), code.SentAt); err != nil {
+		return 0, err
+	}
+	codes, err := q.recent(ctx, code.NumberKey, code.SentAt)
+	if err != nil {
+		return 0, err
+	}
+	if refusal := q.numberRefusal(codes, code.SendPool, code.SentAt); refusal != nil {
+		return 0, refusal
+	}
+	code.Seq = nextSeq(codes, code)
+	if err := q.Store.Insert(ctx, code); err != nil {
+		return 0, err
+	}
+	wait, err := q.scopesWait(ctx, near, code.SentAt)
+	if err != nil {
+		return 0, err
+	}
+	var resendAfter int64
+	if wait > 0 {
+		resendAfter = model.ErrTooMany.After(wait).RetryAfter()
+	}
+	if next := q.numberRefusal(append([]model.Code{code}, codes...), code.SendPool, code.SentAt); next != nil {
+		resendAfter = max(resendAfter, next.RetryAfter())
+	}
+	return resendAfter, nil
+}
+
+// tooMany returns model.ErrTooMany. The client may retry after wait, or later if another
+// limit refuses for longer.
+func (q *Quotas) tooMany(ctx context.Context, code model.Code, wait time.Duration) error {
+	others, err := q.wait(ctx, code)
+	if err != nil {
+		return err
+	}
+	return model.ErrTooMany.After(max(wait, others))
+}
+
+// wait returns how long until no limit of the deployment, the address or the number
+// refuses such a code any more.
+func (q *Quotas) wait(ctx context.Context, code model.Code) (time.Duration, error) {
+	wait, err := q.scopesWait(ctx, q.scopes(code), code.SentAt)
+	if err != nil {
+		return 0, err
+	}
+	codes, err := q.recent(ctx, code.NumberKey, code.SentAt)
+	if err != nil {
+		return 0, err
+	}
+	if refusal := q.numberRefusal(codes, code.SendPool, code.SentAt); refusal != nil {
+		wait = max(wait, refusal.wait)
+	}
+	return wait, nil
+}
+
+// seconds returns the wait that a refusal states to the client.
+func seconds(refusal *model.Failure) time.Duration {
+	return time.Duration(refusal.RetryAfter()) * time.Second
+}
+
+// scope is what messages are counted for, with its limits.
+type scope struct {
+	of     model.SendScope
+	limits []limit
+}
+
+// gate is the name of the scope's gate.
+func (s scope) gate() []byte {
+	if s.of.BlockKey != "" {
+		return []byte("block|" + s.of.BlockKey)
+	}
+	return []byte("address|" + s.of.IPKey) // the deployment's is without a key
+}
+
+// limit allows most messages in a rolling window.
+type limit struct {
+	window time.Duration
+	most   int // unlimited: off
+}
+
+// unlimited is the most of a limit that is off. A limit of 0 refuses every message.
+const unlimited = -1
+
+// configured returns the most of a limit from the configuration, where 0 is off.
+func configured(n int) int {
+	if n == 0 {
+		return unlimited
+	}
+	return n
+}
+
+// scopes returns what the code is counted for, with the limits that are on. The order is
+// that of the gates. A code of the known pool has no address.
+func (q *Quotas) scopes(code model.Code) []scope {
+	l := q.Limits
+	all := []scope{
+		{limits: l.budget(code.SendPool)},
+		{model.SendScope{BlockKey: code.BlockKey}, []limit{{time.Hour, configured(l.PerBlockHour)}, {day, configured(l.PerBlockDay)}}},
+		{model.SendScope{IPKey: code.IPKey}, []limit{{time.Hour, configured(l.PerIPHour)}, {day, configured(l.PerIPDay)}}},
+	}
+	on := all[:0]
+	for i, s := range all {
+		if i > 0 && s.of == (model.SendScope{}) {
+			continue
+		}
+		s.limits = slices.DeleteFunc(s.limits, func(l limit) bool { return l.most == unlimited })
+		on = append(on, s)
+	}
+	return on
+}
+
+// budget returns the limits of the deployment for a pool. The reserve is for the known
+// pool alone.
+func (l Limits) budget(pool model.SendPool) []limit {
+	if l.DailyBudget == 0 {
+		return nil
+	}
+	limits := []limit{{day, l.DailyBudget}}
+	if l.HourlyShare < 100 {
+		limits = append(limits, limit{time.Hour, max(1, l.DailyBudget*l.HourlyShare/100)})
+	}
+	if pool == model.SendKnown {
+		return limits
+	}
+	for i := range limits {
+		limits[i].most -= (limits[i].most*l.Reserve + 99) / 100
+	}
+	return limits
+}
+
+// enterScopes applies the limits of the deployment and of the address. Near a limit it
+// passes the gate, so that parallel requests count each other. Far from a limit requests
+// need not wait for each other. It returns the scopes that are near a limit.
+func (q *Quotas) enterScopes(ctx context.Context, code model.Code) (near []scope, err error) {
+	for _, s := range q.scopes(code) {
+		isNear, err := q.isNear(ctx, s, code.SentAt)
+		if err != nil {
+			return nil, err
+		}
+		if !isNear {
+			continue
+		}
+		if err := q.Store.Gate(ctx, s.gate(), code.SentAt); err != nil {
+			return nil, err
+		}
+		near = append(near, s)
+	}
+	wait, err := q.scopesWait(ctx, near, code.SentAt)
+	if err == nil && wait > 0 {
+		err = q.tooMany(ctx, code, wait)
+	}
+	return near, err
+}
+
+// scopesWait returns how long until no limit of the scopes refuses any more.
+func (q *Quotas) scopesWait(ctx context.Context, scopes []scope, now model.Time) (time.Duration, error) {
+	var longest time.Duration
+	for _, s := range scopes {
+		for _, l := range s.limits {
+			sent, err := q.reached(ctx, s, limit{l.window, l.most}, now)
+			if err != nil {
+				return 0, err
+			}
+			if sent != 0 {
+				longest = max(longest, sent.Add(l.window).Sub(now))
+			}
+		}
+	}
+	return longest, nil
+}
+
+// reached returns the time of the message with which the scope reached the limit, 0 if
+// it has not. A limit of 0 is always reached.
+func (q *Quotas) reached(ctx context.Context, s scope, l limit, now model.Time) (model.Time, error) {
+	if l.most <= 0 {
+		return now, nil
+	}
+	return q.Store.NthSent(ctx, s.of, now.Add(-l.window), l.most)
+}
+
+// isNear reports whether the count may be within gateMargin of one of the scope's
+// limits.
+func (q *Quotas) isNear(ctx context.Context, s scope, now model.Time) (bool, error) {
+	for _, l := range s.limits {
+		if below, err := q.below(ctx, threshold{s.of, l.window, l.most - gateMargin}, now); err != nil || !below {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// nearLimit reports whether at least four fifths of a limit of the address, of its block
+// or of the deployment are used.
+func (q *Quotas) nearLimit(ctx context.Context, code model.Code) (bool, error) {
+	for _, s := range q.scopes(code) {
+		for _, l := range s.limits {
+			below, err := q.below(ctx, threshold{s.of, l.window, fourFifths(l.most)}, code.SentAt)
+			if err != nil {
+				return false, err
+			}
+			if below {
+				continue
+			}
+			sent, err := q.reached(ctx, s, limit{l.window, fourFifths(l.most)}, code.SentAt)
+			if err != nil || sent != 0 {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// fourFifths returns four fifths of a limit, rounded up.
+func fourFifths(limit int) int { return (4*limit + 4) / 5 }
+
+// threshold is a count of messages in a rolling window.
+type threshold struct {
+	of     model.SendScope
+	window time.Duration
+	count  int
+}
+
+// below reports whether the scope certainly had fewer than t.count messages in the
+// window that ends now. A deployment may send millions a day. So the result is cached
+// for as long as the threshold cannot be reached at maxSendRate.
+func (q *Quotas) below(ctx context.Context, t threshold, now model.Time) (bool, error) {
+	if t.count <= 0 {
+		return false, nil
+	}
+	at := model.TimeOf(q.Now()) // now is when the request arrived, and the request may have waited since
+	if q.headroom.Has(t, at) {
+		return true, nil
+	}
+	n, err := q.Store.CountSince(ctx, t.of, now.Add(-t.window))
+	if err != nil || n >= t.count {
+		return false, err
+	}
+	q.headroom.Add(t, at, min(maxCacheTime, time.Duration(t.count-n)*time.Second/maxSendRate))
+	return true, nil
+}

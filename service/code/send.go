@@ -1,0 +1,133 @@
+// Package code sends verification codes and checks them.
+//
+//	Sender ── Admission ── Pumping    are the codes of this prefix or address block redeemed?
+//	   │          ├─────── Challenge  is there a person?
+//	   │          └─────── Quotas     how many of the number, the address, the deployment?
+//	   └───── Delivery                providers, in order of preference
+//	Verifier                          attempts, and the redemption of the right one
+package code
+
+import (
+	"context"
+	"time"
+
+	"menshen/model"
+	"menshen/service/phone"
+	"menshen/service/random"
+	"menshen/service/vault"
+)
+
+// TestNumber is a number for the reviewers of app stores: it has a fixed code and no
+// message is sent.
+type TestNumber struct {
+	Mobile model.Mobile
+	Code   model.Secret
+	Until  time.Time
+}
+
+// Sender makes verification codes and sends them.
+type Sender struct {
+	Catalog     model.Catalog
+	Numbers     phone.Numbers
+	TestNumbers []TestNumber
+	Vault       *vault.Vault
+	Length      int // of a code, in digits
+	TTL         time.Duration
+	NewCode     func(length int) string // random.Digits, except in tests
+	Admission   *Admission
+	Delivery    *Delivery
+	Now         func() time.Time
+}
+
+const day = 24 * time.Hour
+
+// storageTime bounds the check for pumping, the limits, and the recording of the outcome.
+const storageTime = model.StorageTime
+
+// SendRequest is a request for a code.
+type SendRequest struct {
+	CompanyType int32
+	ProductType int32
+	Mobile      string
+	Purpose     model.Purpose
+	Language    string       // of the message, model.LanguageZhCN or LanguageEn
+	Challenge   model.Secret // answer to a challenge; "" when none was given
+	Credential  model.Secret // of the device; "" when none was given
+	Caller      model.Caller
+}
+
+// SendResult is the life of the code, and after how many seconds the next one would be
+// granted.
+type SendResult struct {
+	Expire      model.Time
+	ResendAfter int64
+	Ticket      model.Secret // "": the code is not valid
+}
+
+// Send makes a code and hands it to the provider. Response and work are the same for
+// known, unknown and banned numbers. Of parallel requests for one number no more pass
+// than its limits allow.
+//
+// Errors: model.ErrMalformed, ErrMobile, ErrCooldown, ErrDailyLimit, ErrTooMany (with
+// ChallengeDemand if a challenge must or may be passed first), ErrProvider.
+// After a definite refusal by all providers the code is dead, its predecessor valid and
+// the number not charged. After a time-out the code stays valid and is charged, and the
+// result has its ticket beside the error. The response comes within RequestTime.
+func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
+	if _, _, err := s.Catalog.Find(r.CompanyType, r.ProductType); err != nil {
+		return SendResult{}, err
+	}
+	mobile, err := s.Numbers.Parse(r.Mobile)
+	if err != nil {
+		return SendResult{}, err
+	}
+	now := model.TimeOf(s.Now())
+	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
+	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
+	var prefixKey, blockKey string // a code without a message belongs to no group
+	test := s.testNumber(mobile, now)
+	if test != nil {
+		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
+	} else {
+		c.prefix = s.Numbers.Prefix(mobile)
+		prefixKey, blockKey = s.Vault.PrefixKey(c.prefix), model.AddressBlock(r.Caller.IP)
+	}
+	ticket, ticketHash := newTicket()
+	c.code = model.Code{
+		ID: random.ID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
+		NumberKey: s.Vault.NumberKey(mobile), CodeMAC: s.Vault.CodeMAC(vault.PlainCode{Purpose: r.Purpose, CompanyType: r.CompanyType, Mobile: mobile, Code: text}),
+		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefixKey, BlockKey: blockKey, SentAt: now, ExpiresAt: expires,
+		TicketHash: ticketHash,
+	}
+	ctx, cancel := context.WithTimeout(ctx, RequestTime)
+	defer cancel()
+	admitted, resendAfter, err := s.Admission.admit(ctx, c)
+	if err != nil {
+		return SendResult{}, err
+	}
+	result := SendResult{Expire: expires, ResendAfter: resendAfter, Ticket: ticket}
+	if test != nil {
+		if err := s.Delivery.skip(ctx, admitted); err != nil {
+			return SendResult{}, err
+		}
+		return result, nil
+	}
+	valid, err := s.Delivery.deliver(ctx, admitted, model.Message{
+		ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+		Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
+	})
+	if !valid {
+		result.Ticket = ""
+	}
+	return result, err
+}
+
+// testNumber returns the test number that equals mobile and is valid now, or nil.
+func (s *Sender) testNumber(mobile model.Mobile, now model.Time) *TestNumber {
+	for i, test := range s.TestNumbers {
+		if test.Mobile == mobile && now < model.TimeOf(test.Until) {
+			return &s.TestNumbers[i]
+		}
+	}
+	return nil
+}

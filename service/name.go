@@ -1,0 +1,71 @@
+package service
+
+import (
+	"strings"
+	"unicode"
+
+	"menshen/model"
+)
+
+// Joiners of scripts and of emoji.
+const (
+	nonJoiner = '\u200c'
+	joiner    = '\u200d'
+)
+
+// CheckName checks the characters of a name that others see. It refuses control characters,
+// line and paragraph separators, and format characters (Unicode Cf) except a joiner between
+// two other characters and tags after an emoji. It returns model.ReasonCharset, or "" for a
+// valid name. A valid name may be empty.
+func CheckName(name string) (problem string) {
+	runes := []rune(name)
+	for i, r := range runes {
+		switch {
+		case isJoiner(r):
+			if i == 0 || i == len(runes)-1 || isJoiner(runes[i-1]) || isJoiner(runes[i+1]) {
+				return model.ReasonCharset
+			}
+		case isTag(r):
+			if !behindEmoji(runes[:i]) {
+				return model.ReasonCharset
+			}
+		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Cf):
+			return model.ReasonCharset
+		}
+	}
+	return ""
+}
+
+// CheckNickName is CheckName for a name that must have at least one visible character.
+func CheckNickName(name string) (problem string) {
+	if !Visible(name) {
+		return model.ReasonCharset
+	}
+	return CheckName(name)
+}
+
+// Visible reports whether text has a character that is neither white space nor
+// default-ignorable (Unicode's Default_Ignorable_Code_Point) nor the blank pattern of
+// Braille.
+func Visible(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		return r != '\u2800' && !unicode.In(r, unicode.White_Space, unicode.Cc, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+	})
+}
+
+func isJoiner(r rune) bool { return r == nonJoiner || r == joiner }
+
+func isTag(r rune) bool { return 0xe0020 <= r && r <= 0xe007f }
+
+// behindEmoji reports whether runes end in an emoji, which may have a variation selector,
+// and tags.
+func behindEmoji(runes []rune) bool {
+	for i := len(runes) - 1; i >= 0; i-- {
+		switch r := runes[i]; {
+		case isTag(r), r == '\ufe0f':
+		default: // blocks of emoji: symbols and dingbats, pictographs
+			return 0x2600 <= r && r <= 0x27bf || 0x1f000 <= r && r <= 0x1faff
+		}
+	}
+	return false
+}
