@@ -52,6 +52,7 @@ type request struct {
 	path   string
 	token  string // of a user, or the admin key
 	client string // id and secret of a back end
+	ticket string // X-Code-Ticket
 	body   any    // becomes JSON
 }
 
@@ -117,6 +118,9 @@ func (r request) http(ctx context.Context, base string) (*http.Request, error) {
 	}
 	if r.token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if r.ticket != "" {
+		request.Header.Set("X-Code-Ticket", r.ticket)
 	}
 	if r.client != "" {
 		request.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(r.client)))

@@ -28,6 +28,7 @@ func (p *pair) RoundTrip(r *http.Request) (*http.Response, error) {
 		to, base := r.Clone(r.Context()), i.public
 		if r.URL.Host == "admin" {
 			base = i.admin
+			to.Header.Set("Idempotency-Key", "kick") // net/http repeats it if its kept connection closes under it
 		}
 		to.Host, to.URL.Host = "", strings.TrimPrefix(base, "http://")
 		if r.GetBody != nil {
