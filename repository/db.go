@@ -158,6 +158,19 @@ func (db *DB) Waiting() int {
 	return int(poolOf(db.writePool).waiting.Load())
 }
 
+// Statements returns how many statements with parameters were sent to the storage:
+// neither BEGIN, COMMIT nor savepoints.
+func (db *DB) Statements() uint64 {
+	ran := poolOf(db.writePool).ran.Load() + poolOf(db.reportPool).ran.Load()
+	if db.readPool != db.writePool {
+		ran += poolOf(db.readPool).ran.Load()
+	}
+	if db.queue != nil {
+		ran += db.queue.Statements()
+	}
+	return ran
+}
+
 // SetMaxGroup sets how many transactions share a commit on SQLite at most. Benchmarks
 // compare groups with 1.
 func (db *DB) SetMaxGroup(n int) {

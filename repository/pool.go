@@ -22,6 +22,7 @@ import (
 type pool struct {
 	*sql.DB
 	statements *stmtcache.Cache
+	ran        atomic.Uint64 // statements with parameters
 
 	// isGalera makes transactions query by text. On a node of a Galera cluster
 	// a prepared SELECT returns no error although the transaction has just been
@@ -47,6 +48,7 @@ func (p *pool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // ExecContext runs a prepared statement.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmtcache.Count(&p.ran, query)
 	if err := p.acquire(ctx); err != nil {
 		return nil, err
 	}
@@ -61,6 +63,7 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 
 // QueryContext runs a prepared query.
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmtcache.Count(&p.ran, query)
 	var rows *sql.Rows
 	err := retryRefused(ctx, func() (err error) {
 		rows, err = p.statements.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller closes them
@@ -154,6 +157,7 @@ type poolTx struct {
 
 // ExecContext runs a statement, prepared if the pool has prepared it.
 func (t *poolTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmtcache.Count(&t.pool.ran, query)
 	if stmt := t.statement(ctx, query); stmt != nil {
 		return stmt.ExecContext(ctx, args...)
 	}
@@ -162,6 +166,7 @@ func (t *poolTx) ExecContext(ctx context.Context, query string, args ...any) (sq
 
 // QueryContext runs a query, prepared if the pool has prepared it.
 func (t *poolTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmtcache.Count(&t.pool.ran, query)
 	if !t.pool.isGalera.Load() {
 		if stmt := t.statement(ctx, query); stmt != nil {
 			return stmt.QueryContext(ctx, args...)

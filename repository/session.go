@@ -11,17 +11,31 @@ type Sessions struct{ DB *DB }
 
 // Advance records a login in its sequence. It must be the transaction's first statement
 // on the row, because SELECT … FOR UPDATE deadlocks on a row that may not exist.
-func (s Sessions) Advance(ctx context.Context, login model.LoginSequence) (model.LoginSequence, error) {
+func (s Sessions) Advance(ctx context.Context, login model.LoginSequence) (kept model.LoginSequence, active []model.Session, err error) {
 	kept, inserted, err := loginSequenceTable.upsert(ctx, s.DB, "advance login sequence", s.DB.dialect.upsertLoginSequence,
 		login.UserID, login.ProductGroup, login.LoginAt, login.SessionID, login.LoginAt, login.SessionID)
 	switch {
 	case err == nil && inserted:
 		login.Epoch = 1
-		return login, nil
+		return login, nil, nil
 	case err == nil && kept.Epoch == 0:
-		return s.LoginSequence(ctx, login.UserID, login.ProductGroup)
+		return s.sequenceAndActive(ctx, login.UserID, login.ProductGroup)
+	case err == nil && kept.Epoch > 1: // otherwise there is no older session
+		active, err = s.Active(ctx, login.UserID, login.ProductGroup)
 	}
-	return kept, err
+	return kept, active, err
+}
+
+// sequenceAndActive is LoginSequence and Active in one statement.
+func (s Sessions) sequenceAndActive(ctx context.Context, userID int64, group string) (sequence model.LoginSequence, active []model.Session, err error) {
+	rows, err := sequenceSessionTable.list(ctx, s.DB, "WHERE slots.user_id = ? AND slots.product_group = ? ORDER BY sessions.epoch", userID, group)
+	for _, row := range rows {
+		sequence = row.sequence
+		if row.session.UserID != 0 {
+			active = append(active, row.session)
+		}
+	}
+	return sequence, active, unavailable("read login sequence", err)
 }
 
 // LoginSequence reads the login sequence of a user and group.

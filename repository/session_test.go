@@ -116,7 +116,7 @@ func TestSessionsAdvance(t *testing.T) {
 		for _, tt := range tests {
 			var got model.LoginSequence
 			must(t, db.Within(t.Context(), func(ctx context.Context) (err error) {
-				got, err = sessions.Advance(ctx, tt.in)
+				got, _, err = sessions.Advance(ctx, tt.in)
 				return err
 			}))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -133,6 +133,42 @@ func TestSessionsAdvance(t *testing.T) {
 	})
 }
 
+// TestSessionsAdvanceReadsActive: a login gets the sessions that may end for it, whole.
+func TestSessionsAdvanceReadsActive(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		sessions := repository.Sessions{DB: db}
+		pc := aSession(3, 7, 0)
+		pc.ProductGroup = "pc"
+		insertSessions(t, db, aSession(2, 7, 1), aSession(1, 7, 0), pc, aSession(4, 8, 0), aSession(5, 7, 2))
+		_, err := sessions.End(t.Context(), testID(5), model.ReasonLoggedOut, "", t0)
+		must(t, err)
+		for epoch, want := range [][]model.Session{1: nil, 2: {aSession(1, 7, 0), aSession(2, 7, 1)}, 3: {aSession(1, 7, 0), aSession(2, 7, 1)}} {
+			if epoch == 0 {
+				continue
+			}
+			must(t, db.Within(t.Context(), func(ctx context.Context) error {
+				sequence, active, err := sessions.Advance(ctx, model.LoginSequence{UserID: 7, ProductGroup: "app", LoginAt: t0, SessionID: testID(epoch)})
+				if diff := cmp.Diff(want, active, cmpopts.EquateEmpty()); diff != "" || sequence.Epoch != int64(epoch) {
+					t.Errorf("login %d has the epoch %d and reads:\n%s", epoch, sequence.Epoch, diff)
+				}
+				return err
+			}))
+		}
+		_, err = sessions.End(t.Context(), testID(1), model.ReasonLoggedOut, "", t0)
+		must(t, err)
+		_, err = sessions.End(t.Context(), testID(2), model.ReasonLoggedOut, "", t0)
+		must(t, err)
+		must(t, db.Within(t.Context(), func(ctx context.Context) error {
+			sequence, active, err := sessions.Advance(ctx, model.LoginSequence{UserID: 7, ProductGroup: "app", LoginAt: t0 - 5, SessionID: testID(9)})
+			want := model.LoginSequence{UserID: 7, ProductGroup: "app", Epoch: 4, LoginAt: t0, SessionID: testID(9)}
+			if sequence != want || len(active) != 0 {
+				t.Errorf("without an active session it is %+v, with %d sessions", sequence, len(active))
+			}
+			return err
+		}))
+	})
+}
+
 // TestSessionsAdvanceHasNoGap: concurrent logins get the epochs 1 to N, each
 // while it holds the slot.
 func TestSessionsAdvanceHasNoGap(t *testing.T) {
@@ -141,7 +177,7 @@ func TestSessionsAdvanceHasNoGap(t *testing.T) {
 		epochs := make([]int64, n)
 		for _, err := range raceErrors(n, func(i int) error {
 			return db.Within(t.Context(), func(ctx context.Context) error {
-				slot, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(i)})
+				slot, _, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(i)})
 				epochs[i] = slot.Epoch
 				if err == nil && slot.SessionID != testID(i) {
 					return errors.New("another login wrote the slot")
@@ -164,7 +200,7 @@ func TestSessionsAdvanceHasNoGap(t *testing.T) {
 func TestSessionsRolledBackAdvanceLeavesNoGap(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		advance := func(ctx context.Context) error {
-			_, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
+			_, _, err := repository.Sessions{DB: db}.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
 			return err
 		}
 		must(t, db.Within(t.Context(), advance))
@@ -291,7 +327,7 @@ func TestSessionsByIDIsBytes(t *testing.T) {
 func TestClusterWrites(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		mustRegister(t, db, aUser(1, 'a'))
-		_, err := repository.Sessions{DB: db}.Advance(t.Context(), model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: 1, SessionID: "s"})
+		_, _, err := repository.Sessions{DB: db}.Advance(t.Context(), model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: 1, SessionID: "s"})
 		must(t, err)
 		for range 2 {
 			mustRegister(t, db, aUser(1, 'a'))

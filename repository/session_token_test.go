@@ -329,7 +329,7 @@ func TestSessionsLockLoginSequence(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		sessions := repository.Sessions{DB: db}
 		advance := func(ctx context.Context) error {
-			_, err := sessions.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
+			_, _, err := sessions.Advance(ctx, model.LoginSequence{UserID: 1, ProductGroup: "app", LoginAt: t0, SessionID: testID(1)})
 			return err
 		}
 		must(t, db.Within(t.Context(), advance))

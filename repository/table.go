@@ -40,6 +40,31 @@ var loginSequenceTable = table[model.LoginSequence]{
 	},
 }
 
+// sequenceSession is a login sequence with one of its active sessions, or with one of no
+// user if there is none.
+type sequenceSession struct {
+	sequence model.LoginSequence
+	session  model.Session
+}
+
+var sequenceSessionTable = table[sequenceSession]{
+	`slots LEFT JOIN sessions ON sessions.user_id = slots.user_id AND sessions.product_group = slots.product_group AND sessions.active_slot IS NOT NULL`,
+	qualified("slots.%s", loginSequenceTable.columns) + ", " +
+		strings.Replace(qualified("COALESCE(sessions.%s, 0)", sessionTable.columns), "COALESCE(sessions.active_slot, 0)", "sessions.active_slot", 1),
+	func(s *sequenceSession) []any {
+		return append(loginSequenceTable.pointers(&s.sequence), sessionTable.pointers(&s.session)...)
+	},
+}
+
+// qualified writes each of the columns as the format says.
+func qualified(format, columns string) string {
+	names := strings.Split(columns, ", ")
+	for i, name := range names {
+		names[i] = fmt.Sprintf(format, name)
+	}
+	return strings.Join(names, ", ")
+}
+
 var codeTable = table[model.Code]{
 	"codes", `id, company_type, purpose, number_key, seq, code_mac, send_pool, ip_key, sent_at, expires_at, ticket_hash, ticket_attempts, attempts, ` +
 		`spared, forgiven, used_at, dead_at, delivery, provider, prefix_key, block_key`,

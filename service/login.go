@@ -180,19 +180,13 @@ func (l *Login) openSession(ctx context.Context, n newSession) (LoginResult, err
 		ProductGroup: n.product.Group, DeviceNumber: n.request.DeviceNumber, DeviceName: n.request.Caller.Device,
 		IP: n.request.Caller.IP, Source: n.request.Source,
 	}
-	sequence, err := s.Store.Advance(ctx, model.LoginSequence{
+	sequence, active, err := s.Store.Advance(ctx, model.LoginSequence{
 		UserID: session.UserID, ProductGroup: session.ProductGroup, LoginAt: n.now, SessionID: session.ID,
 	})
 	if err != nil {
 		return LoginResult{}, err
 	}
 	session.Epoch, session.LoginAt = sequence.Epoch, sequence.LoginAt
-	var active []model.Session
-	if sequence.Epoch > 1 { // otherwise there is no older session
-		if active, err = s.Store.Active(ctx, session.UserID, session.ProductGroup); err != nil {
-			return LoginResult{}, err
-		}
-	}
 	leaving, err := sessionsToEnd(active, session, n)
 	if err != nil {
 		return LoginResult{}, err

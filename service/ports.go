@@ -58,8 +58,9 @@ type UserStore interface {
 // SessionStore stores sessions and login sequences.
 type SessionStore interface {
 	// Advance records a login in its sequence, which stays locked until the
-	// transaction ends: the epoch rises by one, LoginAt never falls.
-	Advance(ctx context.Context, login model.LoginSequence) (model.LoginSequence, error)
+	// transaction ends: the epoch rises by one, LoginAt never falls. It returns the sequence
+	// and the sessions of the user and group that were not ended, lowest epoch first.
+	Advance(ctx context.Context, login model.LoginSequence) (model.LoginSequence, []model.Session, error)
 	// LoginSequence returns a sequence, model.ErrNotFound if there is none.
 	LoginSequence(ctx context.Context, userID int64, group string) (model.LoginSequence, error)
 	// LockLoginSequence locks an existing sequence until the transaction ends.

@@ -32,7 +32,8 @@ type Queue struct {
 	closed   chan struct{}
 	stop     context.CancelFunc
 	running  sync.WaitGroup
-	conn     *writerConn  // kept from group to group; used by serve alone
+	conn     *writerConn // kept from group to group; used by serve alone
+	ran      atomic.Uint64
 	maxGroup atomic.Int32 // most writers of a group
 	maxOpen  atomic.Int64 // time after which a group takes no further writer, in ns
 }
@@ -70,6 +71,9 @@ func (q *Queue) Close() {
 
 // Len returns the number of writers that wait.
 func (q *Queue) Len() int { return len(q.requests) }
+
+// Statements returns how many statements with parameters have run.
+func (q *Queue) Statements() uint64 { return q.ran.Load() }
 
 // SetMaxGroup sets how many writers share a commit at most, 64 by default.
 func (q *Queue) SetMaxGroup(n int) { q.maxGroup.Store(int32(n)) } //nolint:gosec // small
@@ -207,7 +211,7 @@ func (q *Queue) begin(ctx context.Context) (*groupTx, error) {
 	if _, err := q.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
-	tx := &groupTx{writerConn: q.conn, ctx: ctx}
+	tx := &groupTx{writerConn: q.conn, ctx: ctx, ran: &q.ran}
 	tx.handle = q.db.Session(&gorm.Session{NewDB: true, Context: ctx})
 	tx.handle.Statement.ConnPool = tx
 	return tx, nil

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 	"modernc.org/sqlite"
@@ -45,6 +46,7 @@ type groupTx struct {
 	*writerConn
 	ctx    context.Context
 	handle *gorm.DB
+	ran    *atomic.Uint64
 	ended  error
 }
 
@@ -89,6 +91,7 @@ func (g *groupTx) ExecContext(ctx context.Context, query string, args ...any) (s
 	if err := errors.Join(g.ended, ctx.Err()); err != nil {
 		return nil, err
 	}
+	stmtcache.Count(g.ran, query)
 	result, err := g.statements.ExecContext(context.WithoutCancel(ctx), query, args...)
 	return result, g.record(err)
 }
@@ -98,6 +101,7 @@ func (g *groupTx) QueryContext(ctx context.Context, query string, args ...any) (
 	if err := errors.Join(g.ended, ctx.Err()); err != nil {
 		return nil, err
 	}
+	stmtcache.Count(g.ran, query)
 	rows, err := g.statements.QueryContext(context.WithoutCancel(ctx), query, args...)
 	return rows, g.record(err)
 }

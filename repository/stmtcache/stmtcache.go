@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,14 @@ type Cache struct {
 // New makes an empty cache over conn.
 func New(conn Conn) *Cache {
 	return &Cache{conn: conn, prepared: map[string]*sql.Stmt{}, deferred: map[string]struct{}{}}
+}
+
+// Count counts one run of the query, if it has parameters: BEGIN, COMMIT and savepoints
+// have none.
+func Count(n *atomic.Uint64, query string) {
+	if strings.Contains(query, "?") {
+		n.Add(1)
+	}
 }
 
 // ExecContext runs a statement.

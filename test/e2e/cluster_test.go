@@ -296,7 +296,7 @@ func TestClusterWholeTransactions(t *testing.T) {
 						return err
 					}
 					slot := model.LoginSequence{UserID: id, ProductGroup: "app", LoginAt: now, SessionID: "s"}
-					if _, err := (repository.Sessions{DB: db}).Advance(ctx, slot); err != nil {
+					if _, _, err := (repository.Sessions{DB: db}).Advance(ctx, slot); err != nil {
 						return err
 					}
 					return (repository.Events{DB: db}).Append(ctx, model.Event{At: now, Kind: model.EventUnban, UserID: id, Actor: "e2e"})
