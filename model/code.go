@@ -75,6 +75,30 @@ const (
 // address, or a block of neighbouring addresses. Exactly one member is set, or none.
 type SendScope struct{ IPKey, BlockKey string }
 
+// SendSpan selects the codes of a scope that were sent after Since.
+type SendSpan struct {
+	Of    SendScope
+	Since Time
+}
+
+// SendSurvey asks what decides about a requested code.
+type SendSurvey struct {
+	CompanyType int32
+	MobileKey   []byte      // of the account; nil: not asked for
+	Alarms      []string    // names
+	AlarmsSince Time        // they were raised after it
+	Groups      []GroupSpan // counted up to their Most
+	Spans       []SendSpan
+}
+
+// SendFindings answers a SendSurvey.
+type SendFindings struct {
+	AccountID int64 // 0: the number has no account
+	Alarms    int   // how many are raised
+	Groups    []int // expired codes of each group, refused ones too
+	Sent      map[SendSpan]int
+}
+
 // ProviderTest is the provider of test numbers, to which nothing is sent.
 const ProviderTest = "test"
 
@@ -100,6 +124,13 @@ type YieldSpan struct {
 	Since, Until Time
 	Ended        Time
 	Most         int // codes
+}
+
+// GroupSpan selects codes of one group.
+type GroupSpan struct {
+	By  Grouping
+	Key string
+	YieldSpan
 }
 
 // Yield counts codes of a group, and how many of them were redeemed.

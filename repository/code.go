@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"menshen/model"
 )
@@ -68,6 +69,44 @@ func (c Codes) CountSince(ctx context.Context, scope model.SendScope, since mode
 	condition, args := c.of(scope)
 	n, err = scalar[int](ctx, c.DB, "SELECT COUNT(*) FROM codes WHERE sent_at > ?"+condition, append([]any{since}, args...)...)
 	return n, unavailable("count codes", err)
+}
+
+// Survey reads the account, alarms and counts in one statement.
+func (c Codes) Survey(ctx context.Context, survey model.SendSurvey) (found model.SendFindings, err error) {
+	var parts []string
+	var args, into []any
+	ask := func(answer any, query string, with ...any) {
+		parts, args, into = append(parts, "COALESCE(("+query+"), 0)"), append(args, with...), append(into, answer)
+	}
+	if survey.MobileKey != nil {
+		ask(&found.AccountID, "SELECT id FROM users WHERE company_type = ? AND mobile_key = ?", survey.CompanyType, survey.MobileKey)
+	}
+	if n := len(survey.Alarms); n > 0 {
+		names := []any{survey.AlarmsSince}
+		for _, name := range survey.Alarms {
+			names = append(names, []byte(name))
+		}
+		ask(&found.Alarms, "SELECT COUNT(*) FROM gates WHERE touched_at > ? AND name IN (?"+strings.Repeat(", ?", n-1)+")", names...)
+	}
+	found.Groups = make([]int, len(survey.Groups))
+	for i, g := range survey.Groups {
+		ask(&found.Groups[i], "SELECT COUNT(*) FROM (SELECT 1 FROM codes WHERE "+groupColumns[g.By]+
+			" = ? AND sent_at > ? AND sent_at <= ? AND expires_at <= ? LIMIT "+strconv.Itoa(g.Most)+") AS g", g.Key, g.Since, g.Until, g.Ended)
+	}
+	sent := make([]int, len(survey.Spans))
+	for i, span := range survey.Spans {
+		condition, key := c.of(span.Of)
+		ask(&sent[i], "SELECT COUNT(*) FROM codes WHERE sent_at > ?"+condition, append([]any{span.Since}, key...)...)
+	}
+	if len(parts) == 0 {
+		return found, nil
+	}
+	err = scanFirst(ctx, c.DB, into, "SELECT "+strings.Join(parts, ", "), args...)
+	found.Sent = make(map[model.SendSpan]int, len(sent))
+	for i, n := range sent {
+		found.Sent[survey.Spans[i]] = n
+	}
+	return found, unavailable("survey codes", err)
 }
 
 // Insert adds a code. The caller must hold the number's gate.

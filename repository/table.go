@@ -186,13 +186,19 @@ func (db *DB) translate(err error) error {
 
 // scalar reads the first row of a query of one column; it is zero if there is none.
 func scalar[T any](ctx context.Context, db *DB, query string, args ...any) (value T, err error) {
+	err = scanFirst(ctx, db, []any{&value}, query, args...)
+	return value, err
+}
+
+// scanFirst reads the first row of a query, nothing if there is none.
+func scanFirst(ctx context.Context, db *DB, into []any, query string, args ...any) (err error) {
 	rows, err := db.conn(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
-		return value, err
+		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	if !rows.Next() {
-		return value, rows.Err()
+		return rows.Err()
 	}
-	return value, rows.Scan(&value)
+	return rows.Scan(into...)
 }

@@ -28,8 +28,11 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Yield": func(ctx context.Context) error {
 			return drop(codes.Yield(ctx, model.GroupPrefix, "p", model.YieldSpan{Ended: t0, Most: 1}))
 		},
-		"Busy":         func(ctx context.Context) error { return drop(codes.Busy(ctx, model.GroupBlock, 0, t0, 1)) },
-		"CountGroup":   func(ctx context.Context) error { return drop(codes.CountGroup(ctx, model.GroupBlock, "b", 0, t0)) },
+		"Busy":       func(ctx context.Context) error { return drop(codes.Busy(ctx, model.GroupBlock, 0, t0, 1)) },
+		"CountGroup": func(ctx context.Context) error { return drop(codes.CountGroup(ctx, model.GroupBlock, "b", 0, t0)) },
+		"Survey": func(ctx context.Context) error {
+			return drop(codes.Survey(ctx, model.SendSurvey{Spans: []model.SendSpan{{}}}))
+		},
 		"CountSince":   func(ctx context.Context) error { return drop(codes.CountSince(ctx, model.SendScope{}, 0)) },
 		"CountSent":    func(ctx context.Context) error { return drop(codes.CountSent(ctx, 0)) },
 		"Raised":       func(ctx context.Context) error { return drop(codes.Raised(ctx, []string{"a"}, 0)) },

@@ -43,11 +43,17 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code
 	if c, err = a.recognise(storing, c); err != nil {
 		return c.code, 0, err
 	}
+	answered := c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
+	if !answered {
+		if resendAfter, err = a.store(storing, c, nil); !errors.Is(err, errSuspicious) {
+			return c.code, resendAfter, err
+		}
+	}
 	demanded, err := a.screen(storing, c)
 	if err != nil {
 		return c.code, 0, err
 	}
-	if c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen {
+	if answered {
 		if !demanded {
 			demanded, err = a.exhausted(storing, c)
 		}
@@ -63,21 +69,23 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code
 			defer cancel()
 		}
 	}
-	if resendAfter, err = a.store(storing, c, demanded); err == nil {
-		a.Bursts.note(c)
-	}
+	resendAfter, err = a.store(storing, c, &demanded)
 	return c.code, resendAfter, err
 }
 
-// recognise finds the number's account and the pool of the request. A request of the
-// known pool is counted for no address and belongs to no group.
+// recognise finds the pool of the request, and the number's account if the request bears
+// a credential. A request of the known pool is counted for no address and belongs to no
+// group.
 func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, error) {
+	if c.credential == "" {
+		return c, nil
+	}
 	var err error
 	c.account, err = a.Accounts.ByNumber(ctx, c.code.CompanyType, a.Vault.MobileKey(c.code.CompanyType, c.mobile))
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return c, err
 	}
-	if c.credential == "" || !a.Vault.CredentialMatches(c.credential, c.account, c.code.SentAt) {
+	if !a.Vault.CredentialMatches(c.credential, c.account, c.code.SentAt) {
 		return c, nil
 	}
 	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
@@ -100,23 +108,38 @@ func (a *Admission) exhausted(ctx context.Context, c candidate) (bool, error) {
 	return refusal != nil && refusal.exhausted, nil
 }
 
+// errSuspicious is the error of store if screen must judge the request first.
+var errSuspicious = errors.New("to be screened")
+
 // store stores the code with its event unless a limit refuses it, or a challenge is
-// demanded.
-func (a *Admission) store(ctx context.Context, c candidate, demanded bool) (resendAfter int64, err error) {
+// demanded. demanded is the judgement of screen. Without one, store asks for it only if
+// counts show that there is something to judge.
+func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
 	var asked bool
 	err = a.Tx.Within(ctx, func(ctx context.Context) error {
-		resendAfter, err = a.Quotas.reserve(ctx, c.code)
+		near, err := a.Quotas.enterScopes(ctx, c.code)
+		if err != nil {
+			return err
+		}
+		found, err := a.survey(ctx, c, near, demanded != nil)
+		if err != nil {
+			return err
+		}
+		resendAfter, err = a.Quotas.reserve(ctx, c.code, near, found.Sent)
 		if err == nil {
 			err = a.Events.Append(ctx, model.Event{
-				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
+				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: max(c.account.ID, found.AccountID), Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
 				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose)),
 			})
 		}
-		if asked = err == nil && demanded; asked {
+		if asked = err == nil && demanded != nil && *demanded; asked {
 			err = a.Challenge.demand(model.ErrTooMany)
 		}
 		return err
 	})
+	if err == nil {
+		a.Bursts.note(c)
+	}
 	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
 		asked, err = true, a.Challenge.demand(refused.Failure)
 	}
@@ -124,6 +147,31 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded bool) (rese
 		a.Challenge.report(ChallengeDemanded, nil)
 	}
 	return resendAfter, err
+}
+
+// survey reads at once what decides about the code, but for its number's codes: the
+// account, the counts of the scopes near a limit, and whether screen must judge the
+// request, unless it has.
+func (a *Admission) survey(ctx context.Context, c candidate, near []scope, screened bool) (model.SendFindings, error) {
+	ask := model.SendSurvey{Spans: spans(near, c.code.SentAt)}
+	if c.account.ID == 0 {
+		ask.CompanyType, ask.MobileKey = c.code.CompanyType, a.Vault.MobileKey(c.code.CompanyType, c.mobile)
+	}
+	if !screened {
+		a.Pumping.ask(&ask, c)
+	}
+	found, err := a.Quotas.Store.Survey(ctx, ask)
+	if err != nil || screened {
+		return found, err
+	}
+	suspicious := a.Pumping.suspects(found)
+	if !suspicious && a.Challenge != nil && len(c.groups()) > 0 {
+		suspicious, err = a.Quotas.mayBeNearLimit(ctx, c.code, found.Sent)
+	}
+	if err == nil && suspicious {
+		err = errSuspicious
+	}
+	return found, err
 }
 
 // screen checks for signs of abuse, before the limits and outside of any transaction. It

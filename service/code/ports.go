@@ -32,6 +32,8 @@ type Store interface {
 	NthSent(ctx context.Context, scope model.SendScope, since model.Time, n int) (model.Time, error)
 	// CountSince counts the scope's codes after since, each as one, refused ones too.
 	CountSince(ctx context.Context, scope model.SendScope, since model.Time) (int, error)
+	// Survey answers a survey in one statement. It counts each code as one, refused ones too.
+	Survey(ctx context.Context, survey model.SendSurvey) (model.SendFindings, error)
 	// Insert adds a code. The caller must have passed the gate of the number and the
 	// code's pool.
 	Insert(ctx context.Context, code model.Code) error

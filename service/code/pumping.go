@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"menshen/model"
@@ -33,19 +34,20 @@ type PumpingRules struct {
 // refused or that belong to test numbers. Bursts raises the alarms of codes that live,
 // with the same effect. A nil Pumping never raises an alarm, and ignores those of Bursts.
 //
-// A group is judged at each request for a code in it. A healthy group of sampleSize codes
-// is not judged again by the instance for healthyTime. An alarm lasts for one window: then
-// all codes that raised it have left the window.
+// A group is judged at each request for a code in it, once enough of its codes have
+// expired. A group that was found healthy, or whose alarm has no effect, is not judged again
+// by the instance for judgedTime. An alarm lasts for one window: then all codes that raised
+// it have left the window.
 type Pumping struct {
 	Alarms *Alarms
 	Rules  PumpingRules
 
-	healthy ttlSet[string] // groups of many codes, by the names of their alarms
+	judged ttlSet[string] // groups that need no judgement for now, by the names of their alarms
 }
 
 const (
-	healthyTime = 5 * time.Second // for which a group with many codes is not judged again
-	sampleSize  = 2000            // codes of one judgement: the ratio of the newest is as good as that of all
+	judgedTime = 5 * time.Second // for which a judgement is kept
+	sampleSize = 2000            // codes of one judgement: the ratio of the newest is as good as that of all
 )
 
 // group is a set of codes that are judged together.
@@ -66,6 +68,37 @@ func (c candidate) groups() []group {
 
 // alarm is the name of the group's alarm.
 func (g group) alarm() string { return alarmName(string(g.by), g.key) }
+
+// ask adds to the survey what suspects needs: alarms that have an effect, and how many
+// codes of each group have expired, up to the number from which they are judged.
+func (p *Pumping) ask(survey *model.SendSurvey, c candidate) {
+	if p == nil || p.Rules.Percent == 0 {
+		return
+	}
+	now := c.code.SentAt
+	for _, group := range c.groups() {
+		if p.Rules.Action != ActionRecord {
+			survey.Alarms = append(survey.Alarms, group.alarm())
+		}
+		if !p.judged.Has(group.alarm(), now) {
+			survey.Groups = append(survey.Groups, model.GroupSpan{By: group.by, Key: group.key, YieldSpan: p.span(c, p.Rules.Least)})
+		}
+	}
+	survey.AlarmsSince = now.Add(-p.Rules.Window)
+}
+
+// suspects reports whether check could find something.
+func (p *Pumping) suspects(found model.SendFindings) bool {
+	return found.Alarms > 0 || slices.ContainsFunc(found.Groups, func(expired int) bool { return expired >= p.Rules.Least })
+}
+
+// span selects the codes of a group that are judged at a request: the newest most that
+// have expired.
+func (p *Pumping) span(c candidate, most int) model.YieldSpan {
+	now := c.code.SentAt
+	life := c.code.ExpiresAt.Sub(now) // a code sent less than life ago has not expired, unless code.ttl was changed
+	return model.YieldSpan{Since: now.Add(-p.Rules.Window), Until: now.Add(-life), Ended: now, Most: most}
+}
 
 // check judges the groups of a requested code, before any transaction. It returns the
 // remaining duration of an alarm of one of them, 0 if there is none.
@@ -91,8 +124,12 @@ func (p *Pumping) check(ctx context.Context, c candidate) (time.Duration, error)
 			}
 			at = now
 		}
-		if up {
-			remaining = max(remaining, at.Add(p.Rules.Window).Sub(now))
+		if !up {
+			continue
+		}
+		remaining = max(remaining, at.Add(p.Rules.Window).Sub(now))
+		if p.Rules.Action == ActionRecord {
+			p.judged.Add(group.alarm(), now, judgedTime)
 		}
 	}
 	return remaining, nil
@@ -102,20 +139,15 @@ func (p *Pumping) check(ctx context.Context, c candidate) (time.Duration, error)
 // raises its alarm.
 func (p *Pumping) evaluate(ctx context.Context, group group, c candidate) (bool, error) {
 	now := c.code.SentAt
-	if p.healthy.Has(group.alarm(), now) {
+	if p.judged.Has(group.alarm(), now) {
 		return false, nil
 	}
-	life := c.code.ExpiresAt.Sub(now) // a code sent less than life ago has not expired, unless code.ttl was changed
-	yield, err := p.Alarms.Store.Yield(ctx, group.by, group.key, model.YieldSpan{
-		Since: now.Add(-p.Rules.Window), Until: now.Add(-life), Ended: now, Most: sampleSize,
-	})
+	yield, err := p.Alarms.Store.Yield(ctx, group.by, group.key, p.span(c, sampleSize))
 	if err != nil {
 		return false, err
 	}
 	if !p.Rules.isSuspicious(yield) {
-		if yield.Sent == sampleSize {
-			p.healthy.Add(group.alarm(), now, healthyTime)
-		}
+		p.judged.Add(group.alarm(), now, judgedTime)
 		return false, nil
 	}
 	return true, p.Alarms.raise(ctx, Alarm{

@@ -45,10 +45,14 @@ const (
 	maxCacheTime = 10 * time.Second
 )
 
-// reserve stores the code within the transaction unless a limit refuses it. It returns
-// after how many seconds the next code would be granted.
-func (q *Quotas) reserve(ctx context.Context, code model.Code) (int64, error) {
-	near, err := q.enterScopes(ctx, code)
+// reserve stores the code within the transaction unless a limit refuses it. near are the
+// scopes whose gates enterScopes has passed, sent the counts of their windows, as far as
+// they were read. It returns after how many seconds the next code would be granted.
+func (q *Quotas) reserve(ctx context.Context, code model.Code, near []scope, sent map[model.SendSpan]int) (int64, error) {
+	wait, err := q.scopesWait(ctx, near, sent, code.SentAt)
+	if err == nil && wait > 0 {
+		err = q.tooMany(ctx, code, wait)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -66,8 +70,10 @@ func (q *Quotas) reserve(ctx context.Context, code model.Code) (int64, error) {
 	if err := q.Store.Insert(ctx, code); err != nil {
 		return 0, err
 	}
-	wait, err := q.scopesWait(ctx, near, code.SentAt)
-	if err != nil {
+	for span := range sent {
+		sent[span]++ // this code
+	}
+	if wait, err = q.scopesWait(ctx, near, sent, code.SentAt); err != nil {
 		return 0, err
 	}
 	var resendAfter int64
@@ -93,7 +99,7 @@ func (q *Quotas) tooMany(ctx context.Context, code model.Code, wait time.Duratio
 // wait returns how long until no limit of the deployment, the address or the number
 // refuses such a code any more.
 func (q *Quotas) wait(ctx context.Context, code model.Code) (time.Duration, error) {
-	wait, err := q.scopesWait(ctx, q.scopes(code), code.SentAt)
+	wait, err := q.scopesWait(ctx, q.scopes(code), nil, code.SentAt)
 	if err != nil {
 		return 0, err
 	}
@@ -182,10 +188,12 @@ func (l Limits) budget(pool model.SendPool) []limit {
 	return limits
 }
 
-// enterScopes applies the limits of the deployment and of the address. Near a limit it
-// passes the gate, so that parallel requests count each other. Far from a limit requests
-// need not wait for each other. It returns the scopes that are near a limit.
+// enterScopes passes the gates of the scopes that are near a limit, so that parallel
+// requests count each other, and returns these scopes. Far from a limit requests need not
+// wait for each other. An address needs no gate of its own if all requests of its block
+// pass the block's.
 func (q *Quotas) enterScopes(ctx context.Context, code model.Code) (near []scope, err error) {
+	blockIsGated := false
 	for _, s := range q.scopes(code) {
 		isNear, err := q.isNear(ctx, s, code.SentAt)
 		if err != nil {
@@ -194,29 +202,55 @@ func (q *Quotas) enterScopes(ctx context.Context, code model.Code) (near []scope
 		if !isNear {
 			continue
 		}
+		near = append(near, s)
+		if s.of.IPKey != "" && blockIsGated {
+			continue
+		}
 		if err := q.Store.Gate(ctx, s.gate(), code.SentAt); err != nil {
 			return nil, err
 		}
-		near = append(near, s)
+		blockIsGated = s.of.BlockKey != "" && s.isAlwaysNear()
 	}
-	wait, err := q.scopesWait(ctx, near, code.SentAt)
-	if err == nil && wait > 0 {
-		err = q.tooMany(ctx, code, wait)
-	}
-	return near, err
+	return near, nil
 }
 
-// scopesWait returns how long until no limit of the scopes refuses any more.
-func (q *Quotas) scopesWait(ctx context.Context, scopes []scope, now model.Time) (time.Duration, error) {
+// isAlwaysNear reports whether any count is within gateMargin of one of the limits.
+func (s scope) isAlwaysNear() bool {
+	return slices.ContainsFunc(s.limits, func(l limit) bool { return l.most <= gateMargin })
+}
+
+// spans returns the windows of the scopes, as far as they are short enough to be counted
+// whole: the deployment's are not.
+func spans(scopes []scope, now model.Time) (all []model.SendSpan) {
+	for _, s := range scopes {
+		for _, l := range s.limits {
+			if s.of != (model.SendScope{}) {
+				all = append(all, s.span(l, now))
+			}
+		}
+	}
+	return all
+}
+
+func (s scope) span(l limit, now model.Time) model.SendSpan {
+	return model.SendSpan{Of: s.of, Since: now.Add(-l.window)}
+}
+
+// scopesWait returns how long until no limit of the scopes refuses any more. sent are
+// counts that are known to be not too small.
+func (q *Quotas) scopesWait(ctx context.Context, scopes []scope, sent map[model.SendSpan]int, now model.Time) (time.Duration, error) {
 	var longest time.Duration
 	for _, s := range scopes {
 		for _, l := range s.limits {
-			sent, err := q.reached(ctx, s, limit{l.window, l.most}, now)
+			if n, counted := sent[s.span(l, now)]; counted && n < l.most {
+				continue
+			}
+			at, err := q.reached(ctx, s, l, now)
 			if err != nil {
 				return 0, err
 			}
-			if sent != 0 {
-				longest = max(longest, sent.Add(l.window).Sub(now))
+			if at != 0 {
+				longest = max(longest, at.Add(l.window).Sub(now))
 			}
 		}
 	}
@@ -238,6 +272,26 @@ func (q *Quotas) isNear(ctx context.Context, s scope, now model.Time) (bool, err
 	for _, l := range s.limits {
 		if below, err := q.below(ctx, threshold{s.of, l.window, l.most - gateMargin}, now); err != nil || !below {
 			return true, err
+		}
+	}
+	return false, nil
+}
+
+// mayBeNearLimit is nearLimit by counts that may be too large.
+func (q *Quotas) mayBeNearLimit(ctx context.Context, code model.Code, sent map[model.SendSpan]int) (bool, error) {
+	for _, s := range q.scopes(code) {
+		for _, l := range s.limits {
+			n, counted := sent[s.span(l, code.SentAt)]
+			below := n < fourFifths(l.most)
+			if !counted {
+				var err error
+				if below, err = q.below(ctx, threshold{s.of, l.window, fourFifths(l.most)}, code.SentAt); err != nil {
+					return false, err
+				}
+			}
+			if !below {
+				return true, nil
+			}
 		}
 	}
 	return false, nil

@@ -48,6 +48,10 @@ func (s *slow) ByNumber(context.Context, int32, []byte) (model.User, error) {
 	return model.User{}, model.ErrNotFound
 }
 
+func (s *slow) Survey(context.Context, model.SendSurvey) (model.SendFindings, error) {
+	return model.SendFindings{}, nil
+}
+
 func (s *slow) Gate(context.Context, []byte, model.Time) error { return nil }
 
 func (s *slow) Recent(context.Context, []byte, model.Time, int) ([]model.Code, error) {
