@@ -126,6 +126,12 @@ func (i *instance) stop(t *testing.T) {
 func (i *instance) kill(t *testing.T) {
 	t.Helper()
 	i.signal(t, syscall.SIGKILL)
+	i.awaitKilled(t)
+}
+
+// awaitKilled is the end of kill.
+func (i *instance) awaitKilled(t *testing.T) {
+	t.Helper()
 	i.awaitExit(t)
 	if i.d.driver != repository.MySQL {
 		return
