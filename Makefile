@@ -91,8 +91,9 @@ mutants-update: ## Update scripts/mutants to the current code, after renames and
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	scripts/fuzz
 
-bench: ## Measure the binary against a bare Gin server, with a durable MariaDB; write docs/performance.md
-	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -write docs/performance.md -ratios bench/ratios.json
+bench: ## Measure the binary against a bare Gin server, with durable servers of MariaDB and MySQL; write docs/performance.md
+	MYSQL_DURABLE=1 scripts/with-mysql sh -c 'MENSHEN_BENCH_MYSQL=$$MENSHEN_TEST_MYSQL MARIADB_DURABLE=1 scripts/with-mariadb \
+		go run ./bench/load -write docs/performance.md -ratios bench/ratios.json'
 
 bench-check: ## Compare ratios of a shorter run with bench/ratios.json: fails beyond 15 %
 	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -quick -ratios bench/ratios.json -check

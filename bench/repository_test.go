@@ -54,7 +54,7 @@ func (h *harness) storageActs(claims model.Claims) []storageAct {
 		}},
 		{"session/advance", func(ctx context.Context) error {
 			return h.sessions.Tx.Within(ctx, func(ctx context.Context) error {
-				_, err := sessions.Advance(ctx, model.LoginSequence{UserID: claims.UserID, ProductGroup: "app", LoginAt: model.TimeOf(time.Now())})
+				_, _, err := sessions.Advance(ctx, model.LoginSequence{UserID: claims.UserID, ProductGroup: "app", LoginAt: model.TimeOf(time.Now())})
 				return err
 			})
 		}},

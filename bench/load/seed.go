@@ -92,7 +92,7 @@ const seedColumns = `INSERT INTO sessions (id, user_id, device_number, cur_jti, 
 
 // seed fills the table of sessions of a deployment whose process has made it.
 func (d *deployment) seed(ctx context.Context, size int, now model.Time) error {
-	db, err := sql.Open(d.driver, d.dsn)
+	db, err := sql.Open(d.sqlDriver(), d.dsn)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (d *deployment) settle(ctx context.Context, db *sql.DB) error {
 	}
 	defer func() { _ = conn.Close() }()
 	statements := []string{"PRAGMA wal_checkpoint(TRUNCATE)"}
-	if d.driver == driverMySQL {
+	if d.driver != driverSQLite {
 		statements = []string{"ANALYZE TABLE sessions", "FLUSH TABLES sessions FOR EXPORT", "UNLOCK TABLES"}
 	}
 	for _, statement := range statements {
@@ -159,7 +159,7 @@ func seedBatch(ctx context.Context, db *sql.DB, sessions []int, now model.Time) 
 
 // deploySeeded is a deployment with a table of live sessions, not running.
 func (s *stage) deploySeeded(ctx context.Context, size int) (*deployment, error) {
-	d, err := s.deploy(ctx, fmt.Sprintf("sessions_%d", size), s.productionDriver())
+	d, err := s.deploy(ctx, fmt.Sprintf("sessions_%d", size), s.checkDriver())
 	if err != nil {
 		return nil, err
 	}
@@ -178,5 +178,6 @@ func (d *deployment) meter(p *process) meter {
 	if d.driver == driverSQLite {
 		return meter{server: p.pid}
 	}
-	return meter{server: p.pid, database: d.stage.mysqlProcess, db: d.stage.mysql}
+	server := d.stage.servers[d.driver]
+	return meter{server: p.pid, database: server.process, db: server.DB}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,11 +29,16 @@ type stage struct {
 	binary       string
 	signer       *signer
 	provider     *provider
-	mysql        *sql.DB // nil: SQLite is all there is
-	mysqlConfig  *mysql.Config
-	mysqlProcess int
-	databaseName string // with its version and settings, for the document
+	servers      map[string]*dbServer // by driver, without SQLite
+	databaseName string               // with versions and settings, for the document
 	running      []*process
+}
+
+// dbServer is a database server that menshen is measured on.
+type dbServer struct {
+	*sql.DB
+	config  *mysql.Config
+	process int
 }
 
 // Bounds of what is waited for.
@@ -43,7 +49,7 @@ const (
 )
 
 func openStage(ctx context.Context) (s *stage, err error) {
-	s = &stage{databaseName: "SQLite, WAL, synchronous=FULL"}
+	s = &stage{databaseName: "SQLite, WAL, synchronous=FULL", servers: map[string]*dbServer{}}
 	if s.folder, err = os.MkdirTemp("", "menshen-load."); err != nil {
 		return nil, err
 	}
@@ -61,8 +67,10 @@ func openStage(ctx context.Context) (s *stage, err error) {
 	if s.provider, err = newProvider(); err != nil {
 		return nil, err
 	}
-	if dsn := os.Getenv("MENSHEN_TEST_MYSQL"); dsn != "" {
-		err = s.openMySQL(ctx, dsn)
+	for driver, variable := range map[string]string{driverMariaDB: "MENSHEN_TEST_MYSQL", driverMySQL: "MENSHEN_BENCH_MYSQL"} {
+		if dsn := os.Getenv(variable); dsn != "" && err == nil {
+			err = s.openServer(ctx, driver, dsn)
+		}
 	}
 	return s, err
 }
@@ -74,8 +82,8 @@ func (s *stage) close() {
 	if s.provider != nil {
 		s.provider.close()
 	}
-	if s.mysql != nil {
-		_ = s.mysql.Close()
+	for _, server := range s.servers {
+		_ = server.Close()
 	}
 	_ = os.RemoveAll(s.folder)
 }
@@ -102,66 +110,87 @@ const (
 	sessionPool = 1 << 10
 )
 
-// openMySQL takes a server that keeps what it has answered, or none.
-func (s *stage) openMySQL(ctx context.Context, dsn string) (err error) {
-	if s.mysqlConfig, err = mysql.ParseDSN(dsn); err != nil {
-		return errors.New("MENSHEN_TEST_MYSQL is no DSN")
+// openServer takes a server that keeps what it has answered, or none.
+func (s *stage) openServer(ctx context.Context, driver, dsn string) (err error) {
+	server := &dbServer{}
+	if server.config, err = mysql.ParseDSN(dsn); err != nil {
+		return fmt.Errorf("%s: no DSN", driver)
 	}
-	if s.mysql, err = sql.Open("mysql", dsn); err != nil {
+	if server.DB, err = sql.Open("mysql", dsn); err != nil {
 		return err
 	}
+	s.servers[driver] = server
 	var version, pidFile string
-	var flush, doublewrite int
-	row := s.mysql.QueryRowContext(ctx, "SELECT @@version, @@pid_file, @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite")
+	var flush int
+	var doublewrite string
+	row := server.QueryRowContext(ctx, "SELECT @@version, @@pid_file, @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite")
 	if err := row.Scan(&version, &pidFile, &flush, &doublewrite); err != nil {
 		return err
 	}
-	if flush != 1 || doublewrite == 0 {
-		return errors.New("the database server is not durable: set MARIADB_DURABLE=1 for scripts/with-mariadb")
+	if flush != 1 || doublewrite == "0" || doublewrite == "OFF" {
+		return fmt.Errorf("%s: the server is not durable: set MARIADB_DURABLE=1 or MYSQL_DURABLE=1 for its script", driver)
 	}
-	if s.mysqlProcess, err = strconv.Atoi(readLine(pidFile)); err != nil {
+	if server.process, err = strconv.Atoi(readLine(pidFile)); err != nil {
 		return fmt.Errorf("process of the database server: %w", err)
 	}
-	s.databaseName = version
+	s.databaseName += ", " + driver + " " + version
 	return nil
 }
 
-// makeRoom gives the server the memory for a table of the given number of
+// makeRoom gives the servers the memory for a table of the given number of
 // sessions.
 func (s *stage) makeRoom(ctx context.Context, sessions int) error {
-	if s.mysql == nil {
+	if len(s.servers) == 0 {
 		return nil
 	}
 	pool := (max(bufferPool, sessions*sessionPool) + bufferPool - 1) / bufferPool
 	s.databaseName += fmt.Sprintf(", innodb_flush_log_at_trx_commit=1, doublewrite, buffer pool of %d GiB", pool)
-	_, err := s.mysql.ExecContext(ctx, fmt.Sprintf("SET GLOBAL innodb_buffer_pool_size = %d", pool*bufferPool))
-	return err
+	for _, server := range s.servers {
+		if _, err := server.ExecContext(ctx, fmt.Sprintf("SET GLOBAL innodb_buffer_pool_size = %d", pool*bufferPool)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deployment is what outlives a process: its database, its folder, its secret.
 type deployment struct {
 	stage  *stage
-	driver string // sqlite or mysql
+	driver string
 	dsn    string
 	folder string
 	secret string
 }
 
+// The kinds of database. For menshen and database/sql the latter two are "mysql".
 const (
-	driverSQLite = "sqlite"
-	driverMySQL  = "mysql"
+	driverSQLite  = "sqlite"
+	driverMariaDB = "mariadb"
+	driverMySQL   = "mysql"
 )
 
-// drivers are the kinds of database that are there, the one of production last.
+// drivers are the kinds of database that are there.
 func (s *stage) drivers() []string {
-	if s.mysql == nil {
-		return []string{driverSQLite}
-	}
-	return []string{driverSQLite, driverMySQL}
+	return slices.DeleteFunc([]string{driverSQLite, driverMariaDB, driverMySQL}, func(driver string) bool {
+		return driver != driverSQLite && s.servers[driver] == nil
+	})
 }
 
-// productionDriver is the kind of database that most deployments run on.
-func (s *stage) productionDriver() string { return s.drivers()[len(s.drivers())-1] }
+// checkDriver is the kind of database that checks are measured on.
+func (s *stage) checkDriver() string {
+	if s.servers[driverMariaDB] != nil {
+		return driverMariaDB
+	}
+	return driverSQLite
+}
+
+// sqlDriver is the driver's name for menshen and database/sql.
+func (d *deployment) sqlDriver() string {
+	if d.driver == driverSQLite {
+		return driverSQLite
+	}
+	return driverMySQL
+}
 
 func (s *stage) deploy(ctx context.Context, name, driver string) (*deployment, error) {
 	var key [32]byte
@@ -174,10 +203,11 @@ func (s *stage) deploy(ctx context.Context, name, driver string) (*deployment, e
 		d.dsn = filepath.Join(d.folder, "menshen.db")
 		return d, nil
 	}
-	config := s.mysqlConfig.Clone()
+	server := s.servers[driver]
+	config := server.config.Clone()
 	config.DBName = "load_" + name
 	d.dsn = config.FormatDSN()
-	_, err := s.mysql.ExecContext(ctx, "CREATE DATABASE "+config.DBName)
+	_, err := server.ExecContext(ctx, "CREATE DATABASE "+config.DBName)
 	return d, err
 }
 
@@ -188,7 +218,7 @@ func (d *deployment) environment() []string {
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "MENSHEN_ENV=dev", "MENSHEN_DATA_DIR=" + d.folder, "MENSHEN_TOKEN_KEY_DIR=" + d.stage.keys(),
 		"MENSHEN_SERVER_ADDR=127.0.0.1:0", "MENSHEN_SERVER_ADMIN_ADDR=127.0.0.1:0", "MENSHEN_LOG_FORMAT=json",
-		"MENSHEN_DATABASE_DRIVER=" + d.driver, "MENSHEN_DATABASE_DSN=" + d.dsn, "MENSHEN_SECRET_KEY=" + d.secret,
+		"MENSHEN_DATABASE_DRIVER=" + d.sqlDriver(), "MENSHEN_DATABASE_DSN=" + d.dsn, "MENSHEN_SECRET_KEY=" + d.secret,
 		"MENSHEN_SMS_PROVIDER=webhook", "MENSHEN_SMS_WEBHOOK_URL=" + d.stage.provider.url, "MENSHEN_SMS_WEBHOOK_SECRET=whsec_" + d.secret,
 		"MENSHEN_CODE_TTL=10m", "MENSHEN_CODE_DAILY_BUDGET=1000000000",
 	}
