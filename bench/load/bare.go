@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -19,8 +20,14 @@ const bareCommand = "bare"
 
 // recorded is an answer of menshen that the bare server repeats.
 type recorded struct {
-	Header http.Header
-	Body   []byte
+	Header   http.Header
+	Body     []byte
+	TimeOuts bool // menshen's
+}
+
+// plain is the answer without what a bare server need not send, and without time-outs.
+func (r recorded) plain() recorded {
+	return recorded{Header: http.Header{"Content-Type": r.Header["Content-Type"]}, Body: r.Body}
 }
 
 // serveBare answers the check's route with the recorded bytes and does nothing
@@ -48,7 +55,11 @@ func serveBare(text string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: r} //nolint:gosec // bare: no time-outs either
+	server := &http.Server{Handler: r} //nolint:gosec // bare: without time-outs, unless asked for
+	if same.TimeOuts {
+		server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout = 5*time.Second, 10*time.Second, 15*time.Second
+		server.IdleTimeout = 75 * time.Second
+	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	fmt.Println(listener.Addr())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

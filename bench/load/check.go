@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// duel is the check on menshen against the bare server with the given number of
-// clients.
+// duel is the check on menshen against the bare server with the given number of clients:
+// once with the headers and time-outs of menshen, once without.
 type duel struct {
-	clients       int
-	menshen, bare tally
+	clients              int
+	menshen, bare, plain tally
 }
 
 // step is one fixed rate.
@@ -53,8 +53,15 @@ func checkScenario(ctx context.Context, s *stage, r *report) error {
 	if err != nil {
 		return err
 	}
-	a := arena{rounds: r.plan.rounds, round: r.plan.round, requests: requests, menshen: d.meter(p), bare: meter{server: bare.pid}}
-	a.menshenAddr, a.bareAddr = p.addr, bare.addr
+	plain, err := s.startBare(ctx, same.plain())
+	if err != nil {
+		return err
+	}
+	a := arena{
+		rounds: r.plan.rounds, round: r.plan.round, requests: requests,
+		menshen: d.meter(p), bare: meter{server: bare.pid}, plain: meter{server: plain.pid},
+		menshenAddr: p.addr, bareAddr: bare.addr, plainAddr: plain.addr,
+	}
 	for _, clients := range duelClients {
 		result := &duel{clients: clients}
 		r.duels = append(r.duels, result)
@@ -70,7 +77,7 @@ func checkScenario(ctx context.Context, s *stage, r *report) error {
 			return err
 		}
 	}
-	return errors.Join(p.stop(), bare.stop())
+	return errors.Join(p.stop(), bare.stop(), plain.stop())
 }
 
 // startSeeded starts a process over liveSessions sessions, and gives what asks for
@@ -88,13 +95,13 @@ func (s *stage) startSeeded(ctx context.Context) (*process, *deployment, [][]byt
 	return p, d, requests, err
 }
 
-// arena is both contestants with what they are asked.
+// arena is the contestants with what they are asked.
 type arena struct {
-	rounds                int
-	round                 time.Duration
-	requests              [][]byte
-	menshen, bare         meter
-	menshenAddr, bareAddr string
+	rounds                           int
+	round                            time.Duration
+	requests                         [][]byte
+	menshen, bare, plain             meter
+	menshenAddr, bareAddr, plainAddr string
 }
 
 // duel interleaves the rounds; the first contestant changes.
@@ -102,7 +109,7 @@ func (a arena) duel(ctx context.Context, d *duel) error {
 	closed := func(addr string, lasts time.Duration) func(context.Context) (outcome, error) {
 		return checks(addr, d.clients, a.requests, lasts).closed
 	}
-	for _, addr := range []string{a.menshenAddr, a.bareAddr} {
+	for _, addr := range []string{a.menshenAddr, a.bareAddr, a.plainAddr} {
 		if _, err := once(addr, d.clients, a.requests).closed(ctx); err != nil { // all tokens and sessions
 			return err
 		}
@@ -113,6 +120,7 @@ func (a arena) duel(ctx context.Context, d *duel) error {
 	return a.interleave(a.rounds,
 		func() error { return d.menshen.measured(ctx, a.menshen, closed(a.menshenAddr, a.round)) },
 		func() error { return d.bare.measured(ctx, a.bare, closed(a.bareAddr, a.round)) },
+		func() error { return d.plain.measured(ctx, a.plain, closed(a.plainAddr, a.round)) },
 	)
 }
 
@@ -194,5 +202,5 @@ func recordedFrom(a answer) (recorded, error) {
 	header := response.Header
 	header.Del("Date")
 	header.Del("Content-Length")
-	return recorded{Header: header, Body: bytes.Clone(a.body)}, nil
+	return recorded{Header: header, Body: bytes.Clone(a.body), TimeOuts: true}, nil
 }

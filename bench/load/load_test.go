@@ -171,7 +171,7 @@ func sampleReport() *report {
 		return t
 	}
 	r := &report{micro: map[string]float64{"B/session": 250}}
-	r.duels = []*duel{{clients: 64, menshen: sample(50, 2*time.Second), bare: sample(100, time.Second)}}
+	r.duels = []*duel{{clients: 64, menshen: sample(50, 2*time.Second), bare: sample(100, time.Second), plain: sample(110, time.Second)}}
 	for _, rate := range []float64{10, 20} {
 		r.steps = append(r.steps, &step{rate: rate, menshen: sample(rate, 1), bare: sample(rate, 1)})
 	}

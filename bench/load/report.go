@@ -47,6 +47,7 @@ func (r *report) failures() error {
 	for _, d := range r.duels {
 		look(fmt.Sprintf("check with %d clients", d.clients), &d.menshen)
 		look("bare Gin", &d.bare)
+		look("plain Gin", &d.plain)
 	}
 	for _, s := range r.steps {
 		look(fmt.Sprintf("check at %.0f/s", s.rate), &s.menshen)
@@ -98,10 +99,12 @@ func micros(d time.Duration) string {
 }
 
 func (r *report) writeDuels(b *strings.Builder) {
-	fmt.Fprintf(b, "### The check against bare Gin\n\n%d tokens of %d active sessions, used in turn, closed loop. The bare server sends the same bytes.\n\n", tokensInPlay, liveSessions)
+	fmt.Fprintf(b, "### The check against bare Gin\n\n%d tokens of %d active sessions, used in turn, closed loop. The bare server has the same\ntime-outs and sends the same bytes; plain Gin has none and sends the body alone.\n\n", tokensInPlay, liveSessions)
 	b.WriteString(tallyHead)
 	for _, d := range r.duels {
 		b.WriteString(d.bare.row(fmt.Sprintf("bare Gin, %d clients", d.clients), "1"))
+		b.WriteString(d.plain.row(fmt.Sprintf("plain Gin, %d clients", d.clients), fmt.Sprintf("%.2f (menshen/plain **%.2f**)",
+			d.plain.rate()/d.bare.rate(), d.menshen.rate()/d.plain.rate())))
 		b.WriteString(d.menshen.row(fmt.Sprintf("menshen, %d clients", d.clients), fmt.Sprintf("**%.2f** (CPU %.2f)",
 			d.menshen.rate()/d.bare.rate(), float64(d.menshen.serverTime())/float64(d.bare.serverTime()))))
 	}
