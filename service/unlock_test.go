@@ -306,6 +306,7 @@ func TestGates(t *testing.T) {
 		want := func(names ...string) {
 			t.Helper()
 			slices.Sort(passed.names)
+			passed.names = slices.Compact(passed.names) // to pretend is to pass one three times
 			for i, name := range passed.names {
 				if len(names) != len(passed.names) || name[:len(names[i])] != names[i] {
 					t.Fatalf("the gates are %q, want %q", passed.names, names)

@@ -195,7 +195,7 @@ type output struct {
 	open int // where the last line that was not looked at begins
 }
 
-const outputKept = 64 << 10
+const outputKept = 1 << 20
 
 func newOutput() *output { return &output{serving: make(chan servingLine, 1)} }
 
