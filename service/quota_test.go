@@ -51,6 +51,31 @@ func TestLargeLimits(t *testing.T) {
 	)
 }
 
+// TestScopeGates: requests near a limit of their address or block wait for each other,
+// those of a block that all pass its gate wait nowhere else.
+func TestScopeGates(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		address, block int // limits of the day
+		want           []string
+	}{
+		{"no limit", 0, 0, []string{"number|"}},
+		{"far from the limits", 2000, 2000, []string{"number|"}},
+		{"near the address's", 1000, 2000, []string{"address|", "number|"}},
+		{"always near the block's", 1000, 1000, []string{"block|", "number|"}},
+		{"near the block's by now", 1000, 1001, []string{"address|", "block|", "number|"}},
+	} {
+		runScenes(t, scene{tt.name, func(t *testing.T, in *instance) {
+			in.wantSent(numbered(1))
+			passed := &gates{Store: in.quotas.Store}
+			in.quotas.Store = passed
+			in.quotas.Limits.PerIPDay, in.quotas.Limits.PerBlockDay = tt.address, tt.block
+			in.wantSent(numbered(2))
+			passed.want(t, tt.want...)
+		}})
+	}
+}
+
 // counting counts what is counted, of the deployment and of addresses.
 type counting struct {
 	code.Store
