@@ -68,6 +68,18 @@ func TestChangeNumber(t *testing.T) {
 				t.Error("the number changed")
 			}
 		}},
+		scene{"the new number's code is redeemed meanwhile", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			oldCode, newCode := in.changeCodes(alice, bob, 0)
+			in.users.Endings.Tx = &lost{Tx: in.users.Endings.Tx, between: func() {
+				in.sql("UPDATE codes SET used_at = 1 WHERE number_key = ?", in.vault.NumberKey(model.NewMobile("+86"+bob)))
+			}}
+			_, err := in.renumber(c, bob, newCode, oldCode)
+			wantFailure(t, err, model.ErrCode)
+			if n := in.count("SELECT 10 * attempts + spared FROM codes WHERE used_at = 0"); n != 11 {
+				t.Errorf("the comparison of the old number's code is counted and spared as %d, want 11", n)
+			}
+		}},
 		scene{"a number that has an account", func(t *testing.T, in *instance) {
 			c, owner := in.logIn(alice), in.logIn(bob)
 			oldCode, newCode := in.changeCodes(alice, bob, 0)

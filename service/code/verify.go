@@ -92,16 +92,23 @@ func (v *Verifier) Redeem(ctx context.Context, tx Tx, act func(ctx context.Conte
 		return refusal
 	}
 	var out outcome
+	lost := -1 // the target whose code others have used up
 	err := tx.Within(ctx, func(ctx context.Context) (err error) {
-		out, err = v.judge(ctx, targets)
-		if err == nil && out.refusal == nil {
-			out, err = v.use(ctx, targets, act, out)
+		if out, err = v.judge(ctx, targets); err != nil {
+			return err
 		}
-		if err == nil && out.refusal != nil {
-			err = v.spare(ctx, targets, out.right)
+		if out.refusal != nil {
+			return v.spare(ctx, targets, out.right)
 		}
-		return err
+		if lost, err = v.use(ctx, targets); err != nil {
+			return err
+		}
+		return act(ctx)
 	})
+	if failure, refused := errors.AsType[*model.Failure](err); refused && failure.Status() < 500 {
+		out.refusal = err
+		out, err = v.refuse(ctx, targets, out, lost)
+	}
 	if err != nil {
 		return err
 	}
@@ -264,34 +271,41 @@ func (v *Verifier) recordFailure(ctx context.Context, t target) error {
 	}.Folded(time.Minute, string(t.numberKey), model.AddressBlock(t.Caller.IP)))
 }
 
-// use counts the attempts, uses up their codes and runs act, in a savepoint. If act
-// refuses, it counts the attempts alone.
-func (v *Verifier) use(ctx context.Context, targets []target, act func(ctx context.Context) error, out outcome) (outcome, error) {
-	lost := -1 // the target whose code others have used up
-	err := v.Tx.Within(ctx, func(ctx context.Context) error {
-		now := model.TimeOf(v.Now())
-		for i, t := range targets {
-			used, err := v.Store.Use(ctx, t.code.ID, t.pool, v.Quotas.Limits.MaxAttempts, now)
-			if err != nil {
-				return err
-			}
-			if !used {
-				lost = i
-				return model.ErrCode
-			}
+// use counts the attempts and uses up their codes. If others have used up one of them, or
+// its attempts, it returns which and model.ErrCode.
+func (v *Verifier) use(ctx context.Context, targets []target) (lost int, err error) {
+	now := model.TimeOf(v.Now())
+	for i, t := range targets {
+		used, err := v.Store.Use(ctx, t.code.ID, t.pool, v.Quotas.Limits.MaxAttempts, now)
+		if err != nil {
+			return -1, err
 		}
-		return act(ctx)
-	})
-	failure, refused := errors.AsType[*model.Failure](err)
-	switch {
-	case !refused || failure.Status() >= 500:
-		return out, err
-	case lost >= 0:
-		out = outcome{refusal: model.ErrCode, judged: targets[lost], right: out.right[:lost]}
-		return v.count(ctx, targets[:lost], out)
+		if !used {
+			return i, model.ErrCode
+		}
 	}
-	out.refusal = err
-	return v.count(ctx, targets, out)
+	return -1, nil
+}
+
+// refuse counts right attempts whose use was undone, because of out.refusal or because
+// others were first at the code of the target lost. To count them in a second transaction
+// spares every other login a savepoint.
+func (v *Verifier) refuse(ctx context.Context, targets []target, out outcome, lost int) (outcome, error) {
+	if lost >= 0 {
+		out = outcome{refusal: model.ErrCode, judged: targets[lost], right: out.right[:lost]}
+		targets = targets[:lost]
+	}
+	if len(targets) == 0 {
+		return out, nil
+	}
+	counted := out
+	err := v.Tx.Within(ctx, func(ctx context.Context) (err error) {
+		if counted, err = v.count(ctx, targets, out); err != nil {
+			return err
+		}
+		return v.spare(ctx, targets, counted.right)
+	})
+	return counted, err
 }
 
 // spare marks those attempts of a refusal that were right as no failures of their number.
