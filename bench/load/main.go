@@ -5,6 +5,7 @@
 //
 //	load [-quick] [-rounds N] [-write F] [-ratios F [-check]] [-sessions 1000,100000] [-fill N]
 //	load -profile F
+//	load -peer F -peer-database URL
 //
 // It is run through `make bench` and `make bench-check`. Without a database in
 // MENSHEN_TEST_MYSQL everything runs on SQLite. All that it starts ends with it.
@@ -70,6 +71,8 @@ func run(ctx context.Context, args []string) error {
 	interleaved := flags.Int("rounds", rounds, "rounds of each contestant; with fewer than 5 a median says little")
 	sizes := flags.String("sessions", "1000,10000,100000,1000000", "sizes of the table of sessions")
 	profiled := flags.String("profile", "", "measure nothing, write a profile of the processor's time to the `file`")
+	peerBinary := flags.String("peer", "", "compare with the Supabase Auth of this `file` instead of all else")
+	peerDatabase := flags.String("peer-database", "", "`URL` of a durable, empty PostgreSQL for it")
 	fill := flags.Int("fill", 100_000, "sessions to ask for once, for the memory of the process")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -80,6 +83,9 @@ func run(ctx context.Context, args []string) error {
 	p := plan{rounds: max(*interleaved, 1), round: roundTime, fill: *fill, starts: !*quick}
 	if *quick {
 		p.round, p.fill, *sizes = quickTime, 0, "1000,100000"
+	}
+	if *peerBinary != "" {
+		return comparePeer(ctx, p, *peerBinary, *peerDatabase)
 	}
 	for text := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(text)

@@ -37,9 +37,19 @@ func (p *provider) close() {
 
 // ServeHTTP takes one message.
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var m struct{ Mobile, Code string }
+	var m struct { // menshen's message, or the hook of Supabase Auth
+		Mobile, Code string
+		User         struct{ Phone string }
+		SMS          struct{ OTP string }
+	}
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if m.User.Phone != "" {
+		p.codes.Store("+"+m.User.Phone, m.SMS.OTP)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte("{}"))
 		return
 	}
 	p.codes.Store(m.Mobile, m.Code)

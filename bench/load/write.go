@@ -34,7 +34,7 @@ func writeScenario(ctx context.Context, s *stage, r *report) error {
 		}
 		result := &acts{driver: driver}
 		r.acts = append(r.acts, result)
-		users = append(users, &crowd{acts: result, process: p, meter: d.meter(p), provider: s.provider})
+		users = append(users, &crowd{acts: result, protocol: menshen{}, process: p, meter: d.meter(p), provider: s.provider})
 	}
 	for round := range r.plan.rounds + 1 {
 		for _, c := range users {
@@ -56,6 +56,7 @@ func writeScenario(ctx context.Context, s *stage, r *report) error {
 // crowd is users of one deployment.
 type crowd struct {
 	*acts
+	protocol
 	process  *process
 	meter    meter
 	provider *provider
@@ -92,7 +93,7 @@ func (c *crowd) codes(lasts time.Duration) load {
 		addr: c.process.addr, clients: writers, lasts: lasts,
 		request: func(client int) []byte {
 			mobiles[client] = fmt.Sprintf("139%08d", c.numbers.Add(1))
-			return post("/auth/mobile/code", fmt.Appendf(nil, `{"companyType":0,"productType":0,"mobile":%q}`, mobiles[client]))
+			return c.sendRequest(mobiles[client])
 		},
 		answered: func(client int, a answer) error {
 			if err := want200(a); err != nil {
@@ -117,21 +118,15 @@ func (c *crowd) logins() load {
 				return nil
 			}
 			code, _ := c.provider.code(c.asked[i]) // without one the login fails and is counted
-			return post("/auth/mobile/login", fmt.Appendf(nil,
-				`{"companyType":0,"productType":0,"mobile":%q,"source":"load","validateNo":%q}`, c.asked[i], code))
+			return c.loginRequest(c.asked[i], code)
 		},
 		answered: func(client int, a answer) error {
 			if err := want200(a); err != nil {
 				return err
 			}
-			var login struct {
-				Data struct{ AccessToken, RefreshToken struct{ Value string } }
-			}
-			if err := json.Unmarshal(a.body, &login); err != nil {
-				return err
-			}
-			c.pairs[client] = append(c.pairs[client], &pair{login.Data.AccessToken.Value, login.Data.RefreshToken.Value})
-			return nil
+			p, err := c.loggedIn(a.body)
+			c.pairs[client] = append(c.pairs[client], p)
+			return err
 		},
 	}
 }
@@ -147,21 +142,60 @@ func (c *crowd) refreshes(lasts time.Duration) load {
 				return nil
 			}
 			turn[client] = (turn[client] + 1) % len(mine)
-			p := mine[turn[client]]
-			return post("/app/auth/token/refresh", []byte(`{"accessToken":`+strconv.Quote(p.Access)+`,"refreshToken":`+strconv.Quote(p.Refresh)+`}`))
+			return c.refreshRequest(mine[turn[client]])
 		},
 		answered: func(client int, a answer) error {
 			if err := want200(a); err != nil {
 				return err
 			}
-			_, rest, found := bytes.Cut(a.body, []byte(`"value":"`))
-			token, _, ended := bytes.Cut(rest, []byte(`"`))
-			p := c.pairs[client][turn[client]]
-			if !found || !ended || string(token) == p.Access {
-				return fmt.Errorf("no new token: %s", a.body)
-			}
-			p.Access = string(token)
-			return nil
+			return c.refreshed(a.body, c.pairs[client][turn[client]])
 		},
 	}
 }
+
+// protocol is how a service is asked for what it does. The bodies of answers have status
+// 200.
+type protocol interface {
+	sendRequest(mobile string) []byte
+	loginRequest(mobile, code string) []byte
+	loggedIn(body []byte) (*pair, error)
+	refreshRequest(p *pair) []byte
+	refreshed(body []byte, p *pair) error // keeps the new token
+	checkRequest(p *pair) []byte
+}
+
+// menshen is the protocol of this program.
+type menshen struct{}
+
+func (menshen) sendRequest(mobile string) []byte {
+	return post("/auth/mobile/code", fmt.Appendf(nil, `{"companyType":0,"productType":0,"mobile":%q}`, mobile))
+}
+
+func (menshen) loginRequest(mobile, code string) []byte {
+	return post("/auth/mobile/login", fmt.Appendf(nil,
+		`{"companyType":0,"productType":0,"mobile":%q,"source":"load","validateNo":%q,"deviceNumber":"load"}`, mobile, code))
+}
+
+func (menshen) loggedIn(body []byte) (*pair, error) {
+	var login struct {
+		Data struct{ AccessToken, RefreshToken struct{ Value string } }
+	}
+	err := json.Unmarshal(body, &login)
+	return &pair{login.Data.AccessToken.Value, login.Data.RefreshToken.Value}, err
+}
+
+func (menshen) refreshRequest(p *pair) []byte {
+	return post("/app/auth/token/refresh", []byte(`{"accessToken":`+strconv.Quote(p.Access)+`,"refreshToken":`+strconv.Quote(p.Refresh)+`}`))
+}
+
+func (menshen) refreshed(body []byte, p *pair) error {
+	_, rest, found := bytes.Cut(body, []byte(`"value":"`))
+	token, _, ended := bytes.Cut(rest, []byte(`"`))
+	if !found || !ended || string(token) == p.Access {
+		return fmt.Errorf("no new token: %s", body)
+	}
+	p.Access = string(token)
+	return nil
+}
+
+func (menshen) checkRequest(p *pair) []byte { return get(checkPath+"?deviceNumber=load", p.Access) }
