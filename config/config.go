@@ -117,10 +117,10 @@ type Database struct {
 type Code struct {
 	Length            int           `mapstructure:"length"`               // digits
 	TTL               time.Duration `mapstructure:"ttl"`                  // life of a code
-	MaxAttempts       int           `mapstructure:"max_attempts"`         // comparisons after which a code is invalid
+	MaxAttempts       int           `mapstructure:"max_attempts"`         // comparisons of a code, with its ticket and without it apart
 	Cooldown          time.Duration `mapstructure:"cooldown"`             // between two codes for one number
-	PerMobileHour     int           `mapstructure:"per_mobile_hour"`      // codes for one number
-	PerMobileDay      int           `mapstructure:"per_mobile_day"`       // codes for one number
+	PerMobileHour     int           `mapstructure:"per_mobile_hour"`      // codes for one number, in each pool
+	PerMobileDay      int           `mapstructure:"per_mobile_day"`       // codes for one number, in each pool
 	PerIPHour         int           `mapstructure:"per_ip_hour"`          // codes asked for by one address (IPv6: /64)
 	PerIPDay          int           `mapstructure:"per_ip_day"`           // codes asked for by one address (IPv6: /64)
 	PerBlockHour      int           `mapstructure:"per_block_hour"`       // codes asked for by neighbouring addresses (IPv4: /24, IPv6: /48)
@@ -128,7 +128,7 @@ type Code struct {
 	DailyBudget       int           `mapstructure:"daily_budget"`         // messages of the whole deployment in a day
 	HourlyShare       int           `mapstructure:"hourly_share"`         // percentage of the budget that one hour may use
 	Reserve           int           `mapstructure:"reserve"`              // percentage of both for devices that have logged in before
-	FailsPerMobileDay int           `mapstructure:"fails_per_mobile_day"` // wrong comparisons for one number in a day
+	FailsPerMobileDay int           `mapstructure:"fails_per_mobile_day"` // wrong comparisons for one number in a day without a ticket
 	Ticket            string        `mapstructure:"ticket"`               // TicketOptional or TicketRequired
 	TestNumbers       []TestNumber  `mapstructure:"test_numbers"`         // numbers with a fixed code, for store reviewers
 }

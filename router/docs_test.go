@@ -209,7 +209,7 @@ func TestRequiredSchemas(t *testing.T) {
 
 // The failures of each operation (contract §1 to §6).
 var failuresOf = map[string][]int32{
-	"POST /auth/mobile/code":                       {40000, 40001, 41300, 41500, 42900, 42901, 42902, 42903, 50000, 50300, 50301},
+	"POST /auth/mobile/code":                       {40000, 40001, 41300, 41500, 42900, 42901, 42902, 50000, 50300, 50301},
 	"POST /auth/mobile/login":                      {40000, 40001, 40002, 40300, 40900, 41300, 41500, 42900, 42903, 50000, 50300},
 	"POST /app/auth/token/refresh":                 {40000, 40100, 40102, 40103, 40104, 40105, 41300, 41500, 42900, 50000, 50300},
 	"GET /wx/pc/check-login-status":                {40000, 40100, 40101, 42900, 50000, 50300},

@@ -1,6 +1,7 @@
 // Package code sends verification codes and checks them.
 //
 //	Sender ── Admission ── Pumping    are the codes of this prefix or address block redeemed?
+//	   │          ├─────── Bursts     are there suddenly many?
 //	   │          ├─────── Challenge  is there a person?
 //	   │          └─────── Quotas     how many of the number, the address, the deployment?
 //	   └───── Delivery                providers, in order of preference
