@@ -33,7 +33,7 @@ MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflin
 SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
+.PHONY: help run build test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,11 @@ bench: ## Measure the binary against a bare Gin server, with durable servers of 
 
 bench-check: ## Compare ratios of a shorter run with bench/ratios.json: fails beyond 15 %
 	MARIADB_DURABLE=1 scripts/with-mariadb go run ./bench/load -quick -ratios bench/ratios.json -check
+
+bench-peer: ## Compare with the Supabase Auth binary PEER, on a durable PostgreSQL (docs/performance.md)
+	@test -x '$(PEER)' || { echo "PEER=FILE names no binary of Supabase Auth" >&2; exit 2; }
+	MARIADB_DURABLE=1 scripts/with-mariadb scripts/with-postgres sh -c \
+		'go run ./bench/load -peer "$(abspath $(PEER))" -peer-database "$$MENSHEN_BENCH_POSTGRES"'
 
 bench-micro: ## Run the benchmarks of the packages on SQLite and a durable, temporary MariaDB
 	MARIADB_DURABLE=1 scripts/with-mariadb go test -run '^$$' -bench . -benchmem ./...

@@ -33,7 +33,7 @@ func (s *server) apply(cfg *config.Config) error {
 	}
 	s.peers.Store(peers)
 	s.res.Keys.SetActivation(cfg.Token.KeyActivation)
-	s.res.budget.SetLimit(cfg.Code.DailyBudget)
+	s.res.budget.SetLimits(codeLimits(cfg.Code))
 	s.res.bursts.SetRules(pumpingRules(cfg.Guard))
 	s.res.janitor.SetRetention(service.Retention{Sessions: cfg.Retention.Sessions, Events: cfg.Retention.Events})
 	s.res.Metrics.ConfigApplied(s.Now())

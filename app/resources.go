@@ -240,6 +240,7 @@ func (r *Resources) registerGauges(dataDir string) {
 	m.GaugeFunc("menshen_data_free_bytes", "Room on the disk of data_dir; NaN where the system does not tell.", func() float64 { return telemetry.FreeBytes(dataDir) })
 	m.GaugeFunc("menshen_messages_day", "Messages of the last 24 hours, of all instances.", func() float64 { return float64(r.budget.Sent()) })
 	m.GaugeFunc("menshen_messages_day_budget", "code.daily_budget; 0 is none.", func() float64 { return float64(r.budget.Limit()) })
+	m.GaugeFunc("menshen_messages_day_open", "Part of menshen_messages_day_budget that new devices may use; 0 is none.", func() float64 { return float64(r.budget.Open()) })
 	for cache, lookups := range map[string]*cache.Stats{"session": r.Cache.Stats(), "token": m.Tokens} {
 		const name, help = "menshen_cache_lookups_total", "Look-ups in the caches of sessions and of verified tokens."
 		m.CounterFunc(name, help, prometheus.Labels{"cache": cache, "result": "hit"}, lookups.Hits)

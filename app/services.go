@@ -98,12 +98,16 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 
 func (d Deployment) newQuotas(cfg *config.Config) *code.Quotas {
 	c := cfg.Code
-	return &code.Quotas{Store: repository.Codes{DB: d.DB}, Now: d.Clock.Now, Limits: code.Limits{
+	return &code.Quotas{Store: repository.Codes{DB: d.DB}, Now: d.Clock.Now, Limits: codeLimits(c)}
+}
+
+func codeLimits(c config.Code) code.Limits {
+	return code.Limits{
 		MaxAttempts: c.MaxAttempts, Cooldown: c.Cooldown,
 		PerMobileHour: c.PerMobileHour, PerMobileDay: c.PerMobileDay, PerIPHour: c.PerIPHour, PerIPDay: c.PerIPDay,
 		PerBlockHour: c.PerBlockHour, PerBlockDay: c.PerBlockDay,
 		DailyBudget: c.DailyBudget, HourlyShare: c.HourlyShare, Reserve: c.Reserve, FailsPerMobileDay: c.FailsPerMobileDay,
-	}}
+	}
 }
 
 func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, quotas *code.Quotas, onError func(error)) *service.Admin {

@@ -389,7 +389,7 @@ func TestBudgetWarns(t *testing.T) {
 	const warning = `{"budget":"10","sent":"%d","what":"budget","window":"24h0m0s"}`
 	start := func(in *instance) *code.Budget {
 		budget := &code.Budget{Alarms: in.alarms(), Now: in.clock.Now}
-		budget.SetLimit(10)
+		budget.SetLimits(code.Limits{DailyBudget: 10, HourlyShare: 25})
 		return budget
 	}
 	count := func(t *testing.T, b *code.Budget, want int64) {
@@ -419,6 +419,16 @@ func TestBudgetWarns(t *testing.T) {
 			count(t, other, 9)
 			in.wantAlarms(fmt.Sprintf(warning, 8), fmt.Sprintf(warning, 9))
 		}},
+		scene{"at four fifths of what the reserve leaves", func(t *testing.T, in *instance) {
+			b := start(in)
+			b.SetLimits(code.Limits{DailyBudget: 10, HourlyShare: 100, Reserve: 30})
+			in.pump(5, 5)
+			count(t, b, 5)
+			in.wantAlarms()
+			in.pump(1, 1)
+			count(t, b, 6)
+			in.wantAlarms(fmt.Sprintf(warning, 6))
+		}},
 		scene{"by many at once", func(t *testing.T, in *instance) {
 			in.pump(9, 0)
 			for _, err := range race(16, func(int) error { return start(in).Count(t.Context()) }) {
@@ -438,7 +448,7 @@ func TestBudgetWarns(t *testing.T) {
 		}},
 		scene{"no budget", func(t *testing.T, in *instance) {
 			b := start(in)
-			b.SetLimit(0)
+			b.SetLimits(code.Limits{})
 			in.pump(20, 0)
 			count(t, b, 20)
 			in.wantAlarms()

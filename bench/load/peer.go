@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -127,6 +126,12 @@ func (c *crowd) checks(lasts time.Duration) load {
 	}
 }
 
+// contestant is a crowd that checks too.
+type contestant struct {
+	*crowd
+	check tally
+}
+
 // comparePeer interleaves menshen on each kind of database with the peer, and prints what
 // each does.
 func comparePeer(ctx context.Context, p plan, binary, database string) error {
@@ -138,29 +143,9 @@ func comparePeer(ctx context.Context, p plan, binary, database string) error {
 	if err := s.makeRoom(ctx, liveSessions); err != nil {
 		return err
 	}
-	peer, err := s.startPeer(ctx, binary, database)
+	all, err := s.contestants(ctx, binary, database)
 	if err != nil {
 		return err
-	}
-	type contestant struct {
-		*crowd
-		check tally
-	}
-	all := []*contestant{{crowd: &crowd{
-		acts: &acts{driver: "Supabase Auth"}, protocol: supabase{}, process: peer, meter: meter{server: peer.pid}, provider: s.provider,
-	}}}
-	for _, driver := range s.drivers() {
-		d, err := s.deploy(ctx, "peer_"+driver, driver)
-		if err != nil {
-			return err
-		}
-		process, err := d.start(ctx)
-		if err != nil {
-			return err
-		}
-		all = append(all, &contestant{crowd: &crowd{
-			acts: &acts{driver: driver}, protocol: menshen{}, process: process, meter: d.meter(process), provider: s.provider,
-		}})
 	}
 	for round := range p.rounds + 1 {
 		for _, c := range all {
@@ -175,21 +160,53 @@ func comparePeer(ctx context.Context, p plan, binary, database string) error {
 			}
 		}
 	}
+	fmt.Printf("%s; %s, %d rounds of %s, %d clients, load average %s after.\n\n", s.databaseName, time.Now().Format(time.DateOnly), p.rounds, p.round, writers, loadAverage())
+	text, err := comparison(all)
+	fmt.Print(text)
+	return err
+}
+
+// contestants starts the peer, and menshen on each kind of database.
+func (s *stage) contestants(ctx context.Context, binary, database string) ([]*contestant, error) {
+	peer, err := s.startPeer(ctx, binary, database)
+	if err != nil {
+		return nil, err
+	}
+	all := []*contestant{{crowd: &crowd{
+		acts: &acts{driver: "Supabase Auth"}, protocol: supabase{}, process: peer, meter: meter{server: peer.pid}, provider: s.provider,
+	}}}
+	for _, driver := range s.drivers() {
+		d, err := s.deploy(ctx, "peer_"+driver, driver)
+		if err != nil {
+			return nil, err
+		}
+		process, err := d.start(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &contestant{crowd: &crowd{
+			acts: &acts{driver: driver}, protocol: menshen{}, process: process, meter: d.meter(process), provider: s.provider,
+		}})
+	}
+	return all, nil
+}
+
+// comparison is a table of all acts, against the first contestant.
+func comparison(all []*contestant) (string, error) {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s; %s, %d rounds of %s, %d clients, load average %s after.\n\n", s.databaseName, time.Now().Format(time.DateOnly), p.rounds, p.round, writers, loadAverage())
 	out.WriteString(tallyHead)
 	var failed error
+	row := func(act string, c *contestant, t, first *tally) {
+		out.WriteString(t.row(act+", "+c.driver, fmt.Sprintf("%.1f", t.rate()/first.rate())))
+		failed = errors.Join(failed, t.failure)
+	}
 	for i, act := range all[0].tallies() {
-		for _, c := range slices.Backward(all) {
-			t := c.tallies()[i].tally
-			out.WriteString(t.row(act.name+", "+c.driver, fmt.Sprintf("%.1f", t.rate()/act.tally.rate())))
-			failed = errors.Join(failed, t.failure)
+		for _, c := range all {
+			row(act.name, c, c.tallies()[i].tally, act.tally)
 		}
 	}
-	for _, c := range slices.Backward(all) {
-		out.WriteString(c.check.row("check, "+c.driver, fmt.Sprintf("%.1f", c.check.rate()/all[0].check.rate())))
-		failed = errors.Join(failed, c.check.failure)
+	for _, c := range all {
+		row("check", c, &c.check, &all[0].check)
 	}
-	fmt.Print(out.String())
-	return failed
+	return out.String(), failed
 }

@@ -15,8 +15,8 @@ const BudgetEvery = 15 * time.Second
 const countTime = 3 * time.Second // bounds one count
 
 // Budget counts the messages of the last 24 hours, for a metric. It raises an alarm if
-// four fifths of the daily budget are used: at most once in 24 hours, over all
-// instances. It does not limit sending; Quotas does.
+// four fifths of what new devices may use of the daily budget are used: at most once in 24
+// hours, over all instances. It does not limit sending; Quotas does.
 type Budget struct {
 	Alarms *Alarms
 	Now    func() time.Time
@@ -24,14 +24,27 @@ type Budget struct {
 	OnError func(err error)
 
 	limit atomic.Int64
+	open  atomic.Int64
 	sent  atomic.Int64
 }
 
-// SetLimit changes the budget; 0 means none.
-func (b *Budget) SetLimit(limit int) { b.limit.Store(int64(limit)) }
+// SetLimits changes the budget and its reserve.
+func (b *Budget) SetLimits(limits Limits) {
+	b.limit.Store(int64(limits.DailyBudget))
+	open := 0
+	for _, l := range limits.budget(model.SendOpen) {
+		if l.window == day {
+			open = l.most
+		}
+	}
+	b.open.Store(int64(open))
+}
 
 // Limit returns the budget, 0 if there is none.
 func (b *Budget) Limit() int64 { return b.limit.Load() }
+
+// Open returns what is left of the budget beside its reserve, 0 if there is none.
+func (b *Budget) Open() int64 { return b.open.Load() }
 
 // Sent returns the number of messages at the last count.
 func (b *Budget) Sent() int64 { return b.sent.Load() }
@@ -51,7 +64,7 @@ func (b *Budget) Count(ctx context.Context) error {
 		return err
 	}
 	b.sent.Store(int64(sent))
-	if limit == 0 || sent < fourFifths(limit) {
+	if limit == 0 || sent < fourFifths(int(b.Open())) {
 		return nil
 	}
 	name := alarmName(AlarmBudget, "")
