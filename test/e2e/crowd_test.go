@@ -90,7 +90,7 @@ func (c *crowd) start(t *testing.T, instances ...*instance) {
 func (c *crowd) act(t *testing.T, i *instance, worker, n int) {
 	act := c.acts[n%len(c.acts)]
 	r := act.request(c, c.aim(n))
-	header := headerOf("X-Forwarded-For", c.addresses[worker%len(c.addresses)])
+	header := headerOf("X-Forwarded-For", c.addresses[(worker+n/len(c.acts))%len(c.addresses)])
 	maps.Copy(header, r.header)
 	r.header = header
 	a := i.call(r)
