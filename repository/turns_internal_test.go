@@ -2,12 +2,16 @@ package repository
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"menshen/model"
 )
@@ -111,12 +115,48 @@ func TestTurnsLeave(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			l.join(ctx, "203.0.113.1", "either")
-			l.release()
 			cancel()
+			l.release() // before the caller has left the line
 			synctest.Wait()
 			l.wantEmpty(t, 1)
 		}
 	})
+}
+
+// TestReadsHaveTurns: more reads than SQLite has connections for them wait for their turn.
+func TestReadsHaveTurns(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // only to fail rather than hang
+	defer cancel()
+	db, err := Open(ctx, Options{Driver: SQLite, DSN: filepath.Join(t.TempDir(), "menshen.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	readers := poolOf(db.readPool)
+	var held []*sql.Conn
+	for range sqliteReaders {
+		conn, err := readers.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, conn)
+	}
+	var all sync.WaitGroup
+	for range sqliteReaders + 1 {
+		all.Go(func() {
+			if err := db.Ping(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for readers.turns.len() != 1 && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	for _, conn := range held {
+		_ = conn.Close()
+	}
+	all.Wait()
+	readers.turns.wantEmpty(t, sqliteReaders)
 }
 
 // TestTurnsRace: callers who come and leave at the same time hold no more places than there
