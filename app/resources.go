@@ -219,7 +219,7 @@ func (r *Resources) registerGauges(dataDir string) {
 	}
 	m.GaugeFunc("menshen_streams", "Open event streams.", func() float64 { return float64(r.Hub.Streams()) })
 	m.GaugeFunc("menshen_held_checks", "Checks that wait for an end.", func() float64 { return float64(r.Hub.Held()) })
-	m.GaugeFunc("menshen_writers_waiting", "Writers that wait for their turn.", func() float64 { return float64(r.DB.Waiting()) })
+	m.GaugeFunc("menshen_writers_waiting", "Work on the database that waits for its turn.", func() float64 { return float64(r.DB.Waiting()) })
 	m.CounterFunc("menshen_db_statements_total", "Statements with parameters that were sent to the database.", nil, r.DB.Statements)
 	cached := func() float64 { return float64(r.Cache.Size()) }
 	m.GaugeFunc("menshen_session_cache_entries", "Sessions in the cache of this process.", cached)

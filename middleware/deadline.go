@@ -8,14 +8,21 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"menshen/model"
 )
 
+// InTurn makes the work of a request on the storage take turns by the address of its client.
+func InTurn(c *gin.Context) {
+	c.Request = c.Request.WithContext(model.WithAddress(c.Request.Context(), exchangeOf(c).IP))
+}
+
 // Deadline bounds all work of a request once its body has been received: a slow client
-// is no fault of the storage.
+// is no fault of the storage. It includes InTurn.
 func Deadline(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		receiveBody(c.Request)
-		ctx, cancel := context.WithTimeout(c.Request.Context(), d)
+		ctx, cancel := context.WithTimeout(model.WithAddress(c.Request.Context(), exchangeOf(c).IP), d)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()

@@ -431,6 +431,17 @@ func TestDeadline(t *testing.T) {
 	if at, ok := ctx.Deadline(); !ok || time.Until(at) > time.Minute || ctx.Err() == nil {
 		t.Errorf("the deadline is %v, the context afterwards %v", at, ctx.Err())
 	}
+	if address := model.AddressOf(ctx); address != "192.0.2.1" {
+		t.Errorf("the work is for %q", address)
+	}
+}
+
+func TestInTurn(t *testing.T) {
+	h := newChain(t, &Envelope{})
+	h.GET("/", InTurn, Handle(func(c *gin.Context) (any, error) { return model.AddressOf(c.Request.Context()), nil }))
+	if w := h.request(http.MethodGet, "/"); !strings.Contains(w.Body.String(), `"data":"192.0.2.1"`) {
+		t.Errorf("%s", w.Body)
+	}
 }
 
 // TestStaticData: static data has the body that any other data has, in the

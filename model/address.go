@@ -1,6 +1,23 @@
 package model
 
-import "net/netip"
+import (
+	"context"
+	"net/netip"
+)
+
+type addressKey struct{}
+
+// WithAddress returns a context whose work on the storage is for a client at ip. Where work
+// has to wait, addresses take turns.
+func WithAddress(ctx context.Context, ip string) context.Context {
+	return context.WithValue(ctx, addressKey{}, ip)
+}
+
+// AddressOf returns the address of WithAddress, "" for work of the process itself.
+func AddressOf(ctx context.Context) string {
+	ip, _ := ctx.Value(addressKey{}).(string)
+	return ip
+}
 
 // AddressKey is the unit by which limits count addresses: an IPv4 address, or the
 // /64 of an IPv6 address, which one customer holds.

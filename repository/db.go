@@ -40,6 +40,7 @@ type DB struct {
 	readPool   *gorm.DB
 	reportPool *gorm.DB
 	queue      *groupcommit.Queue // of writers on SQLite; nil on MySQL
+	turns      *turns             // of writers before the queue
 }
 
 // Reports may read for long. They have a few connections of their own, so that no
@@ -150,12 +151,12 @@ func (db *DB) Pools() map[string]*sql.DB {
 	return pools
 }
 
-// Waiting returns the number of writers that wait for a connection.
+// Waiting returns how much work waits for a connection, on SQLite that of writers alone.
 func (db *DB) Waiting() int {
 	if db.queue != nil {
-		return db.queue.Len()
+		return db.queue.Len() + db.turns.len()
 	}
-	return int(poolOf(db.writePool).waiting.Load())
+	return poolOf(db.writePool).turns.len()
 }
 
 // Statements returns how many statements with parameters were sent to the storage:

@@ -49,7 +49,7 @@ func (db *DB) openMySQL(ctx context.Context) error {
 	prepared := newPool(sql.OpenDB(connector))
 	prepared.isGalera = connector.isGalera
 	conns := db.options.MaxConns - reportConns
-	prepared.writers = make(chan struct{}, conns)
+	prepared.turns = newTurns(conns)
 	if db.writePool, err = mysqlGorm(prepared, conns); err != nil {
 		return err
 	}

@@ -32,11 +32,9 @@ type pool struct {
 	// every write.
 	isGalera *atomic.Bool
 
-	// writers has one place for each connection; nil means no limit. Further writers
-	// wait for a place in their order, because database/sql gives a free connection
-	// to any of its waiters.
-	writers chan struct{}
-	waiting atomic.Int64 // writers without a place
+	// turns has one place for each connection. database/sql would give a free connection
+	// to any of its waiters, of which one client could be all but one.
+	turns *turns
 }
 
 func newPool(db *sql.DB) *pool {
@@ -49,10 +47,10 @@ func (p *pool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 // ExecContext runs a prepared statement.
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	stmtcache.Count(&p.ran, query)
-	if err := p.acquire(ctx); err != nil {
+	if err := p.turns.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer p.release()
+	defer p.turns.release()
 	var result sql.Result
 	err := retryRefused(ctx, func() (err error) {
 		result, err = p.statements.ExecContext(ctx, query, args...)
@@ -61,9 +59,14 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	return result, err
 }
 
-// QueryContext runs a prepared query.
+// QueryContext runs a prepared query. It gives its place back once the database has
+// answered, a moment before the caller has read the rows.
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmtcache.Count(&p.ran, query)
+	if err := p.turns.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer p.turns.release()
 	var rows *sql.Rows
 	err := retryRefused(ctx, func() (err error) {
 		rows, err = p.statements.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller closes them
@@ -74,7 +77,7 @@ func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 // BeginTx begins a transaction that uses the pool's statements.
 func (p *pool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPool, error) {
-	if err := p.acquire(ctx); err != nil {
+	if err := p.turns.acquire(ctx); err != nil {
 		return nil, err
 	}
 	var tx *sql.Tx
@@ -83,10 +86,10 @@ func (p *pool) BeginTx(ctx context.Context, options *sql.TxOptions) (gorm.ConnPo
 		return err
 	})
 	if err != nil {
-		p.release()
+		p.turns.release()
 		return nil, err
 	}
-	return &poolTx{Tx: tx, pool: p, ctx: ctx, release: sync.OnceFunc(p.release)}, nil
+	return &poolTx{Tx: tx, pool: p, ctx: ctx, release: sync.OnceFunc(p.turns.release)}, nil
 }
 
 // retryRefused repeats try while the server refuses a further connection: nothing was sent
@@ -113,32 +116,6 @@ const longestPause = 5
 func isRefused(err error) bool {
 	my, ok := errors.AsType[*mysqldriver.MySQLError](err)
 	return ok && slices.Contains([]uint16{1040, 1203, 1226}, my.Number)
-}
-
-// acquire takes a writer's place, and waits for one while all are taken.
-func (p *pool) acquire(ctx context.Context) error {
-	if p.writers == nil {
-		return nil
-	}
-	select {
-	case p.writers <- struct{}{}:
-		return nil
-	default:
-	}
-	p.waiting.Add(1)
-	defer p.waiting.Add(-1)
-	select {
-	case p.writers <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (p *pool) release() {
-	if p.writers != nil {
-		<-p.writers
-	}
 }
 
 // Close closes the statements and the connections.

@@ -37,6 +37,10 @@ const _ = uint(sqlite3.SQLITE_VERSION_NUMBER - 3_050_000)
 // sqliteReaders is the number of connections that read, beside the one that writes.
 const sqliteReaders = 4
 
+// sqliteWriters is the number of writers in the queue: two groups, so that one waits while
+// the other is committed.
+const sqliteWriters = 128
+
 // sqliteWriter holds further parameters of the writing connection. Its cache has room for
 // all pages of a group commit, which would otherwise be written twice. Checkpoints are
 // 16 MiB of WAL apart, so that a page that changes often is seldom copied to the file.
@@ -73,7 +77,8 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if db.reportPool, err = sqlitePool(db.options.DSN, reportConns, "_pragma=query_only(1)"); err != nil {
 		return err
 	}
-	db.queue = groupcommit.New(ctx, db.writePool)
+	poolOf(db.readPool).turns = newTurns(sqliteReaders)
+	db.queue, db.turns = groupcommit.New(ctx, db.writePool), newTurns(sqliteWriters)
 	return nil
 }
 

@@ -40,10 +40,19 @@ func (db *DB) Within(ctx context.Context, act func(ctx context.Context) error) e
 	inside := func(tx *gorm.DB) error { return act(context.WithValue(ctx, txKey{}, tx)) }
 	return unavailable("transaction", retry(ctx, func() error {
 		if db.queue != nil {
-			return db.queue.Do(ctx, inside)
+			return db.enqueue(ctx, inside)
 		}
 		return db.writePool.WithContext(ctx).Transaction(inside)
 	}))
+}
+
+// enqueue runs act in the queue of writers.
+func (db *DB) enqueue(ctx context.Context, act func(tx *gorm.DB) error) error {
+	if err := db.turns.acquire(ctx); err != nil {
+		return err
+	}
+	defer db.turns.release()
+	return db.queue.Do(ctx, act)
 }
 
 // retry runs try again while it fails with a conflict, up to maxTries times.
@@ -105,7 +114,7 @@ func (db *DB) write(ctx context.Context, doing string, statement func(on *gorm.D
 	}
 	err := retry(ctx, func() error {
 		if db.queue != nil {
-			return db.queue.Do(ctx, run)
+			return db.enqueue(ctx, run)
 		}
 		return run(db.writePool)
 	})

@@ -87,7 +87,7 @@ func (p Public) engine() *gin.Engine {
 	tokenLimited := middleware.RequireToken(p.Verify, p.OtherLimit)
 	session := middleware.RequireSession(p.Authenticate)
 
-	r.POST("/auth/mobile/code", limited, h(p.Code.Send)) // no deadline: it bounds the provider and the storage apart
+	r.POST("/auth/mobile/code", limited, middleware.InTurn, h(p.Code.Send)) // no deadline: it bounds the provider and the storage apart
 	r.POST("/auth/mobile/login", deadline, h(p.Login.Mobile))
 	r.POST("/app/auth/token/refresh", deadline, h(p.Session.Refresh))
 	r.Match(reading, "/wx/pc/check-login-status", tokenLimited, polled, h(p.Session.Check))
@@ -96,7 +96,7 @@ func (p Public) engine() *gin.Engine {
 	r.POST("/app/auth/logout", limited, deadline, token, h(p.Session.Logout))
 	r.Match(reading, "/app/auth/sessions", limited, deadline, session, h(p.Session.List))
 	r.DELETE("/app/auth/sessions/:id", limited, deadline, session, h(p.Session.Delete))
-	r.Match(reading, "/app/auth/events", limited, token, h(p.Session.Events))
+	r.Match(reading, "/app/auth/events", limited, middleware.InTurn, token, h(p.Session.Events))
 	r.Match(reading, "/app/auth/user", limited, deadline, session, h(p.User.Show))
 	r.PATCH("/app/auth/user", limited, deadline, session, h(p.User.Change))
 	r.DELETE("/app/auth/user", limited, deadline, session, h(p.User.Delete))

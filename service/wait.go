@@ -57,9 +57,10 @@ func (s *Sessions) checkInTime(ctx context.Context, claims model.Claims, deviceN
 	if result, ok := s.fromCache(claims, deviceNumber); ok {
 		return result, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, model.StorageTime)
+	from := caller()
+	ctx, cancel := context.WithTimeout(model.WithAddress(ctx, from.IP), model.StorageTime)
 	defer cancel()
-	return s.checkStored(ctx, claims, deviceNumber, caller())
+	return s.checkStored(ctx, claims, deviceNumber, from)
 }
 
 // until returns for how long to wait until end has certainly passed.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -53,7 +54,8 @@ type request struct {
 	token  string // of a user, or the admin key
 	client string // id and secret of a back end
 	ticket string // X-Code-Ticket
-	body   any    // becomes JSON
+	header http.Header
+	body   any // becomes JSON
 }
 
 // call sends a request to the public listener. It may be called from any
@@ -113,6 +115,7 @@ func (r request) http(ctx context.Context, base string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(request.Header, r.header)
 	if r.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

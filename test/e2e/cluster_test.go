@@ -83,17 +83,25 @@ type node struct {
 	dsn    string // without a database
 }
 
-// startCluster starts an instance on each node.
+// startCluster makes an empty database and starts an instance on each node.
 func startCluster(t *testing.T, settings ...string) *cluster {
 	t.Helper()
 	c := newCluster(t, settings...)
+	c.start(t)
+	return c
+}
+
+// start starts an instance on each node.
+func (c *cluster) start(t *testing.T, settings ...string) {
+	t.Helper()
+	c.instances = nil
 	for n := range c.nodes { // all at once: one migrates
-		c.instances = append(c.instances, c.d.spawn(t, fmt.Sprintf("on-%d", n+1), "DATABASE_DRIVER="+repository.MySQL, "DATABASE_DSN="+c.dsn(n)))
+		settings := append([]string{"DATABASE_DRIVER=" + repository.MySQL, "DATABASE_DSN=" + c.dsn(n)}, settings...)
+		c.instances = append(c.instances, c.d.spawn(t, fmt.Sprintf("on-%d", n+1), settings...))
 	}
 	for _, i := range c.instances {
 		i.awaitServing(t)
 	}
-	return c
 }
 
 // newCluster makes an empty database on every node.

@@ -102,6 +102,11 @@ var unlimited = []string{
 	"CODE_HOURLY_SHARE=100", "CODE_RESERVE=0", "CODE_FAILS_PER_MOBILE_DAY=0", "CODE_MAX_ATTEMPTS=100",
 }
 
+// shipLimits puts the limits of config.yaml in force for instances that start from now on.
+func (d *deployment) shipLimits() {
+	d.settings = slices.DeleteFunc(d.settings, func(setting string) bool { return slices.Contains(unlimited, setting) })
+}
+
 // newDeployment prepares a deployment: development, without limits. Settings
 // override these.
 func newDeployment(t *testing.T, driver string, settings ...string) *deployment {
@@ -110,7 +115,7 @@ func newDeployment(t *testing.T, driver string, settings ...string) *deployment 
 		driver: driver, folder: t.TempDir(), messages: newProvider(t), accounts: map[string]string{},
 		client: &http.Client{
 			Timeout:       callTime,
-			Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128},
+			Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 2048},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}

@@ -20,7 +20,7 @@ var wounds = map[string]string{
 	"slots that are not at their newest session": `SELECT COUNT(*) FROM slots p WHERE p.epoch <>
 (SELECT COUNT(*) FROM sessions s WHERE s.user_id = p.user_id AND s.product_group = p.product_group) OR NOT EXISTS
 (SELECT 1 FROM sessions s WHERE s.id = p.session_id AND s.epoch = p.epoch AND s.user_id = p.user_id AND s.login_at = p.login_at)`,
-	"logins without a used code": `SELECT ABS((SELECT COUNT(*) FROM codes WHERE used_at <> 0) - (SELECT COUNT(*) FROM sessions))`,
+	"logins without a used code": `SELECT ABS((SELECT COUNT(*) FROM codes WHERE used_at <> 0 AND purpose = 'login') - (SELECT COUNT(*) FROM sessions))`,
 	"users without exactly one registration": `SELECT COUNT(*) FROM users u WHERE 1 <>
 (SELECT COUNT(*) FROM events e WHERE e.user_id = u.id AND e.kind = 'register')`,
 	"codes without their event": `SELECT ABS((SELECT COUNT(*) FROM codes) - (SELECT COUNT(*) FROM events WHERE kind = 'code_sent'))`,

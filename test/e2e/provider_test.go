@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,8 +20,14 @@ type provider struct {
 	server *httptest.Server
 
 	mu    sync.Mutex
-	codes map[string][]string // by number in E.164, oldest first
+	codes map[string][]message // by number in E.164, oldest first
 	holds map[string]*hold
+}
+
+// message is what a number received.
+type message struct {
+	code    string
+	product int32
 }
 
 // hold keeps the answers to the messages to one number back.
@@ -31,20 +38,23 @@ type hold struct {
 
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	p := &provider{codes: map[string][]string{}, holds: map[string]*hold{}}
+	p := &provider{codes: map[string][]message{}, holds: map[string]*hold{}}
 	p.server = httptest.NewServer(p)
 	t.Cleanup(p.server.Close)
 	return p
 }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var m struct{ Mobile, Code string }
+	var m struct {
+		Mobile, Code string
+		ProductType  int32
+	}
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
 		w.WriteHeader(http.StatusBadRequest) // cut off by a kill
 		return
 	}
 	p.mu.Lock()
-	p.codes[m.Mobile] = append(p.codes[m.Mobile], m.Code)
+	p.codes[m.Mobile] = append(p.codes[m.Mobile], message{m.Code, m.ProductType})
 	held := p.holds[m.Mobile]
 	p.mu.Unlock()
 	if held != nil {
@@ -58,10 +68,25 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // sent returns the codes that were sent to a number of China, oldest first.
-func (p *provider) sent(mobile string) []string {
+func (p *provider) sent(mobile string) (codes []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]string{}, p.codes["+86"+mobile]...)
+	for _, m := range p.codes["+86"+mobile] {
+		codes = append(codes, m.code)
+	}
+	return codes
+}
+
+// newestOf returns the code that was sent to the number last for a product, "" for none.
+func (p *provider) newestOf(mobile string, product int32) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range slices.Backward(p.codes["+86"+mobile]) {
+		if m.product == product {
+			return m.code
+		}
+	}
+	return ""
 }
 
 // newest returns the code that was sent to the number last, "" for none.

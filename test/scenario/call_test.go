@@ -223,7 +223,7 @@ func (a *answer) checkRules(t *testing.T, request *http.Request) {
 	if !a.enveloped || a.msg == "" {
 		fault("this is no envelope: %s", a.raw)
 	}
-	challenged := a.code == 42900 && bytes.HasPrefix(a.data, []byte(`{"challenge":`))
+	challenged := slices.Contains([]int32{42900, 42901, 42902}, a.code) && bytes.HasPrefix(a.data, []byte(`{"challenge":`))
 	carriesData := a.code == 0 && !strings.HasSuffix(request.URL.Path, "/unban") || challenged || slices.Contains([]int32{40000, 40102, 40103, 40300, 40900}, a.code)
 	if (string(a.data) == "null") == carriesData {
 		fault("data is %s", a.data)
