@@ -30,7 +30,7 @@ UNRACED := -gcflags=modernc.org/sqlite/lib="-race=false -d=checkptr=0" -gcflags=
 MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts)$$
 
 # Tests that have a long form, which MENSHEN_SOAK asks for.
-SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad)$$
+SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad|Strangers)$$
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
