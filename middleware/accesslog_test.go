@@ -68,6 +68,10 @@ func testAccessLogLines(t *testing.T) {
 			exchangeOf(c).trace = "0af7651916cd43dd8448eb211c80319c"
 			return nil, nil
 		}))
+		engine.GET("/keyed", Handle(func(c *gin.Context) (any, error) {
+			exchangeOf(c).Actor = `the "desk" 前台`
+			return nil, nil
+		}))
 		engine.GET("/refused", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
 		engine.GET("/broken", func(c *gin.Context) { _ = c.Error(errors.New("broken")) })
 		r := httptest.NewRequest(method, path, nil)
@@ -81,7 +85,7 @@ func testAccessLogLines(t *testing.T) {
 	}
 	for _, step := range []time.Duration{0, time.Microsecond, 1234 * time.Microsecond, time.Second, 3*time.Second + 120*time.Millisecond} {
 		for _, row := range []struct{ method, path string }{
-			{"GET", "/known/secret?token=secret"}, {"HEAD", "/known/secret"}, {"GET", "/own"}, {"GET", "/traced"},
+			{"GET", "/known/secret?token=secret"}, {"HEAD", "/known/secret"}, {"GET", "/own"}, {"GET", "/traced"}, {"GET", "/keyed"},
 		} {
 			for _, peer := range []string{"192.0.2.1:80", "[2001:db8::1%eth0]:80", "@", "x\"}\n{\":80"} {
 				want, _ := get(t, true, "info", step, row.method, row.path, peer)
