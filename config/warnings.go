@@ -83,14 +83,15 @@ func (c Code) poolMost(window time.Duration, part int) int {
 }
 
 // plainDatabase reports whether the connection to MySQL crosses a network without TLS for
-// certain: "preferred" does without if the server, or what is between, offers none.
+// certain: "preferred" and allowFallbackToPlaintext do without if the server, or what is
+// between, offers none.
 func (c *Config) plainDatabase() bool {
 	parsed, err := mysql.ParseDSN(string(c.Database.DSN))
 	if err != nil || c.Database.Driver != DriverMySQL || !strings.HasPrefix(parsed.Net, "tcp") {
 		return false
 	}
 	host, _, err := net.SplitHostPort(parsed.Addr)
-	return err == nil && !local(host) && slices.Contains([]string{"", "false", "preferred"}, parsed.TLSConfig)
+	return err == nil && !local(host) && (parsed.AllowFallbackToPlaintext || slices.Contains([]string{"", "false"}, parsed.TLSConfig))
 }
 
 func (c *Config) laxKeys(now time.Time) []string {

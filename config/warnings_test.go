@@ -27,6 +27,10 @@ func TestPublicProxies(t *testing.T) {
 		"0.0.0.0/0":                              true,
 		"::/0":                                   true,
 		"::ffff:0:0/96":                          true,
+		"64:ff9b::/96":                           true,
+		"64:ff9b::/64":                           true,
+		"64:ff9b::8.0.0.0/104, 10.0.0.0/8":       false,
+		"64:ff9b::8.0.0.0/104, 9.0.0.0/8":        true,
 		"::ffff:0.0.0.0/97, ::ffff:128.0.0.0/97": true,
 		"0.0.0.0/1, 128.0.0.0/1":                 true,
 		"8.0.0.0/7":                              true,
@@ -61,12 +65,15 @@ func TestPlainDatabase(t *testing.T) {
 		"u:" + canary + "@tcp6([2001:db8::1]:3306)/menshen?tls=false": true,
 		"u:" + canary + "@tcp(db.example.com)/menshen?tls=preferred":  true,
 		"u:" + canary + "@tcp(db.example.com:3306)/menshen?tls=true":  false,
-		"u:" + canary + "@tcp(mysql:3306)/menshen?tls=skip-verify":    false,
-		"u:" + canary + "@tcp(127.0.0.1:3306)/menshen":                false,
-		"u:" + canary + "@tcp([::1]:3306)/menshen":                    false,
-		"u:" + canary + "@tcp(localhost)/menshen":                     false,
-		"u:" + canary + "@unix(/run/mysqld/mysqld.sock)/menshen":      false,
-		"u:" + canary + "@/menshen":                                   false,
+
+		"u:" + canary + "@tcp(db.example.com:3306)/menshen?tls=true&allowFallbackToPlaintext=true": true,
+
+		"u:" + canary + "@tcp(mysql:3306)/menshen?tls=skip-verify": false,
+		"u:" + canary + "@tcp(127.0.0.1:3306)/menshen":             false,
+		"u:" + canary + "@tcp([::1]:3306)/menshen":                 false,
+		"u:" + canary + "@tcp(localhost)/menshen":                  false,
+		"u:" + canary + "@unix(/run/mysqld/mysqld.sock)/menshen":   false,
+		"u:" + canary + "@/menshen":                                false,
 	} {
 		settings := []string{"MENSHEN_DATABASE_DRIVER=mysql", "MENSHEN_DATABASE_DSN=" + dsn}
 		_, warnings, err := load(t, "", production(settings...)...)
