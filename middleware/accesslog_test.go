@@ -93,6 +93,9 @@ func testAccessLogLines(t *testing.T) {
 				if trusted := strings.HasPrefix(peer, "192.0.2.1:"); strings.Contains(got, `"requestId":"a.b-c_1"`) != trusted || strings.Contains(got, `"clientRequestId":"a.b-c_1"`) == trusted {
 					t.Errorf("from %q: %s", peer, got)
 				}
+				if keyed := row.path == "/keyed"; strings.Contains(got, `"actor":"the \"desk\" 前台"`) != keyed {
+					t.Errorf("%s: %s", row.path, got)
+				}
 				want, got = ownID.ReplaceAllString(want, ""), ownID.ReplaceAllString(got, "")
 				if diff := cmp.Diff(want, got); diff != "" || got == "" || atOnce != "" {
 					t.Errorf("%s %s from %q: %s%s", row.method, row.path, peer, atOnce, diff)

@@ -73,7 +73,7 @@ func TestLooks(t *testing.T) {
 			}
 		}},
 		scene{"all ways in an hour, and in the next", func(t *testing.T, in *instance) {
-			c := in.logIn(alice)
+			c, other := in.logIn(alice), in.logIn(bob)
 			in.clock.Advance(time.Hour - in.clock.Now().Sub(in.clock.Now().Truncate(time.Hour)))
 			ways := in.looks(alice, c.user)
 			for range 2 {
@@ -84,8 +84,13 @@ func TestLooks(t *testing.T) {
 				wantFailure(t, ways["show"](t.Context(), root), nil)
 				in.clock.Advance(ms)
 			}
+			wantFailure(t, errOf(in.admin.Show(t.Context(), root, other.user)), nil)
+			wantFailure(t, ways["show"](t.Context(), root), nil)
+			if got := in.viewedBy(other.user); !slices.Equal(got, []string{"root 1"}) {
+				t.Errorf("looks at another: %q", got)
+			}
 			n := "root " + strconv.Itoa(len(ways)+1)
-			if got, want := in.viewedBy(c.user), []string{n, n}; !slices.Equal(got, want) {
+			if got, want := in.viewedBy(c.user), []string{n, n, "root 1"}; !slices.Equal(got, want) {
 				t.Errorf("looks %q, want %q", got, want)
 			}
 		}},
