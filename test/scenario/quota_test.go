@@ -114,12 +114,12 @@ func TestHourlyShare(t *testing.T) {
 			d := newBehindProxy(t, driver)
 			known, other := d.login(t, form{Mobile: d.number()}), d.login(t, form{Mobile: d.number()})
 			d.anHourPasses(t)
-			if got := d.burst(t, 14*120, address); got != 14*100 {
+			if got := d.burst(t, 14*105, address); got != 14*100 {
 				t.Errorf("fourteen addresses get %d, want 1400", got)
 			}
 			d.do(t, codeCall(d.number(), "203.0.113.1"))
 			d.exec(t, "UPDATE codes SET used_at = sent_at WHERE used_at = 0")
-			if got, want := d.burst(t, 14*40, address), granted-14*100-1; got != want {
+			if got, want := d.burst(t, 14*27, address), granted-14*100-1; got != want {
 				t.Errorf("then they get %d, want %d", got, want)
 			}
 			d.wantRefusals(t, codeCall(d.number(), "203.0.113.1"), 42900, 1, hour)
