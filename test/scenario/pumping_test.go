@@ -148,7 +148,7 @@ func TestPumping(t *testing.T) {
 				typed.code, typed.fields = 40000, []string{"challenge type"}
 				d.do(t, typed)
 				d.wantMetric(t, `menshen_challenges_total{outcome="passed"} 1`)
-				d.wantMetric(t, `menshen_challenges_total{outcome="failed"} 3`)
+				d.wantMetric(t, `menshen_challenges_total{outcome="failed"} 4`)
 				vendor.away.Store(true)
 				fault := send(`,"challenge":"good-3"`)
 				fault.code, fault.want = 50301, "null"
