@@ -38,8 +38,8 @@ func (d *deployment) anHourPasses(t *testing.T) {
 	d.exec(t, "UPDATE codes SET sent_at = sent_at - 3600000, expires_at = expires_at - 3600000")
 }
 
-// copyCodes adds n copies of the codes of the open pool, as if there had been so many more
-// requests. It calls before, which may be nil, before each copy.
+// copyCodes adds n copies of the codes of the open pool, in place of requests. It calls
+// before, which may be nil, before each copy.
 func (d *deployment) copyCodes(t *testing.T, n int, before func(t *testing.T)) {
 	t.Helper()
 	all, _ := strconv.Atoi(d.value(t, "SELECT COUNT(*) FROM codes"))
