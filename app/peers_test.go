@@ -145,6 +145,25 @@ func TestRefusedPeersCostNothing(t *testing.T) {
 	}
 }
 
+// TestPublicListenerCountsPeers: the rules in force bound the peers of the public listener
+// alone.
+func TestPublicListenerCountsPeers(t *testing.T) {
+	s := &server{App: &App{Config: &config.Config{}}}
+	public, admin := &listening{}, &listening{}
+	counted, plain := 0, 0
+	for _, listener := range s.newServers(public, admin) {
+		switch peers, counts := listener.(*peerListener); {
+		case counts && peers.Listener == public && peers.rules == &s.peers:
+			counted++
+		case listener == admin:
+			plain++
+		}
+	}
+	if counted != 1 || plain != 1 {
+		t.Errorf("%d listeners count peers, %d do not", counted, plain)
+	}
+}
+
 func TestPeerRules(t *testing.T) {
 	rules, err := newPeerRules(config.Server{MaxConnsPerIP: 2000, TrustedProxies: []string{"192.0.2.0/24"}}, 65536)
 	if err != nil || rules.most != 2000 {

@@ -108,10 +108,7 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 		_ = public.Close()
 		return fmt.Errorf("server.admin_addr: %w", err)
 	}
-	servers := map[*http.Server]net.Listener{
-		s.newHTTPServer(&s.public): &peerListener{Listener: public, rules: &s.peers, refused: s.refused.add, held: map[string]int{}},
-		s.newHTTPServer(&s.admin):  admin,
-	}
+	servers := s.newServers(public, admin)
 	background, stop := context.WithCancel(ctx)
 	var owned sync.WaitGroup
 	failed := make(chan error, len(servers))
@@ -147,6 +144,15 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 	owned.Wait()
 	s.log.Load().Info("stopped")
 	return err
+}
+
+// newServers returns the server of each listener. That of the public one bounds the
+// connections of a peer.
+func (s *server) newServers(public, admin net.Listener) map[*http.Server]net.Listener {
+	return map[*http.Server]net.Listener{
+		s.newHTTPServer(&s.public): &peerListener{Listener: public, rules: &s.peers, refused: s.refused.add, held: map[string]int{}},
+		s.newHTTPServer(&s.admin):  admin,
+	}
 }
 
 // configFile is the file of the configuration, or "none".

@@ -49,7 +49,7 @@ func auditFilter(cmd *urfave.Command) (filter model.EventFilter, limit int, err 
 func (a adminCLI) list(ctx context.Context, filter model.EventFilter, limit int) error {
 	cursor := ""
 	for {
-		events, next, err := a.audit.List(ctx, filter, cursor)
+		events, next, err := a.audit.List(ctx, a.by, filter, cursor)
 		if err != nil {
 			return err
 		}

@@ -39,12 +39,12 @@ func findCommand(p app.Process) *urfave.Command {
 }
 
 func (a adminCLI) find(ctx context.Context, mobile string, id int64) error {
-	found, err := a.admin.Find(ctx, mobile, id)
+	found, err := a.admin.Find(ctx, a.by, mobile, id)
 	if err != nil {
 		return err
 	}
 	for _, profile := range found {
-		person, err := a.admin.Show(ctx, profile.User.ID)
+		person, err := a.admin.Person(ctx, profile.User)
 		if err != nil {
 			return err
 		}

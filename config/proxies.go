@@ -36,7 +36,7 @@ func (c *Config) trustsPublic() bool {
 	var trusted []netip.Prefix
 	for _, text := range c.Server.TrustedProxies {
 		if prefix, ok := network(text); ok {
-			trusted = append(trusted, unmapped(prefix))
+			trusted = append(trusted, unmapped(prefix), translated(prefix))
 		}
 	}
 	for _, family := range []struct {
@@ -58,6 +58,19 @@ func unmapped(p netip.Prefix) netip.Prefix {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mappedBits)
 	}
 	return p
+}
+
+// translators is the network by which translators show IPv4 addresses to IPv6 (RFC 6052).
+var translators = netip.MustParsePrefix("64:ff9b::/96")
+
+// translated is the part of the network that stands for IPv4 addresses, as those; invalid
+// if there is none.
+func translated(p netip.Prefix) netip.Prefix {
+	if !p.Overlaps(translators) {
+		return netip.Prefix{}
+	}
+	address := p.Masked().Addr().As16()
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte(address[12:])), max(p.Bits(), translators.Bits())-translators.Bits())
 }
 
 // share returns which part of the address space is in whole, in one of in and in none of

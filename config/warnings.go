@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -27,18 +28,70 @@ func (c *Config) warnings(now time.Time) (list []string) {
 	if c.Production() && inForce > 0 {
 		list = append(list, fmt.Sprintf("code.test_numbers: in force: %d; anyone who knows the code of one can log in as it", inForce))
 	}
+	return append(list, c.vendorWarnings()...)
+}
+
+// vendorLimit is what a vendor documents as its limit of messages to one number.
+type vendorLimit struct {
+	key    string // the key that limits each pool of the number in this window
+	window time.Duration
+	most   int
+	text   string
+}
+
+// vendorLimits are those of the vendors that document any.
+var vendorLimits = map[string][]vendorLimit{ProviderAliyun: {
+	{"code.cooldown", time.Minute, 1, "1 a minute"}, {"code.per_mobile_hour", time.Hour, 5, "5 an hour"}, {"code.per_mobile_day", 24 * time.Hour, 10, "10 a day"},
+}}
+
+// vendorWarnings names the vendors in use that send less to one number than its pools
+// allow together: strangers can then use up the number's messages there.
+func (c *Config) vendorWarnings() (list []string) {
+	for _, provider := range c.SMS.Providers() {
+		var keys, limits []string
+		for _, l := range vendorLimits[provider] {
+			sum := 2 * c.Code.poolMost(l.window, 1)
+			if len(c.Challenge.InUse()) > 0 {
+				sum += c.Code.poolMost(l.window, 2)
+			}
+			if sum > l.most {
+				keys, limits = append(keys, l.key), append(limits, l.text)
+			}
+		}
+		if len(keys) > 0 {
+			list = append(list, fmt.Sprintf("%s: the pools of a number allow more together than %s documents for one number (%s): strangers can use up its messages there",
+				strings.Join(keys, ", "), provider, strings.Join(limits, ", ")))
+		}
+	}
 	return list
 }
 
+// poolMost returns how many messages to one number the known or the open pool allows in
+// the window, or the challenged pool, whose part is 2.
+func (c Code) poolMost(window time.Duration, part int) int {
+	most := math.MaxInt32
+	if c.Cooldown > 0 {
+		most = int((window + c.Cooldown - 1) / c.Cooldown)
+	}
+	if c.PerMobileHour > 0 && window <= time.Hour {
+		most = min(most, c.PerMobileHour/part)
+	}
+	if c.PerMobileDay > 0 {
+		most = min(most, c.PerMobileDay/part)
+	}
+	return most
+}
+
 // plainDatabase reports whether the connection to MySQL crosses a network without TLS for
-// certain: "preferred" does without if the server, or what is between, offers none.
+// certain: "preferred" and allowFallbackToPlaintext do without if the server, or what is
+// between, offers none.
 func (c *Config) plainDatabase() bool {
 	parsed, err := mysql.ParseDSN(string(c.Database.DSN))
 	if err != nil || c.Database.Driver != DriverMySQL || !strings.HasPrefix(parsed.Net, "tcp") {
 		return false
 	}
 	host, _, err := net.SplitHostPort(parsed.Addr)
-	return err == nil && !local(host) && slices.Contains([]string{"", "false", "preferred"}, parsed.TLSConfig)
+	return err == nil && !local(host) && (parsed.AllowFallbackToPlaintext || slices.Contains([]string{"", "false"}, parsed.TLSConfig))
 }
 
 func (c *Config) laxKeys(now time.Time) []string {

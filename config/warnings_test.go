@@ -27,6 +27,10 @@ func TestPublicProxies(t *testing.T) {
 		"0.0.0.0/0":                              true,
 		"::/0":                                   true,
 		"::ffff:0:0/96":                          true,
+		"64:ff9b::/96":                           true,
+		"64:ff9b::/64":                           true,
+		"64:ff9b::8.0.0.0/104, 10.0.0.0/8":       false,
+		"64:ff9b::8.0.0.0/104, 9.0.0.0/8":        true,
 		"::ffff:0.0.0.0/97, ::ffff:128.0.0.0/97": true,
 		"0.0.0.0/1, 128.0.0.0/1":                 true,
 		"8.0.0.0/7":                              true,
@@ -61,12 +65,15 @@ func TestPlainDatabase(t *testing.T) {
 		"u:" + canary + "@tcp6([2001:db8::1]:3306)/menshen?tls=false": true,
 		"u:" + canary + "@tcp(db.example.com)/menshen?tls=preferred":  true,
 		"u:" + canary + "@tcp(db.example.com:3306)/menshen?tls=true":  false,
-		"u:" + canary + "@tcp(mysql:3306)/menshen?tls=skip-verify":    false,
-		"u:" + canary + "@tcp(127.0.0.1:3306)/menshen":                false,
-		"u:" + canary + "@tcp([::1]:3306)/menshen":                    false,
-		"u:" + canary + "@tcp(localhost)/menshen":                     false,
-		"u:" + canary + "@unix(/run/mysqld/mysqld.sock)/menshen":      false,
-		"u:" + canary + "@/menshen":                                   false,
+
+		"u:" + canary + "@tcp(db.example.com:3306)/menshen?tls=true&allowFallbackToPlaintext=true": true,
+
+		"u:" + canary + "@tcp(mysql:3306)/menshen?tls=skip-verify": false,
+		"u:" + canary + "@tcp(127.0.0.1:3306)/menshen":             false,
+		"u:" + canary + "@tcp([::1]:3306)/menshen":                 false,
+		"u:" + canary + "@tcp(localhost)/menshen":                  false,
+		"u:" + canary + "@unix(/run/mysqld/mysqld.sock)/menshen":   false,
+		"u:" + canary + "@/menshen":                                false,
 	} {
 		settings := []string{"MENSHEN_DATABASE_DRIVER=mysql", "MENSHEN_DATABASE_DSN=" + dsn}
 		_, warnings, err := load(t, "", production(settings...)...)
@@ -89,6 +96,35 @@ func TestTestNumbersInForce(t *testing.T) {
 			t.Errorf("until %s: warnings %q, error %v", until, warnings, err)
 		}
 		mustLoad(t, "", testNumber("123456", until.AddDate(10, 0, 0)))
+	}
+}
+
+// TestVendorLimits: a vendor that documents less for one number than its pools allow
+// together is a warning, which names the keys whose sum is too great: twice the key, and
+// half of it more where a challenge is configured.
+func TestVendorLimits(t *testing.T) {
+	const all = "code.cooldown, code.per_mobile_hour, code.per_mobile_day: "
+	const challenged = "challenge: {provider: turnstile, secret: hush}"
+	for name, row := range map[string]struct{ sms, code, more, keys string }{
+		"as shipped":              {aliyun, "{}", "", all},
+		"as fallback":             {strings.Replace(aliyun, "provider: ", "fallback: ", 1), "{}", "", all},
+		"all that it sends":       {aliyun, "{per_mobile_hour: 2, per_mobile_day: 5}", "", "code.cooldown: "},
+		"one more in an hour":     {aliyun, "{per_mobile_hour: 3, per_mobile_day: 5}", "", "code.cooldown, code.per_mobile_hour: "},
+		"one more in a day":       {aliyun, "{per_mobile_hour: 2, per_mobile_day: 6}", "", "code.cooldown, code.per_mobile_day: "},
+		"challenges":              {aliyun, "{per_mobile_hour: 2, per_mobile_day: 4}", challenged, "code.cooldown: "},
+		"challenges, one more":    {aliyun, "{per_mobile_hour: 2, per_mobile_day: 5}", challenged, "code.cooldown, code.per_mobile_day: "},
+		"by the cooldown":         {aliyun, "{cooldown: 6h, per_mobile_hour: 9, per_mobile_day: 90}", "", "code.cooldown: "},
+		"by a shorter one":        {aliyun, "{cooldown: 20m, per_mobile_hour: 9, per_mobile_day: 5}", "", "code.cooldown, code.per_mobile_hour: "},
+		"without limits":          {aliyun, "{cooldown: 0s, per_mobile_hour: 0, per_mobile_day: 0}", "", all},
+		"without limit of a day":  {aliyun, "{per_mobile_hour: 2, per_mobile_day: 0}", "", "code.cooldown, code.per_mobile_day: "},
+		"a vendor without any":    {tencent, "{}", "", ""},
+		"a section without a use": {strings.TrimPrefix(aliyun, "provider: aliyun, "), "{}", "", ""},
+	} {
+		_, warnings, err := load(t, "sms: {"+row.sms+"}\ncode: "+row.code+"\n"+row.more+"\n")
+		warned := len(warnings) == 1 && strings.HasPrefix(warnings[0], row.keys) && strings.Contains(warnings[0], "aliyun") && !strings.Contains(warnings[0], "hush")
+		if err != nil || warned != (row.keys != "") || len(warnings) > 1 {
+			t.Errorf("%s: warnings %q, error %v", name, warnings, err)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (h Admin) Find(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	profiles, err := h.Admin.Find(c.Request.Context(), mobile, id)
+	profiles, err := h.Admin.Find(c.Request.Context(), operatorOf(c), mobile, id)
 	view := func(p service.Profile) adminUserView { return viewAdminUser(p, h.Admin.Now()) }
 	return listView{Items: viewEach(profiles, view)}, err
 }
@@ -81,7 +81,7 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	person, err := h.Admin.Show(c.Request.Context(), id)
+	person, err := h.Admin.Show(c.Request.Context(), operatorOf(c), id)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (h Audit) Timeline(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	events, next, err := h.Audit.Timeline(c.Request.Context(), id, cursor)
+	events, next, err := h.Audit.Timeline(c.Request.Context(), operatorOf(c), id, cursor)
 	return viewEvents(events, next), err
 }
 
@@ -82,7 +82,7 @@ func (h Audit) List(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	events, next, err := h.Audit.List(c.Request.Context(), filter, cursor)
+	events, next, err := h.Audit.List(c.Request.Context(), operatorOf(c), filter, cursor)
 	return viewEvents(events, next), err
 }
 

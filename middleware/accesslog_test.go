@@ -68,6 +68,10 @@ func testAccessLogLines(t *testing.T) {
 			exchangeOf(c).trace = "0af7651916cd43dd8448eb211c80319c"
 			return nil, nil
 		}))
+		engine.GET("/keyed", Handle(func(c *gin.Context) (any, error) {
+			exchangeOf(c).Actor = `the "desk" 前台`
+			return nil, nil
+		}))
 		engine.GET("/refused", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))
 		engine.GET("/broken", func(c *gin.Context) { _ = c.Error(errors.New("broken")) })
 		r := httptest.NewRequest(method, path, nil)
@@ -95,6 +99,9 @@ func testAccessLogLines(t *testing.T) {
 				}
 			}
 		}
+	}
+	if _, got := get(t, false, "info", 0, "GET", "/keyed", "192.0.2.1:80"); !strings.Contains(got, `"route":"/keyed","status":200,"code":0,`) || !strings.Contains(got, `,"actor":"the \"desk\" 前台"}`) {
+		t.Errorf("with an operator's key: %s", got)
 	}
 	for _, path := range []string{"/refused", "/broken", "/nowhere"} {
 		if atOnce, later := get(t, false, "info", 0, "GET", path, "192.0.2.1:80"); later != "" || atOnce == "" {

@@ -15,6 +15,9 @@ import (
 // are not ours, and the versions that it says are written in the bundle are.
 func TestPageContents(t *testing.T) {
 	list, modules := readFile(t, "../docs/page.md"), readFile(t, "../go.mod")
+	if !regexp.MustCompile(`(?m)^Looked at on 20\d\d-\d\d-\d\d\.$`).MatchString(list) {
+		t.Error("docs/page.md has no date")
+	}
 	d := newDocs(t)
 	rows := regexp.MustCompile("(?m)^\\| ([^|]+) \\| (?:`([0-9a-f]{64})`)? ?\\| ([^|]+) \\|").FindAllStringSubmatch(list, -1)
 	var listed []string

@@ -67,13 +67,13 @@ func CheckReason(reason string) (problem string) {
 	return ""
 }
 
-// Find lists the accounts of a number, at most one per company, or the account of an id.
-// If both are given, an account must match both. The list is empty if no account
-// matches.
+// Find lists the accounts of a number, at most one per company, or the account of an id,
+// and records the look. If both are given, an account must match both. The list is empty
+// if no account matches.
 //
 // Errors: model.ErrMobile.
-func (a *Admin) Find(ctx context.Context, mobile string, id int64) ([]Profile, error) {
-	found, err := a.candidates(ctx, mobile, id)
+func (a *Admin) Find(ctx context.Context, by Operator, mobile string, id int64) ([]Profile, error) {
+	found, looks, err := a.candidates(ctx, by, mobile, id)
 	if err != nil {
 		return nil, err
 	}
@@ -81,23 +81,25 @@ func (a *Admin) Find(ctx context.Context, mobile string, id int64) ([]Profile, e
 	for _, user := range found {
 		profiles = append(profiles, a.profile(user))
 	}
-	return profiles, nil
+	return profiles, a.Endings.Events.Append(ctx, looks...)
 }
 
-func (a *Admin) candidates(ctx context.Context, mobile string, id int64) ([]model.User, error) {
+// candidates returns the accounts that Find lists, and the events of the look at them.
+func (a *Admin) candidates(ctx context.Context, by Operator, mobile string, id int64) (found []model.User, looks []model.Event, err error) {
 	if mobile == "" {
 		user, err := a.Users.ByID(ctx, id)
 		if errors.Is(err, model.ErrNotFound) {
-			return nil, nil
+			return nil, nil, nil
 		}
-		return []model.User{user}, err
+		return []model.User{user}, []model.Event{by.viewed(id, model.TimeOf(a.Now()))}, err
 	}
 	number, err := a.Numbers.Parse(mobile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	found, err := a.accounts(ctx, number, a.Catalog.Companies)
-	return slices.DeleteFunc(found, func(user model.User) bool { return id != 0 && user.ID != id }), err
+	found, err = a.accounts(ctx, number, a.Catalog.Companies)
+	found = slices.DeleteFunc(found, func(user model.User) bool { return id != 0 && user.ID != id })
+	return found, a.viewedNumber(by, number, found), err
 }
 
 // accounts lists the accounts of a number in the companies, at most one in each.
@@ -136,16 +138,26 @@ type Person struct {
 	Locks    code.Locks      // of the number; none if it cannot be decrypted
 }
 
-// Show returns a user.
+// Show returns a user, and records the look.
 //
 // Errors: model.ErrNotFound.
-func (a *Admin) Show(ctx context.Context, id int64) (Person, error) {
+func (a *Admin) Show(ctx context.Context, by Operator, id int64) (Person, error) {
 	user, err := a.Users.ByID(ctx, id)
 	if err != nil {
 		return Person{}, err
 	}
-	person := Person{Profile: a.profile(user)}
-	if person.Sessions, err = a.Endings.Active(ctx, model.Session{UserID: id}); err != nil {
+	person, err := a.Person(ctx, user)
+	if err != nil {
+		return person, err
+	}
+	return person, a.Endings.Events.Append(ctx, by.viewed(id, model.TimeOf(a.Now())))
+}
+
+// Person returns what an operator sees of a user. The caller must have recorded the look,
+// as Find does.
+func (a *Admin) Person(ctx context.Context, user model.User) (person Person, err error) {
+	person.Profile = a.profile(user)
+	if person.Sessions, err = a.Endings.Active(ctx, model.Session{UserID: user.ID}); err != nil {
 		return person, err
 	}
 	if number, err := a.Vault.UnsealMobile(user.Mobile, user.ID); err == nil {

@@ -114,7 +114,7 @@ func TestBanAgain(t *testing.T) {
 		until := model.TimeOf(d.clock.Now()).Add(time.Hour)
 		mustEnd(t, 1)(i.admin.Ban(t.Context(), root, p.user, "first", 0))
 		mustEnd(t, 0)(i.admin.Ban(t.Context(), service.Operator{Name: "ops"}, p.user, "second", until))
-		person, err := i.admin.Show(t.Context(), p.user)
+		person, err := i.admin.Show(t.Context(), root, p.user)
 		profile, sessions := person.Profile, person.Sessions
 		if err != nil || profile.User.BannedUntil != until || profile.User.BanReason != "second" || len(sessions) != 0 {
 			t.Errorf("banned until %v for %q, %d sessions, error %v", profile.User.BannedUntil, profile.User.BanReason, len(sessions), err)
@@ -124,7 +124,7 @@ func TestBanAgain(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		person, err = i.admin.Show(t.Context(), p.user)
+		person, err = i.admin.Show(t.Context(), root, p.user)
 		profile = person.Profile
 		if err != nil || profile.User.BannedUntil != 0 || profile.User.BanReason != "" {
 			t.Errorf("after unban: until %v, %q, error %v", profile.User.BannedUntil, profile.User.BanReason, err)
@@ -149,7 +149,7 @@ func TestOperatorsUnknownUser(t *testing.T) {
 		wantFailure(t, o.Unban(t.Context(), root, 42), model.ErrNotFound)
 		_, err = o.Kick(t.Context(), root, 42, service.KickTarget{}, "x")
 		wantFailure(t, err, model.ErrNotFound)
-		_, err = o.Show(t.Context(), 42)
+		_, err = o.Show(t.Context(), root, 42)
 		wantFailure(t, err, model.ErrNotFound)
 		if n := d.count("SELECT COUNT(*) FROM events"); n != 0 {
 			t.Errorf("%d lines about nobody", n)
@@ -378,7 +378,7 @@ func TestFind(t *testing.T) {
 		sister := result.User.User.ID // the same number in another company
 		find := func(mobile string, id int64) (ids []int64) {
 			t.Helper()
-			profiles, err := i.admin.Find(t.Context(), mobile, id)
+			profiles, err := i.admin.Find(t.Context(), root, mobile, id)
 			if err != nil || profiles == nil {
 				t.Fatalf("found %v, error %v", profiles, err)
 			}
@@ -392,7 +392,7 @@ func TestFind(t *testing.T) {
 		}
 		want := []int64{p.user, sister}
 		for _, spelling := range []string{"13800138000", "+86 138-0013-8000", "0086 13800138000", "１３８００１３８０００", "(+86) 138.0013.8000", "8613800138000"} {
-			got, err := i.admin.Find(t.Context(), spelling, 0)
+			got, err := i.admin.Find(t.Context(), root, spelling, 0)
 			if errors.Is(err, model.ErrMobile) {
 				if _, parses := i.admin.Numbers.Parse(spelling); parses == nil {
 					t.Errorf("%q is refused", spelling)
@@ -416,7 +416,7 @@ func TestFind(t *testing.T) {
 			}
 		}
 		for _, odd := range []string{"1380013800", "abc", "+1 202 555 0100", "13800138000x"} {
-			_, err := i.admin.Find(t.Context(), odd, 0)
+			_, err := i.admin.Find(t.Context(), root, odd, 0)
 			wantFailure(t, err, model.ErrMobile)
 		}
 	})
@@ -435,7 +435,7 @@ func TestShow(t *testing.T) {
 		second := i.logIn(number, onDevice(3, "b"))
 		i.logIn(number, onDevice(4, "c"))
 		mustEnd(t, 1)(i.admin.Kick(t.Context(), root, first.user, service.KickTarget{ProductType: new(int32(4))}, "x"))
-		person, err := i.admin.Show(t.Context(), first.user)
+		person, err := i.admin.Show(t.Context(), root, first.user)
 		profile, sessions := person.Profile, person.Sessions
 		if err != nil || profile.User.ID != first.user || profile.Mobile == number {
 			t.Errorf("profile %+v, error %v", profile, err)

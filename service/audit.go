@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -23,10 +24,28 @@ type Audit struct {
 const auditPage = 50
 
 // List returns a page of the log, newest first, and the cursor of the next page, "" if
-// this is the last.
+// this is the last. It records the look at the user of the filter, if there is one.
 //
 // Errors: model.ErrMalformed for an unknown kind, an unknown cursor, or From after To.
-func (a *Audit) List(ctx context.Context, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
+func (a *Audit) List(ctx context.Context, by Operator, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
+	events, next, err := a.page(ctx, filter, cursor)
+	if err != nil || filter.UserID == 0 {
+		return events, next, err
+	}
+	if _, err := a.Users.ByID(ctx, filter.UserID); errors.Is(err, model.ErrNotFound) {
+		return events, next, nil
+	} else if err != nil {
+		return nil, "", err
+	}
+	return events, next, a.recordLook(ctx, by, filter.UserID)
+}
+
+func (a *Audit) recordLook(ctx context.Context, by Operator, id int64) error {
+	return a.Log.Append(ctx, by.viewed(id, model.TimeOf(a.Now())))
+}
+
+// page is List without a record of the look.
+func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
 	if filter.Kind != "" && !slices.Contains(model.Kinds(), filter.Kind) {
 		return nil, "", model.MalformedField("kind", model.ReasonUnknown)
 	}
@@ -61,14 +80,18 @@ func (a *Audit) parseCursor(ctx context.Context, cursor string) (int64, error) {
 	return id, err
 }
 
-// Timeline lists the events of a user, newest first.
+// Timeline lists the events of a user, newest first, and records the look.
 //
 // Errors: model.ErrNotFound for an unknown user, ErrMalformed for a bad cursor.
-func (a *Audit) Timeline(ctx context.Context, id int64, cursor string) ([]model.Event, string, error) {
+func (a *Audit) Timeline(ctx context.Context, by Operator, id int64, cursor string) ([]model.Event, string, error) {
 	if _, err := a.Users.ByID(ctx, id); err != nil {
 		return nil, "", err
 	}
-	return a.List(ctx, model.EventFilter{UserID: id}, cursor)
+	events, next, err := a.page(ctx, model.EventFilter{UserID: id}, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	return events, next, a.recordLook(ctx, by, id)
 }
 
 // maxDetail is the greatest length of a line's detail, in characters.

@@ -3,8 +3,6 @@ package service
 import (
 	"context"
 	"slices"
-	"strconv"
-	"time"
 
 	"menshen/model"
 	"menshen/service/code"
@@ -27,21 +25,7 @@ func (a *Admin) Number(ctx context.Context, by Operator, mobile string) (model.M
 	if err != nil {
 		return number, code.Locks{}, err
 	}
-	return number, locks, a.Endings.Events.Append(ctx, a.viewedEvents(by, number, accounts)...)
-}
-
-// viewedEvents returns an event for each account of the number, or one without a user,
-// folded by operator, person and hour.
-func (a *Admin) viewedEvents(by Operator, number model.Mobile, accounts []model.User) []model.Event {
-	lines := by.numberEvents(model.EventViewed, model.TimeOf(a.Now()), accounts, "mobile", number.String())
-	for i, line := range lines {
-		person := strconv.FormatInt(line.UserID, 10)
-		if line.UserID == 0 {
-			person = string(a.Vault.NumberKey(number))
-		}
-		lines[i] = line.Folded(time.Hour, by.Name, person)
-	}
-	return lines
+	return number, locks, a.Endings.Events.Append(ctx, a.viewedNumber(by, number, accounts)...)
 }
 
 // numberEvents returns an event for each account of a number, or one without a user.

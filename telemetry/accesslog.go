@@ -36,6 +36,7 @@ type AccessRecord struct {
 	End       time.Time
 	Duration  time.Duration
 	IP        string
+	Actor     string // the operator's key, "" for other requests; it may hold any character
 	TraceID   string // "" if there is no trace
 	Fault     bool   // a failure of the service, logged at level error
 	Cause     error  // of a failure; may be nil
@@ -56,7 +57,7 @@ func NewPlainAccessLog(log *zap.Logger) *AccessLog { return &AccessLog{log: log,
 
 // Success writes the line of a success.
 func (a *AccessLog) Success(r AccessRecord) {
-	if a.json == nil {
+	if a.json == nil || r.Actor != "" {
 		write(a.buffered, r)
 		return
 	}
@@ -82,6 +83,9 @@ func write(log *zap.Logger, r AccessRecord) {
 		zap.String("requestId", r.RequestID), zap.String("method", r.Method), zap.String("route", r.Route),
 		zap.Int("status", r.Status), zap.Int32("code", r.Code),
 		zap.Float64("durationMs", milliseconds(r.Duration)), zap.String("ip", r.IP),
+	}
+	if r.Actor != "" {
+		fields = append(fields, zap.String("actor", r.Actor))
 	}
 	if r.TraceID != "" {
 		fields = append(fields, zap.String("traceId", r.TraceID))

@@ -71,6 +71,9 @@ func TestUnit(t *testing.T) {
 		"Environment=MENSHEN_ENV=production MENSHEN_DATA_DIR=/var/lib/menshen", "User=menshen", "UMask=0077", "StateDirectoryMode=0700",
 		"LimitCORE=0", "MemorySwapMax=0", "CapabilityBoundingSet=", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes",
 		"PrivateTmp=yes", "PrivateDevices=yes", "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service", "SystemCallFilter=~@privileged @resources",
+		"LimitNOFILE=65536", "AmbientCapabilities=", "PrivateUsers=yes", "PrivateIPC=yes", "DevicePolicy=closed", "ProtectKernelTunables=yes",
+		"ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectProc=invisible", "RestrictNamespaces=yes",
+		"RestrictSUIDSGID=yes", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "SystemCallArchitectures=native",
 	} {
 		if !slices.Contains(unit, want) {
 			t.Errorf("the unit has no line %s", want)

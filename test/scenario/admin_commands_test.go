@@ -86,12 +86,17 @@ func TestAdminCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
+			looks := 0
 			for _, line := range d.commandLines(t, "audit", "-user", id, "-actor", "cli:"+me.Username) {
 				var e event
 				if err := json.Unmarshal([]byte(line), &e); err != nil {
 					t.Fatalf("%s: %v", line, err)
 				}
-				got = append(got, fmt.Sprintf("%s %t %s", e.Kind, e.SessionID != "", e.Detail))
+				if e.Kind == "viewed" {
+					looks += countIn(t, e.Detail)
+				} else {
+					got = append(got, fmt.Sprintf("%s %t %s", e.Kind, e.SessionID != "", e.Detail))
+				}
 				if e.Text.Zh == "" || e.Text.En == "" || e.UserID == nil || *e.UserID != a.UserInfo.ID {
 					t.Errorf("line %s", line)
 				}
@@ -101,6 +106,12 @@ func TestAdminCommands(t *testing.T) {
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("the audit tells %q, want %q", got, want)
+			}
+			if looks != 5 {
+				t.Errorf("five commands that found the user are %d looks", looks)
+			}
+			if n := d.value(t, "SELECT COUNT(*) FROM events WHERE kind = 'viewed' AND user_id = 0 AND actor = ?", "cli:"+me.Username); n != "2" {
+				t.Errorf("looks at numbers without a user are %s events, want 2", n)
 			}
 			all := d.commandLines(t, "audit", "-n", "1000")
 			if total := d.value(t, "SELECT COUNT(*) FROM events"); strconv.Itoa(len(all)) != total {
@@ -121,6 +132,16 @@ func TestAdminCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// countIn returns the member count of an event's detail.
+func countIn(t *testing.T, detail json.RawMessage) int {
+	t.Helper()
+	var d struct{ Count int }
+	if err := json.Unmarshal(detail, &d); err != nil {
+		t.Fatalf("%s: %v", detail, err)
+	}
+	return d.Count
 }
 
 // TestAdminCommandsRefuse: each by its exit code; none makes what is not there.

@@ -33,11 +33,10 @@ func everyPath(t *testing.T, _ *deployment) func(i int) call {
 			}
 		}
 	}
-	for _, path := range []string{"/internal/revocations", "/admin/users", "/admin/users/1", "/admin/users/1/timeline", "/admin/audit", "/admin/stats"} {
-		all = append(all, call{path: "admin:" + path})
-	}
-	for _, act := range []string{"ban", "unban", "kick"} {
-		all = append(all, call{path: "admin:/admin/users/1/" + act, body: `{"reason":"x"}`})
+	all = append(all, call{path: "admin:/internal/revocations"})
+	for _, r := range adminRequests {
+		c := r.about(account{})
+		all = append(all, call{path: "admin:" + c.path, body: c.body})
 	}
 	return func(i int) call { return all[i%len(all)] }
 }

@@ -38,6 +38,8 @@ func (s *siteverify) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		verdict = map[string]any{"success": false, "error-codes": []string{"invalid-input-response"}}
 	case strings.HasPrefix(token, "good, elsewhere"):
 		verdict["hostname"] = "evil.example.com"
+	case strings.HasPrefix(token, "good, otherwise"):
+		verdict["action"] = "sign-up"
 	case spent:
 		verdict = map[string]any{"success": false, "error-codes": []string{"timeout-or-duplicate"}}
 	}
@@ -134,9 +136,11 @@ func TestPumping(t *testing.T) {
 				d.do(t, demanded)
 				demanded.body = strings.TrimSuffix(demanded.body, "}") + `,"challenge":"bad"}`
 				d.do(t, demanded)
-				demanded.body = strings.Replace(demanded.body, `"bad"`, `"good, elsewhere"`, 1)
-				d.do(t, demanded)
-				demanded.body = strings.Replace(demanded.body, `"good, elsewhere"`, `"bad"`, 1)
+				for _, foreign := range []string{`"good, elsewhere"`, `"good, otherwise"`} {
+					of := demanded
+					of.body = strings.Replace(demanded.body, `"bad"`, foreign, 1)
+					d.do(t, of)
+				}
 				d.do(t, send(`,"challenge":"good-2"`))
 				demanded.body = strings.Replace(demanded.body, `"bad"`, `"good-2"`, 1)
 				d.do(t, demanded)
@@ -144,7 +148,7 @@ func TestPumping(t *testing.T) {
 				typed.code, typed.fields = 40000, []string{"challenge type"}
 				d.do(t, typed)
 				d.wantMetric(t, `menshen_challenges_total{outcome="passed"} 1`)
-				d.wantMetric(t, `menshen_challenges_total{outcome="failed"} 3`)
+				d.wantMetric(t, `menshen_challenges_total{outcome="failed"} 4`)
 				vendor.away.Store(true)
 				fault := send(`,"challenge":"good-3"`)
 				fault.code, fault.want = 50301, "null"
