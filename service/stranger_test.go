@@ -269,3 +269,31 @@ func TestCrowd(t *testing.T) {
 		wantFailure(t, err, nil)
 	}})
 }
+
+// TestChangesWaitInTurn: many changes of one user at once wait for each other without a
+// connection, and nobody else waits for them.
+func TestChangesWaitInTurn(t *testing.T) {
+	runScenes(t, scene{"while one is under way", func(t *testing.T, in *instance) {
+		own, other := in.row(in.logIn(alice)), in.row(in.logIn(bob))
+		change := func(ctx context.Context, s model.Session, name string) error {
+			_, err := in.users.Change(ctx, s, service.Changes{NickName: &name}, model.Caller{})
+			return err
+		}
+		entered := false
+		in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() {
+			in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() { entered = true }}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			wantFailure(t, change(ctx, own, "second"), model.ErrUnavailable)
+			if entered {
+				t.Error("the second one has a connection")
+			}
+			wantFailure(t, change(t.Context(), other, "other"), nil)
+		}}
+		wantFailure(t, change(t.Context(), own, "first"), nil)
+		wantFailure(t, change(t.Context(), own, "third"), nil)
+		if got := in.texts("SELECT nick_name FROM users ORDER BY nick_name"); !slices.Equal(got, []string{"other", "third"}) {
+			t.Errorf("they are called %v", got)
+		}
+	}})
+}
