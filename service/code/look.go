@@ -38,7 +38,7 @@ func (q *Quotas) look(ctx context.Context, code model.Code) (err error) {
 	scopes := q.scopes(code)
 	wait := q.full.wait(scopes, code.SentAt)
 	if wait == 0 {
-		if wait, err = q.scopesWait(ctx, scopes, nil, code.SentAt); err != nil {
+		if wait, err = q.countScopes(ctx, scopes, code.SentAt); err != nil {
 			return err
 		}
 	}
@@ -54,6 +54,28 @@ func (q *Quotas) look(ctx context.Context, code model.Code) (err error) {
 		return model.ErrTooMany.After(wait)
 	}
 	return err
+}
+
+// countScopes is scopesWait that counts a limit from which the scopes are far but now and
+// then: near the budget a count reads thousands of codes.
+func (q *Quotas) countScopes(ctx context.Context, scopes []scope, now model.Time) (longest time.Duration, err error) {
+	for _, s := range scopes {
+		for _, l := range s.limits {
+			below, err := q.below(ctx, threshold{s.of, l.window, l.most}, now)
+			if err != nil {
+				return 0, err
+			}
+			if below {
+				continue
+			}
+			wait, err := q.scopesWait(ctx, []scope{{s.of, []limit{l}}}, nil, now)
+			if err != nil {
+				return 0, err
+			}
+			longest = max(longest, wait)
+		}
+	}
+	return longest, nil
 }
 
 // fullTime is for how long a limit that was reached is believed to be. Meanwhile a code that
