@@ -14,10 +14,12 @@ import (
 	"menshen/model"
 )
 
-// peerRules say how many connections one peer address may hold (IPv6 by /64).
+// peerRules say how many connections one peer address (IPv6 by /64) and one block of
+// neighbouring addresses (IPv4 by /24, IPv6 by /48) may hold.
 type peerRules struct {
-	most   int                        // 0: any number
-	exempt func(peer netip.Addr) bool // whether the peer has no limit
+	most        int                        // 0: any number, of a block too
+	mostOfBlock int                        // at least most
+	exempt      func(peer netip.Addr) bool // whether the peer has no limit
 }
 
 // newPeerRules limits no trusted proxies, since each of them speaks for many clients, and
@@ -29,7 +31,7 @@ func newPeerRules(cfg config.Server, descriptors int) (*peerRules, error) {
 		return nil, err
 	}
 	exempt := func(peer netip.Addr) bool { return peer.IsLoopback() || proxies.Trusts(peer) }
-	return &peerRules{most: min(cfg.MaxConnsPerIP, descriptors/2), exempt: exempt}, nil
+	return &peerRules{most: min(cfg.MaxConnsPerIP, descriptors/2), mostOfBlock: descriptors / 2, exempt: exempt}, nil
 }
 
 // peerListener closes a connection at once, before any goroutine is spent on it, if its
@@ -41,7 +43,7 @@ type peerListener struct {
 	refused func(address string)       // must not block
 
 	mu   sync.Mutex
-	held map[string]int // connections by address
+	held map[string]int // connections by address and by block
 }
 
 // Accept returns the next connection of a peer that may have one more.
@@ -57,13 +59,13 @@ func (l *peerListener) Accept() (net.Conn, error) {
 		if rules.exempt(peer) {
 			most = 0
 		}
-		address := addressOf(peer)
-		if l.enter(address, most) {
-			return &peerConn{TCPConn: tcp, leave: sync.OnceFunc(func() { l.leave(address) })}, nil
+		address, block := addressOf(peer), blockOf(peer)
+		if l.enter(address, block, most, rules.mostOfBlock) {
+			return &peerConn{TCPConn: tcp, leave: sync.OnceFunc(func() { l.leave(address, block) })}, nil
 		}
+		l.refused(address)
 		_ = tcp.SetLinger(0) // a reset: no state is kept for it
 		_ = tcp.Close()
-		l.refused(address)
 	}
 }
 
@@ -74,23 +76,29 @@ func peerOf(remote net.Addr) netip.Addr {
 
 func addressOf(peer netip.Addr) string { return model.AddressKey(peer.String()) }
 
-// enter counts a connection, or returns false if the address holds most already. Those
-// that have no limit are counted too, since a reload may give them one.
-func (l *peerListener) enter(address string, most int) bool {
+// blockOf is the name of the peer's block, which no address has.
+func blockOf(peer netip.Addr) string { return "block " + model.AddressBlock(peer.String()) }
+
+// enter counts a connection, or returns false if the address or its block holds as many as
+// it may. Those that have no limit are counted too, since a reload may give them one.
+func (l *peerListener) enter(address, block string, most, mostOfBlock int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if most > 0 && l.held[address] >= most {
+	if most > 0 && (l.held[address] >= most || l.held[block] >= mostOfBlock) {
 		return false
 	}
 	l.held[address]++
+	l.held[block]++
 	return true
 }
 
-func (l *peerListener) leave(address string) {
+func (l *peerListener) leave(address, block string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[address]--; l.held[address] == 0 {
-		delete(l.held, address)
+	for _, name := range []string{address, block} {
+		if l.held[name]--; l.held[name] == 0 {
+			delete(l.held, name)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func newLimited(t *testing.T, most int) *limited {
 }
 
 func (l *limited) limit(most int) {
-	l.rules.Store(&peerRules{most: most, exempt: func(peer netip.Addr) bool { return peer == netip.MustParseAddr("127.0.0.9") }})
+	l.rules.Store(&peerRules{most: most, mostOfBlock: 1000, exempt: func(peer netip.Addr) bool { return peer == netip.MustParseAddr("127.0.0.9") }})
 }
 
 // ask opens a connection from an address and reports whether a request on it is answered.
@@ -126,6 +126,36 @@ func TestPeers(t *testing.T) {
 	l.limit(6)
 	l.wants(t, "127.0.0.2", true)
 	l.wants(t, "127.0.0.2", false)
+}
+
+// TestBlocksOfPeers: the addresses of one block hold together no more than half of the
+// descriptors, and others do.
+func TestBlocksOfPeers(t *testing.T) {
+	rules, err := newPeerRules(config.Server{MaxConnsPerIP: 3}, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := peerListener{held: map[string]int{}}
+	enter := func(text string) bool {
+		peer := netip.MustParseAddr(text)
+		return l.enter(addressOf(peer), blockOf(peer), rules.most, rules.mostOfBlock)
+	}
+	for _, tt := range []struct {
+		peer string
+		want bool
+	}{
+		{"2001:db8:1:1::1", true}, {"2001:db8:1:2::1", true}, {"2001:db8:1:3::1", true}, {"2001:db8:1:4::1", true},
+		{"2001:db8:1:5::1", false}, {"2001:db8:2:1::1", true}, {"192.0.2.1", true},
+	} {
+		if got := enter(tt.peer); got != tt.want {
+			t.Errorf("a connection of %s is taken: %v", tt.peer, got)
+		}
+	}
+	first := netip.MustParseAddr("2001:db8:1:1::1")
+	l.leave(addressOf(first), blockOf(first))
+	if !enter("2001:db8:1:5::1") || enter("2001:db8:1:6::1") {
+		t.Error("one connection fewer of the block is not one place more")
+	}
 }
 
 // TestRefusedPeersCostNothing: refused connections leave no goroutine, however many.

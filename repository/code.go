@@ -63,6 +63,14 @@ func (c Codes) NthSent(ctx context.Context, scope model.SendScope, since model.T
 	return sent, unavailable("count codes", err)
 }
 
+// NthRefused returns when the nth newest refused code of a number and pool was sent.
+func (c Codes) NthRefused(ctx context.Context, code model.Code, since model.Time, n int) (model.Time, error) {
+	sent, err := scalar[model.Time](ctx, c.DB,
+		"SELECT sent_at FROM codes WHERE number_key = ? AND send_pool = ? AND delivery = ? AND forgiven = 0 AND sent_at > ? ORDER BY seq DESC LIMIT 1 OFFSET "+strconv.Itoa(n-1),
+		code.NumberKey, code.SendPool, model.DeliveryRefused, since)
+	return sent, unavailable("count refused codes", err)
+}
+
 // CountSince counts the codes after since, each as one. It counts codes that a provider
 // refused too, so that it reads only the index.
 func (c Codes) CountSince(ctx context.Context, scope model.SendScope, since model.Time) (n int, err error) {

@@ -33,6 +33,9 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Survey": func(ctx context.Context) error {
 			return drop(codes.Survey(ctx, model.SendSurvey{Spans: []model.SendSpan{{}}}))
 		},
+		"NthRefused": func(ctx context.Context) error {
+			return drop(codes.NthRefused(ctx, model.Code{NumberKey: key('a')}, 0, 1))
+		},
 		"CountSince":   func(ctx context.Context) error { return drop(codes.CountSince(ctx, model.SendScope{}, 0)) },
 		"CountSent":    func(ctx context.Context) error { return drop(codes.CountSent(ctx, 0)) },
 		"Raised":       func(ctx context.Context) error { return drop(codes.Raised(ctx, []string{"a"}, 0)) },

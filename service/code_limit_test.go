@@ -392,9 +392,9 @@ func TestFailureLimit(t *testing.T) {
 			in.failLogins(alice, 5)
 			live := in.receiveCode(alice)
 			in.clock.Advance(time.Minute)
-			in.sql(`INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, delivery)
-SELECT n.i, c.company_type, c.purpose, c.number_key, c.seq + 1000000 + n.i, c.code_mac, '', c.sent_at + 60000, c.expires_at + 60000, ?
-FROM codes c, `+tenThousand+` n WHERE n.i <= 600 AND c.attempts = 0`, model.DeliveryRefused)
+			in.sql(`INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at, delivery, send_pool)
+SELECT n.i, c.company_type, c.purpose, c.number_key, c.seq + 1000000 + n.i, c.code_mac, '', c.sent_at + 60000, c.expires_at + 60000, ?, ?
+FROM codes c, `+tenThousand+` n WHERE n.i <= 600 AND c.attempts = 0`, model.DeliveryRefused, model.SendKnown)
 			_, err := in.tryLogIn(alice, live)
 			wantFailure(t, err, nil)
 			in.receiveCode(alice)

@@ -18,6 +18,7 @@ type Admission struct {
 	Pumping   *Pumping   // nil: no alarms
 	Bursts    *Bursts    // nil: no alarms of bursts
 	Challenge *Challenge // nil: no challenges
+	Crowd     Crowd
 }
 
 // candidate is a requested code.
@@ -116,6 +117,33 @@ var errSuspicious = errors.New("to be screened")
 // counts show that there is something to judge.
 func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
 	var asked bool
+	crowd := a.Crowd
+	if c.code.SendPool == model.SendKnown {
+		crowd = nil
+	}
+	err = crowd.within(ctx, func() (err error) {
+		if a.Quotas.isSuspect(c.code) {
+			err = a.Quotas.look(ctx, c.code)
+		}
+		if err == nil {
+			asked, resendAfter, err = a.reserve(ctx, c, demanded)
+		}
+		return err
+	})
+	if err == nil {
+		a.Bursts.note(c)
+	}
+	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
+		asked, err = true, a.Challenge.demand(refused.Failure)
+	}
+	if asked {
+		a.Challenge.report(ChallengeDemanded, nil)
+	}
+	return resendAfter, err
+}
+
+// reserve is the transaction of store. asked reports whether it demanded a challenge.
+func (a *Admission) reserve(ctx context.Context, c candidate, demanded *bool) (asked bool, resendAfter int64, err error) {
 	err = a.Tx.Within(ctx, func(ctx context.Context) error {
 		near, err := a.Quotas.enterScopes(ctx, c.code)
 		if err != nil {
@@ -137,16 +165,7 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (res
 		}
 		return err
 	})
-	if err == nil {
-		a.Bursts.note(c)
-	}
-	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
-		asked, err = true, a.Challenge.demand(refused.Failure)
-	}
-	if asked {
-		a.Challenge.report(ChallengeDemanded, nil)
-	}
-	return resendAfter, err
+	return asked, resendAfter, err
 }
 
 // survey reads at once what decides about the code, but for its number's codes: the

@@ -72,6 +72,9 @@ func (d *Delivery) deliver(ctx context.Context, code model.Code, message model.M
 	defer cancel()
 	settlement.At = model.TimeOf(d.Now())
 	err = d.Store.Settle(ctx, code.ID, settlement)
+	if settlement.Delivery == model.DeliveryRefused {
+		d.Quotas.full.forget()
+	}
 	if settlement.Delivery == model.DeliveryAccepted {
 		return true, nil // an accepted message is a success, even if the outcome could not be recorded
 	}

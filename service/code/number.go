@@ -74,6 +74,28 @@ func (q *Quotas) numberRefusal(codes []model.Code, pool model.SendPool, now mode
 	return longest
 }
 
+// refusedMost is how many codes of a number and a pool may be refused by the providers in
+// an hour. They are charged to no limit of the number, those of the known pool to none at
+// all, and each is a row, an event and a request to every provider.
+const refusedMost = 20
+
+// refuse returns the refusal of a code by a limit of its number, nil if none refuses it.
+// codes must be newest first.
+func (q *Quotas) refuse(ctx context.Context, codes []model.Code, code model.Code) error {
+	if refusal := q.numberRefusal(codes, code.SendPool, code.SentAt); refusal != nil {
+		return refusal
+	}
+	if len(codes) == 0 || codes[0].Delivery != model.DeliveryRefused {
+		return nil
+	}
+	sent, err := q.Store.NthRefused(ctx, code, code.SentAt.Add(-time.Hour), refusedMost)
+	if err != nil || sent == 0 {
+		return err
+	}
+	wait := sent.Add(time.Hour).Sub(code.SentAt)
+	return &refusal{model.ErrCooldown.After(wait), wait, false}
+}
+
 // windowWait returns how long until fewer than l.most codes of the pool lie in the
 // rolling window.
 func windowWait(codes []model.Code, pool model.SendPool, now model.Time, l limit) time.Duration {
@@ -100,11 +122,11 @@ func charged(code model.Code, pool model.SendPool) bool {
 	return code.SendPool == pool && code.Delivery != model.DeliveryRefused && !code.Forgiven
 }
 
-// mayLock reports whether attempts on the number's live codes, and on one that is sent
-// meanwhile, could reach the limit of failures. If they cannot, attempts need not count
-// each other.
+// mayLock reports whether attempts on the number's live codes, and on one of each pool that
+// is sent meanwhile, could reach the limit of failures. If they cannot, attempts need not
+// count each other.
 func (q *Quotas) mayLock(codes []model.Code, now model.Time) bool {
-	reachable := q.Limits.MaxAttempts
+	reachable := int(model.SendChallenged+1) * q.Limits.MaxAttempts
 	for _, code := range codes {
 		if code.UsedAt == 0 && now < code.ExpiresAt {
 			reachable += max(q.Limits.MaxAttempts, failures(code))

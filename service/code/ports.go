@@ -30,6 +30,10 @@ type Store interface {
 	// address or a block ten redeemed codes count as one, and a code that a provider
 	// refused counts. For the deployment each code counts, but none that was refused.
 	NthSent(ctx context.Context, scope model.SendScope, since model.Time, n int) (model.Time, error)
+	// NthRefused returns when the nth newest code of the number and pool of code was sent that
+	// a provider refused, no operator has forgiven and that was sent after since. It returns 0
+	// if there were fewer.
+	NthRefused(ctx context.Context, code model.Code, since model.Time, n int) (model.Time, error)
 	// CountSince counts the scope's codes after since, each as one, refused ones too.
 	CountSince(ctx context.Context, scope model.SendScope, since model.Time) (int, error)
 	// Survey answers a survey in one statement. It counts each code as one, refused ones too.

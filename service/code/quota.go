@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,6 +33,8 @@ type Quotas struct {
 	Now    func() time.Time
 
 	headroom ttlSet[threshold] // thresholds that are known not to be reached
+	suspects ttlSet[string]    // gates behind which a request was refused a moment ago
+	full     fullLimits        // limits that were reached a moment ago
 }
 
 // gateMargin is how far below a limit requests need no gate. It is more messages than
@@ -51,6 +54,7 @@ const (
 func (q *Quotas) reserve(ctx context.Context, code model.Code, near []scope, sent map[model.SendSpan]int) (int64, error) {
 	wait, err := q.scopesWait(ctx, near, sent, code.SentAt)
 	if err == nil && wait > 0 {
+		q.suspect(code, near)
 		err = q.tooMany(ctx, code, wait)
 	}
 	if err != nil {
@@ -63,8 +67,9 @@ func (q *Quotas) reserve(ctx context.Context, code model.Code, near []scope, sen
 	if err != nil {
 		return 0, err
 	}
-	if refusal := q.numberRefusal(codes, code.SendPool, code.SentAt); refusal != nil {
-		return 0, refusal
+	if err := q.refuse(ctx, codes, code); err != nil {
+		q.suspect(code, nil)
+		return 0, err
 	}
 	code.Seq = nextSeq(codes, code)
 	if err := q.Store.Insert(ctx, code); err != nil {
@@ -107,10 +112,11 @@ func (q *Quotas) wait(ctx context.Context, code model.Code) (time.Duration, erro
 	if err != nil {
 		return 0, err
 	}
-	if refusal := q.numberRefusal(codes, code.SendPool, code.SentAt); refusal != nil {
-		wait = max(wait, refusal.wait)
+	err = q.refuse(ctx, codes, code)
+	if refusal, is := errors.AsType[*refusal](err); is {
+		return max(wait, refusal.wait), nil
 	}
-	return wait, nil
+	return wait, err
 }
 
 // seconds returns the wait that a refusal states to the client.
@@ -124,10 +130,15 @@ type scope struct {
 	limits []limit
 }
 
-// gate is the name of the scope's gate.
-func (s scope) gate() []byte {
-	if s.of.BlockKey != "" {
+// gate is the name of the scope's gate for requests of a pool. The known pool has one of its
+// own for the deployment, so that a known device does not wait for strangers. The two gates
+// let no more than one message pass beyond the budget.
+func (s scope) gate(pool model.SendPool) []byte {
+	switch {
+	case s.of.BlockKey != "":
 		return []byte("block|" + s.of.BlockKey)
+	case pool == model.SendKnown:
+		return []byte("budget|known")
 	}
 	return []byte("address|" + s.of.IPKey) // the deployment's is without a key
 }
@@ -206,7 +217,7 @@ func (q *Quotas) enterScopes(ctx context.Context, code model.Code) (near []scope
 		if s.of.IPKey != "" && blockIsGated {
 			continue
 		}
-		if err := q.Store.Gate(ctx, s.gate(), code.SentAt); err != nil {
+		if err := q.Store.Gate(ctx, s.gate(code.SendPool), code.SentAt); err != nil {
 			return nil, err
 		}
 		blockIsGated = s.of.BlockKey != "" && s.isAlwaysNear()
@@ -250,6 +261,7 @@ func (q *Quotas) scopesWait(ctx context.Context, scopes []scope, sent map[model.
 				return 0, err
 			}
 			if at != 0 {
+				q.full.add(threshold{s.of, l.window, l.most}, now, at.Add(l.window))
 				longest = max(longest, at.Add(l.window).Sub(now))
 			}
 		}

@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"menshen/model"
@@ -32,10 +33,11 @@ func (q *Quotas) Locks(ctx context.Context, numberKey []byte) (Locks, error) {
 	if wait := q.failuresWait(codes, now); wait > 0 {
 		locks.FailuresUntil = wholeSecond(now.Add(wait))
 	}
-	if refusal := q.numberRefusal(codes, model.SendOpen, now); refusal != nil {
-		locks.NextCodeAt = wholeSecond(now.Add(refusal.wait))
+	err = q.refuse(ctx, codes, model.Code{NumberKey: numberKey, SendPool: model.SendOpen, SentAt: now})
+	if refusal, is := errors.AsType[*refusal](err); is {
+		locks.NextCodeAt, err = wholeSecond(now.Add(refusal.wait)), nil
 	}
-	return locks, nil
+	return locks, err
 }
 
 // wholeSecond rounds up, so that what was announced for then is so.

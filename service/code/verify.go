@@ -19,6 +19,7 @@ type Verifier struct {
 	Vault    *vault.Vault
 	Quotas   *Quotas
 	Guesses  *Guesses // nil: unlimited
+	Crowd    Crowd
 	// TicketRequired refuses every attempt without a good ticket.
 	TicketRequired bool
 	Now            func() time.Time
@@ -85,8 +86,10 @@ func (v *Verifier) Redeem(ctx context.Context, tx Tx, act func(ctx context.Conte
 		}
 	}
 	if refusal := targets[0].refusal; refusal != nil {
-		if err := v.pretend(ctx, targets[0]); err != nil {
-			return err
+		if errors.Is(refusal, model.ErrCode) { // the others show that nothing was compared
+			if err := v.pretend(ctx, targets[0]); err != nil {
+				return err
+			}
 		}
 		v.report(targets, outcome{refusal: refusal, judged: targets[0]})
 		return refusal
@@ -111,6 +114,9 @@ func (v *Verifier) Redeem(ctx context.Context, tx Tx, act func(ctx context.Conte
 	}
 	if err != nil {
 		return err
+	}
+	if out.refusal == nil {
+		v.Quotas.full.forget()
 	}
 	v.report(targets, out)
 	return out.refusal
@@ -176,16 +182,18 @@ func (v *Verifier) newest(codes []model.Code, a Attempt, now model.Time) *model.
 func (v *Verifier) pretend(ctx context.Context, t target) error {
 	v.Vault.CodeMatches(make([]byte, 32), t.plain())
 	row := "pretend|" + strconv.Itoa(int(t.numberKey[0]%64))
-	return v.Tx.Within(ctx, func(ctx context.Context) error {
-		if _, err := v.accountOf(ctx, t.Attempt); err != nil {
-			return err
-		}
-		for range 3 {
-			if err := v.Store.Gate(ctx, []byte(row), model.TimeOf(v.Now())); err != nil {
+	return v.Crowd.within(ctx, func() error {
+		return v.Tx.Within(ctx, func(ctx context.Context) error {
+			if _, err := v.accountOf(ctx, t.Attempt); err != nil {
 				return err
 			}
-		}
-		return nil
+			for range 3 {
+				if err := v.Store.Gate(ctx, []byte(row), model.TimeOf(v.Now())); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 }
 

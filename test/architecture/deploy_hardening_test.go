@@ -54,6 +54,11 @@ func TestComposeIsHardened(t *testing.T) {
 		if (len(s.Ports) > 0) != (name == "nginx") {
 			t.Errorf("%s: ports %q", name, s.Ports)
 		}
+		for _, port := range s.Ports { // on [::] all clients would have the address of Docker's gateway
+			if !strings.HasPrefix(port, "0.0.0.0:") {
+				t.Errorf("%s: the port %s is not of IPv4 alone", name, port)
+			}
+		}
 	}
 	for name, network := range c.Networks {
 		if network.Internal != (name == "inside" || name == "storage") {
@@ -93,7 +98,7 @@ func TestGatewayIsHardened(t *testing.T) {
 	}
 	http, _, _ := strings.Cut(conf, "upstream ")
 	for _, want := range []string{
-		"worker_rlimit_core 0;", "server_tokens off;", "reset_timedout_connection on;", "proxy_max_temp_file_size 0;",
+		"worker_rlimit_core 0;", "server_tokens off;", "access_log off;", "error_log stderr crit;", "reset_timedout_connection on;", "proxy_max_temp_file_size 0;",
 		fmt.Sprintf(`return 429 '{"code":%d,"data":null,"msg":"%s"}';`, model.ErrTooMany.Code, model.ErrTooMany.Zh),
 		"limit_conn_zone $binary_remote_addr zone=addresses:10m;", "limit_conn addresses " + peers[1] + ";", "limit_conn_status 429;",
 		"proxy_set_header X-Forwarded-For $remote_addr;", "proxy_set_header X-Request-Id $request_id;",
