@@ -40,7 +40,7 @@ func TestClusterStrangers(t *testing.T) {
 	for n := range 500 { // at 120 logins a minute of each
 		addresses = append(addresses, fmt.Sprintf("10.%d.%d.1", n/250, n%250))
 	}
-	strangers := newCrowd(thief, 32, addresses...)
+	strangers := newCrowd(thief, 24, addresses...)
 	strangers.acts = strangersActs[:1]
 	var next atomic.Int64                // owner
 	strangers.aim = func(n int) victim { // at a number whose owner logs in now, and at any other one, in turn
