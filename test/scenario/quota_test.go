@@ -38,6 +38,15 @@ func (d *deployment) codes(t *testing.T) int {
 	return integer(t, d.value(t, "SELECT COUNT(*) FROM codes"))
 }
 
+// rewrite changes the codes while the program is stopped, so that it does not remember what
+// no longer is.
+func (d *deployment) rewrite(t *testing.T, change func()) {
+	t.Helper()
+	d.stop(t)
+	change()
+	d.start(t)
+}
+
 // anHourPasses makes all codes an hour older.
 func (d *deployment) anHourPasses(t *testing.T) {
 	t.Helper()
@@ -91,7 +100,7 @@ func TestQuotasOfNeighbours(t *testing.T) {
 				if got, want := d.burst(t, row.hour/10, row.address), row.hour/10; got != want {
 					t.Errorf("the first %d get %d", want, got)
 				}
-				d.copyCodes(t, 8, nil)
+				d.rewrite(t, func() { d.copyCodes(t, 8, nil) })
 				for i := range 20 { // two of the hour
 					mobile := d.number()
 					d.do(t, codeCall(mobile, row.address(i)))
@@ -108,10 +117,12 @@ func TestQuotasOfNeighbours(t *testing.T) {
 				}
 				neighbours(1, hour)
 
-				d.copyCodes(t, row.day/row.hour-1, d.anHourPasses)
-				d.anHourPasses(t)
-				d.exec(t, `DELETE FROM codes WHERE id = (SELECT id FROM (SELECT id FROM codes WHERE used_at = 0 AND send_pool = 0
+				d.rewrite(t, func() {
+					d.copyCodes(t, row.day/row.hour-1, d.anHourPasses)
+					d.anHourPasses(t)
+					d.exec(t, `DELETE FROM codes WHERE id = (SELECT id FROM (SELECT id FROM codes WHERE used_at = 0 AND send_pool = 0
 AND block_key = (SELECT block_key FROM codes GROUP BY block_key ORDER BY COUNT(*) DESC LIMIT 1) LIMIT 1) one)`)
+				})
 				if got := d.burst(t, 20, row.address); got != 1 {
 					t.Errorf("of a day with one left %d are granted", got)
 				}
@@ -132,26 +143,30 @@ func TestHourlyShare(t *testing.T) {
 			t.Parallel()
 			d := newBehindProxy(t, driver)
 			known, other := d.login(t, form{Mobile: d.number()}), d.login(t, form{Mobile: d.number()})
-			d.anHourPasses(t)
+			d.rewrite(t, func() { d.anHourPasses(t) })
 			if got := d.burst(t, 14*7, address); got != 14*7 {
 				t.Errorf("fourteen addresses get %d, want seven each", got)
 			}
-			d.copyCodes(t, 13, nil)
-			d.exec(t, "CREATE TABLE more AS SELECT * FROM codes WHERE used_at = 0 LIMIT 336")
+			d.rewrite(t, func() {
+				d.copyCodes(t, 13, nil)
+				d.exec(t, "CREATE TABLE more AS SELECT * FROM codes WHERE used_at = 0 LIMIT 336")
+				d.exec(t, "UPDATE more SET id = id + 7, seq = seq + 1")
+			})
 			if got := d.burst(t, 14*4, address); got != 14*2 {
 				t.Errorf("in all but two of their hundred they get %d more, want two each", got)
 			}
 			d.do(t, codeCall(d.number(), "203.0.113.1"))
-			d.exec(t, "UPDATE codes SET used_at = sent_at WHERE used_at = 0") // those of an address weigh ten now
-			d.exec(t, "UPDATE more SET id = id + 7, seq = seq + 1")
-			d.exec(t, "INSERT INTO codes SELECT * FROM more") // as many as of two dozen requests of each
+			d.rewrite(t, func() {
+				d.exec(t, "UPDATE codes SET used_at = sent_at WHERE used_at = 0") // those of an address weigh ten now
+				d.exec(t, "INSERT INTO codes SELECT * FROM more")                 // as of two dozen requests of each
+			})
 			if got, want := d.burst(t, 14*2, address), granted-14*100-1-14*24; got != want {
 				t.Errorf("then they get %d, want %d", got, want)
 			}
 			d.wantRefusals(t, codeCall(d.number(), "203.0.113.1"), 42900, 1, hour)
 			d.do(t, d.codeFrom(known, "203.0.113.1"))
 			d.do(t, d.codeFrom(other, address(0)))
-			d.anHourPasses(t)
+			d.rewrite(t, func() { d.anHourPasses(t) })
 			for _, from := range []string{"203.0.113.1", address(0)} {
 				d.do(t, codeCall(d.number(), from))
 			}
