@@ -44,6 +44,20 @@ func TestGuesses(t *testing.T) {
 			in.failLogins(alice, 10)
 			refused(in, 600, alice)
 		}},
+		scene{"fifty at once", func(t *testing.T, in *instance) {
+			limited(in, 10)
+			for range 2 {
+				answers := map[int32]int{}
+				for _, err := range race(50, func(int) error { return errOf(in.tryLogIn(alice, wrong)) }) {
+					answers[model.AsFailure(err).Code]++
+				}
+				if answers[model.ErrCode.Code] != 10 || answers[model.ErrTooMany.Code] != 40 {
+					t.Errorf("the answers are %v", answers)
+				}
+				in.clock.Advance(10 * time.Minute)
+				in.receiveCode(alice) // and with a live one
+			}
+		}},
 		scene{"by pair of address and number", func(_ *testing.T, in *instance) {
 			limited(in, 3)
 			in.failLogins(alice, 3, byIP("2001:db8::1"))

@@ -58,16 +58,21 @@ func (g *Guesses) wait(t target, now model.Time) time.Duration {
 	}
 	window.mu.Lock()
 	defer window.mu.Unlock()
+	return g.waitIn(window, now)
+}
+
+func (g *Guesses) waitIn(window *guessWindow, now model.Time) time.Duration {
 	if len(window.times) < g.most {
 		return 0
 	}
 	return min(guessTime, window.times[0].Add(guessTime).Sub(now))
 }
 
-// add counts one answer.
-func (g *Guesses) add(t target, now model.Time) {
+// add counts one answer. If attempts at the same time were first, so that there must be no
+// more, it counts none and returns how long until there may be.
+func (g *Guesses) add(t target, now model.Time) time.Duration {
 	if g == nil {
-		return
+		return 0
 	}
 	window, ok := g.windows.GetIfPresent(t.guess())
 	if !ok {
@@ -75,8 +80,12 @@ func (g *Guesses) add(t target, now model.Time) {
 	}
 	window.mu.Lock()
 	defer window.mu.Unlock()
+	if wait := g.waitIn(window, now); wait > 0 {
+		return wait
+	}
 	if len(window.times) == g.most {
 		window.times = window.times[1:]
 	}
 	window.times = append(window.times, now)
+	return 0
 }

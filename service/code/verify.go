@@ -90,8 +90,7 @@ func (v *Verifier) Redeem(ctx context.Context, tx Tx, act func(ctx context.Conte
 				return err
 			}
 		}
-		v.report(targets, outcome{refusal: refusal, judged: targets[0]})
-		return refusal
+		return v.report(targets, outcome{refusal: refusal, judged: targets[0]})
 	}
 	var out outcome
 	lost := -1 // the target whose code others have used up
@@ -117,8 +116,7 @@ func (v *Verifier) Redeem(ctx context.Context, tx Tx, act func(ctx context.Conte
 	if out.refusal == nil {
 		v.Quotas.full.forget()
 	}
-	v.report(targets, out)
-	return out.refusal
+	return v.report(targets, out)
 }
 
 // detach keeps the deadline of ctx, but not its cancellation by a client that hangs up.
@@ -326,13 +324,17 @@ func (v *Verifier) spare(ctx context.Context, targets []target, right []bool) er
 }
 
 // report reports the counted attempts, and counts a refusal of the code against the
-// address.
-func (v *Verifier) report(targets []target, out outcome) {
-	if errors.Is(out.refusal, model.ErrCode) && out.judged.pool == model.AttemptOpen {
-		v.Guesses.add(out.judged, model.TimeOf(v.Now()))
+// address. It returns the refusal, model.ErrTooMany if the address has had enough of them
+// by attempts at the same time.
+func (v *Verifier) report(targets []target, out outcome) error {
+	refusal := out.refusal
+	if errors.Is(refusal, model.ErrCode) && out.judged.pool == model.AttemptOpen {
+		if wait := v.Guesses.add(out.judged, model.TimeOf(v.Now())); wait > 0 {
+			refusal = model.ErrTooMany.After(wait)
+		}
 	}
 	if v.OnAttempt == nil {
-		return
+		return refusal
 	}
 	if len(out.right) == 0 && errors.Is(out.refusal, model.ErrCode) {
 		v.OnAttempt("", false)
@@ -340,4 +342,5 @@ func (v *Verifier) report(targets []target, out outcome) {
 	for i, right := range out.right {
 		v.OnAttempt(targets[i].code.Provider, right)
 	}
+	return refusal
 }
