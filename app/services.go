@@ -76,13 +76,13 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 	if err != nil {
 		return nil, nil, err
 	}
-	c, quotas := cfg.Code, res.newQuotas(cfg)
+	c, quotas, crowd := cfg.Code, res.newQuotas(cfg), repository.NewCrowd(max(1, cfg.Database.MaxConns/crowdShare))
 	sender := &code.Sender{
 		Catalog: newCatalog(cfg), Numbers: numbers, TestNumbers: tests, Vault: res.Vault,
 		Length: c.Length, TTL: c.TTL, NewCode: random.Digits, Now: now,
 		Admission: &code.Admission{
 			Tx: res.Events, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
-			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge,
+			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge, Crowd: crowd,
 		},
 		Delivery: &code.Delivery{
 			Store: store, Quotas: quotas, Providers: providers, Now: now, OnOutcome: res.Metrics.Message,
@@ -91,10 +91,13 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 	}
 	verifier := &code.Verifier{
 		Tx: res.Events, Store: store, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
-		Guesses: guesses, TicketRequired: c.Ticket == config.TicketRequired, Now: now, OnAttempt: res.Metrics.Attempt,
+		Guesses: guesses, Crowd: crowd, TicketRequired: c.Ticket == config.TicketRequired, Now: now, OnAttempt: res.Metrics.Attempt,
 	}
 	return sender, verifier, nil
 }
+
+// crowdShare is the part of the connections to the database that strangers may use at once.
+const crowdShare = 4
 
 func (d Deployment) newQuotas(cfg *config.Config) *code.Quotas {
 	c := cfg.Code

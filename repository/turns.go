@@ -141,3 +141,18 @@ func (l *line) prune() {
 		delete(l.outer.byKey, l.key)
 	}
 }
+
+// Crowd is turns that a part of the callers takes before those of the connections, so that
+// some are left for the others.
+type Crowd struct{ turns *turns }
+
+// NewCrowd returns a crowd with a number of places.
+func NewCrowd(places int) Crowd { return Crowd{newTurns(places)} }
+
+// Enter waits for a place. The caller must call leave.
+func (c Crowd) Enter(ctx context.Context) (leave func(), err error) {
+	if err := c.turns.acquire(ctx); err != nil {
+		return nil, unavailable("wait for a turn", err)
+	}
+	return c.turns.release, nil
+}

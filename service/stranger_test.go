@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"menshen/model"
+	"menshen/repository"
 	"menshen/service"
 	"menshen/service/code"
 )
@@ -243,5 +244,59 @@ func TestRefusedCodesAreBounded(t *testing.T) {
 		in.phone.fail = model.ErrSendRefused
 		_, err = in.sendCode(alice)
 		wantFailure(t, err, model.ErrProvider)
+	}})
+}
+
+// TestCrowd: strangers wait for each other with a part of the connections alone. Known
+// devices, and attempts with tickets, do not wait for them.
+func TestCrowd(t *testing.T) {
+	runScenes(t, scene{"full", func(t *testing.T, in *instance) {
+		c := in.logIn(alice)
+		crowd := repository.NewCrowd(1)
+		in.admission.Crowd, in.verifier.Crowd = crowd, crowd
+		in.wantSent(bob)
+		in.failLogins(numbered(1), 1)
+		leave, err := crowd.Enter(t.Context())
+		wantFailure(t, err, nil)
+		defer leave()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err = in.codes.Send(ctx, code.SendRequest{Mobile: bob, Purpose: model.PurposeLogin})
+		wantFailure(t, err, model.ErrUnavailable)
+		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err = in.login.Do(ctx, loginRequest(numbered(1), wrong))
+		wantFailure(t, err, model.ErrUnavailable)
+		code, ticket := in.receiveTicket(alice, bearing(c.Credential))
+		_, err = in.tryLogIn(alice, code, withTicket(ticket))
+		wantFailure(t, err, nil)
+	}})
+}
+
+// TestChangesWaitInTurn: many changes of one user at once wait for each other without a
+// connection, and other users do not wait for them.
+func TestChangesWaitInTurn(t *testing.T) {
+	runScenes(t, scene{"while one is under way", func(t *testing.T, in *instance) {
+		own, other := in.row(in.logIn(alice)), in.row(in.logIn(bob))
+		change := func(ctx context.Context, s model.Session, name string) error {
+			_, err := in.users.Change(ctx, s, service.Changes{NickName: &name}, model.Caller{})
+			return err
+		}
+		entered := false
+		in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() {
+			in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() { entered = true }}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			wantFailure(t, change(ctx, own, "second"), model.ErrUnavailable)
+			if entered {
+				t.Error("the second one has a connection")
+			}
+			wantFailure(t, change(t.Context(), other, "other"), nil)
+		}}
+		wantFailure(t, change(t.Context(), own, "first"), nil)
+		wantFailure(t, change(t.Context(), own, "third"), nil)
+		if got := in.texts("SELECT nick_name FROM users ORDER BY nick_name"); !slices.Equal(got, []string{"other", "third"}) {
+			t.Errorf("they are called %v", got)
+		}
 	}})
 }

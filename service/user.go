@@ -19,6 +19,8 @@ type Users struct {
 	Vault   *vault.Vault
 	Numbers phone.Numbers
 	Now     func() time.Time
+
+	changes turns
 }
 
 // Profile is a user with the number in clear, for the owner alone.
@@ -56,8 +58,13 @@ func (u *Users) profile(user model.User) (Profile, error) {
 
 // Change writes the owner's changes and returns the profile as it then is.
 func (u *Users) Change(ctx context.Context, session model.Session, changes Changes, caller model.Caller) (Profile, error) {
+	done, err := u.changes.take(ctx, session.UserID)
+	if err != nil {
+		return Profile{}, err
+	}
+	defer done()
 	var user model.User
-	err := u.Endings.Within(ctx, func(ctx context.Context) (err error) {
+	err = u.Endings.Within(ctx, func(ctx context.Context) (err error) {
 		if user, err = u.Store.Lock(ctx, session.UserID); err != nil {
 			return err
 		}

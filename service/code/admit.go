@@ -18,6 +18,7 @@ type Admission struct {
 	Pumping   *Pumping   // nil: no alarms
 	Bursts    *Bursts    // nil: no alarms of bursts
 	Challenge *Challenge // nil: no challenges
+	Crowd     Crowd      // nil: no bound
 }
 
 // candidate is a requested code.
@@ -116,12 +117,19 @@ var errSuspicious = errors.New("to be screened")
 // counts show that there is something to judge.
 func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
 	var asked bool
-	if a.Quotas.isSuspect(c.code) {
-		err = a.Quotas.look(ctx, c.code)
+	crowd := a.Crowd
+	if c.code.SendPool == model.SendKnown {
+		crowd = nil
 	}
-	if err == nil {
-		asked, resendAfter, err = a.reserve(ctx, c, demanded)
-	}
+	err = inCrowd(ctx, crowd, func() (err error) {
+		if a.Quotas.isSuspect(c.code) {
+			err = a.Quotas.look(ctx, c.code)
+		}
+		if err == nil {
+			asked, resendAfter, err = a.reserve(ctx, c, demanded)
+		}
+		return err
+	})
 	if err == nil {
 		a.Bursts.note(c)
 	}

@@ -19,6 +19,7 @@ type Verifier struct {
 	Vault    *vault.Vault
 	Quotas   *Quotas
 	Guesses  *Guesses // nil: unlimited
+	Crowd    Crowd    // nil: no bound
 	// TicketRequired refuses every attempt without a good ticket.
 	TicketRequired bool
 	Now            func() time.Time
@@ -179,16 +180,18 @@ func (v *Verifier) newest(codes []model.Code, a Attempt, now model.Time) *model.
 func (v *Verifier) pretend(ctx context.Context, t target) error {
 	v.Vault.CodeMatches(make([]byte, 32), t.plain())
 	row := "pretend|" + strconv.Itoa(int(t.numberKey[0]%64))
-	return v.Tx.Within(ctx, func(ctx context.Context) error {
-		if _, err := v.accountOf(ctx, t.Attempt); err != nil {
-			return err
-		}
-		for range 3 {
-			if err := v.Store.Gate(ctx, []byte(row), model.TimeOf(v.Now())); err != nil {
+	return inCrowd(ctx, v.Crowd, func() error {
+		return v.Tx.Within(ctx, func(ctx context.Context) error {
+			if _, err := v.accountOf(ctx, t.Attempt); err != nil {
 				return err
 			}
-		}
-		return nil
+			for range 3 {
+				if err := v.Store.Gate(ctx, []byte(row), model.TimeOf(v.Now())); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 }
 
