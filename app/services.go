@@ -76,7 +76,7 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 	if err != nil {
 		return nil, nil, err
 	}
-	c, quotas, crowd := cfg.Code, res.newQuotas(cfg), repository.NewCrowd(max(1, cfg.Database.MaxConns/crowdShare))
+	c, quotas, crowd := cfg.Code, res.newQuotas(cfg), res.newCrowd(cfg.Database)
 	sender := &code.Sender{
 		Catalog: newCatalog(cfg), Numbers: numbers, TestNumbers: tests, Vault: res.Vault,
 		Length: c.Length, TTL: c.TTL, NewCode: random.Digits, Now: now,
@@ -98,6 +98,14 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 
 // crowdShare is the part of the connections to the database that strangers may use at once.
 const crowdShare = 4
+
+// newCrowd returns the bound of strangers. SQLite needs none: no writer waits for a row.
+func (d Deployment) newCrowd(cfg config.Database) code.Crowd {
+	if d.DB.Driver() == repository.SQLite {
+		return nil
+	}
+	return repository.NewCrowd(max(1, cfg.MaxConns/crowdShare))
+}
 
 func (d Deployment) newQuotas(cfg *config.Config) *code.Quotas {
 	c := cfg.Code

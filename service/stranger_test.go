@@ -254,6 +254,7 @@ func TestCrowd(t *testing.T) {
 		c := in.logIn(alice)
 		crowd := repository.NewCrowd(1)
 		in.admission.Crowd, in.verifier.Crowd = crowd, crowd
+		in.quotas.Limits.PerBlockHour = 100
 		in.wantSent(bob)
 		in.failLogins(numbered(1), 1)
 		leave, err := crowd.Enter(t.Context())
@@ -261,7 +262,7 @@ func TestCrowd(t *testing.T) {
 		defer leave()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		_, err = in.codes.Send(ctx, code.SendRequest{Mobile: bob, Purpose: model.PurposeLogin})
+		_, err = in.codes.Send(ctx, code.SendRequest{Mobile: bob, Purpose: model.PurposeLogin, Caller: model.Caller{IP: "192.0.2.1"}})
 		wantFailure(t, err, model.ErrUnavailable)
 		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()

@@ -118,7 +118,7 @@ var errSuspicious = errors.New("to be screened")
 func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
 	var asked bool
 	crowd := a.Crowd
-	if c.code.SendPool == model.SendKnown {
+	if !a.Quotas.passesGates(c.code) {
 		crowd = nil
 	}
 	err = inCrowd(ctx, crowd, func() (err error) {

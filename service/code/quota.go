@@ -230,6 +230,12 @@ func (s scope) isAlwaysNear() bool {
 	return slices.ContainsFunc(s.limits, func(l limit) bool { return l.most <= gateMargin })
 }
 
+// passesGates reports whether all requests of the code's block or address wait for each
+// other at a gate.
+func (q *Quotas) passesGates(code model.Code) bool {
+	return slices.ContainsFunc(q.scopes(code), func(s scope) bool { return s.of != (model.SendScope{}) && s.isAlwaysNear() })
+}
+
 // spans returns the windows of the scopes, as far as they are short enough to be counted
 // whole: the deployment's are not.
 func spans(scopes []scope, now model.Time) (all []model.SendSpan) {
