@@ -5,7 +5,7 @@
 //
 //	load [-quick] [-rounds N] [-write F] [-ratios F [-check]] [-sessions 1000,100000] [-fill N]
 //	load -profile F
-//	load -peer F -peer-database URL
+//	load [-peer F -peer-database URL] [-before F]
 //
 // It is run through `make bench` and `make bench-check`. Without a database in
 // MENSHEN_TEST_MYSQL everything runs on SQLite. All that it starts ends with it.
@@ -73,6 +73,7 @@ func run(ctx context.Context, args []string) error {
 	profiled := flags.String("profile", "", "measure nothing, write a profile of the processor's time to the `file`")
 	peerBinary := flags.String("peer", "", "compare with the Supabase Auth of this `file` instead of all else")
 	peerDatabase := flags.String("peer-database", "", "`URL` of a durable, empty PostgreSQL for it")
+	before := flags.String("before", "", "compare with the menshen of this `file` instead of all else")
 	fill := flags.Int("fill", 100_000, "sessions to ask for once, for the memory of the process")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -84,8 +85,8 @@ func run(ctx context.Context, args []string) error {
 	if *quick {
 		p.round, p.fill, *sizes = quickTime, 0, "1000,100000"
 	}
-	if *peerBinary != "" {
-		return comparePeer(ctx, p, *peerBinary, *peerDatabase)
+	if *peerBinary != "" || *before != "" {
+		return compare(ctx, p, rivals{*peerBinary, *peerDatabase, *before})
 	}
 	for text := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(text)

@@ -132,9 +132,12 @@ type contestant struct {
 	check tally
 }
 
-// comparePeer interleaves menshen on each kind of database with the peer, and prints what
+// rivals are what menshen is compared with; "" for none.
+type rivals struct{ peer, peerDatabase, before string }
+
+// compare interleaves menshen on each kind of database with its rivals, and prints what
 // each does.
-func comparePeer(ctx context.Context, p plan, binary, database string) error {
+func compare(ctx context.Context, p plan, with rivals) error {
 	s, err := openStage(ctx)
 	if err != nil {
 		return err
@@ -143,7 +146,7 @@ func comparePeer(ctx context.Context, p plan, binary, database string) error {
 	if err := s.makeRoom(ctx, liveSessions); err != nil {
 		return err
 	}
-	all, err := s.contestants(ctx, binary, database)
+	all, err := s.contestants(ctx, with)
 	if err != nil {
 		return err
 	}
@@ -166,29 +169,49 @@ func comparePeer(ctx context.Context, p plan, binary, database string) error {
 	return err
 }
 
-// contestants starts the peer, and menshen on each kind of database.
-func (s *stage) contestants(ctx context.Context, binary, database string) ([]*contestant, error) {
-	peer, err := s.startPeer(ctx, binary, database)
-	if err != nil {
-		return nil, err
-	}
-	all := []*contestant{{crowd: &crowd{
-		acts: &acts{driver: "Supabase Auth"}, protocol: supabase{}, process: peer, meter: meter{server: peer.pid}, provider: s.provider,
-	}}}
-	for _, driver := range s.drivers() {
-		d, err := s.deploy(ctx, "peer_"+driver, driver)
-		if err != nil {
-			return nil, err
-		}
-		process, err := d.start(ctx)
+// contestants starts the rivals, and menshen on each kind of database.
+func (s *stage) contestants(ctx context.Context, with rivals) (all []*contestant, err error) {
+	if with.peer != "" {
+		peer, err := s.startPeer(ctx, with.peer, with.peerDatabase)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, &contestant{crowd: &crowd{
-			acts: &acts{driver: driver}, protocol: menshen{}, process: process, meter: d.meter(process), provider: s.provider,
+			acts: &acts{driver: "Supabase Auth"}, protocol: supabase{}, process: peer, meter: meter{server: peer.pid}, provider: s.provider,
 		}})
 	}
+	for _, binary := range []string{with.before, s.binary} {
+		for _, driver := range s.drivers() {
+			if binary == "" {
+				continue
+			}
+			name, label := "now_"+driver, driver
+			if binary != s.binary {
+				name, label = "before_"+driver, driver+", before"
+			}
+			c, err := s.contestant(ctx, binary, driver, name)
+			if err != nil {
+				return nil, err
+			}
+			c.driver = label
+			all = append(all, c)
+		}
+	}
 	return all, nil
+}
+
+// contestant starts a binary of menshen on a kind of database.
+func (s *stage) contestant(ctx context.Context, binary, driver, name string) (*contestant, error) {
+	d, err := s.deploy(ctx, name, driver)
+	if err != nil {
+		return nil, err
+	}
+	d.binary = binary
+	process, err := d.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &contestant{crowd: &crowd{acts: &acts{driver: driver}, protocol: menshen{}, process: process, meter: d.meter(process), provider: s.provider}}, nil
 }
 
 // comparison is a table of all acts, against the first contestant.

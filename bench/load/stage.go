@@ -156,6 +156,7 @@ func (s *stage) makeRoom(ctx context.Context, sessions int) error {
 // deployment is what outlives a process: its database, its folder, its secret.
 type deployment struct {
 	stage  *stage
+	binary string
 	driver string
 	dsn    string
 	folder string
@@ -195,7 +196,7 @@ func (d *deployment) sqlDriver() string {
 func (s *stage) deploy(ctx context.Context, name, driver string) (*deployment, error) {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
-	d := &deployment{stage: s, driver: driver, folder: filepath.Join(s.folder, name), secret: base64.StdEncoding.EncodeToString(key[:])}
+	d := &deployment{stage: s, binary: s.binary, driver: driver, folder: filepath.Join(s.folder, name), secret: base64.StdEncoding.EncodeToString(key[:])}
 	if err := os.MkdirAll(d.folder, 0o700); err != nil {
 		return nil, err
 	}
@@ -248,7 +249,7 @@ func (d *deployment) start(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.CommandContext(ctx, d.stage.binary) //nolint:gosec // that we built
+	cmd := exec.CommandContext(ctx, d.binary) //nolint:gosec // that we built
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = d.folder, d.environment(), log, log
 	p, err := d.stage.launch(cmd)
 	if err != nil {
