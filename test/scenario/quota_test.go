@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"menshen/repository"
 	"menshen/repository/dbtest"
 )
 
@@ -58,7 +59,11 @@ func (d *deployment) anHourPasses(t *testing.T) {
 func (d *deployment) copyCodes(t *testing.T, n int, before func(t *testing.T)) {
 	t.Helper()
 	all := d.codes(t)
-	d.exec(t, "CREATE TABLE copies AS SELECT * FROM codes WHERE send_pool = 0")
+	key := ""
+	if d.driver == repository.MySQL { // where sql_require_primary_key may be set
+		key = "(PRIMARY KEY (id)) "
+	}
+	d.exec(t, "CREATE TABLE copies "+key+"AS SELECT * FROM codes WHERE send_pool = 0")
 	for range n {
 		if before != nil {
 			before(t)
