@@ -54,16 +54,22 @@ func (d *deployment) anHourPasses(t *testing.T) {
 	d.exec(t, "UPDATE codes SET sent_at = sent_at - 3600000, expires_at = expires_at - 3600000")
 }
 
+// keepCodes copies codes into a new table.
+func (d *deployment) keepCodes(t *testing.T, table, which string) {
+	t.Helper()
+	key := ""
+	if d.driver == repository.MySQL { // where sql_require_primary_key may be set
+		key = "(PRIMARY KEY (id)) "
+	}
+	d.exec(t, "CREATE TABLE "+table+" "+key+"AS SELECT * FROM codes WHERE "+which)
+}
+
 // copyCodes adds n copies of the codes of the open pool, in place of requests. It calls
 // before, which may be nil, before each copy.
 func (d *deployment) copyCodes(t *testing.T, n int, before func(t *testing.T)) {
 	t.Helper()
 	all := d.codes(t)
-	key := ""
-	if d.driver == repository.MySQL { // where sql_require_primary_key may be set
-		key = "(PRIMARY KEY (id)) "
-	}
-	d.exec(t, "CREATE TABLE copies "+key+"AS SELECT * FROM codes WHERE send_pool = 0")
+	d.keepCodes(t, "copies", "send_pool = 0")
 	for range n {
 		if before != nil {
 			before(t)
@@ -154,7 +160,7 @@ func TestHourlyShare(t *testing.T) {
 			}
 			d.rewrite(t, func() {
 				d.copyCodes(t, 13, nil)
-				d.exec(t, "CREATE TABLE more AS SELECT * FROM codes WHERE used_at = 0 LIMIT 336")
+				d.keepCodes(t, "more", "used_at = 0 LIMIT 336")
 				d.exec(t, "UPDATE more SET id = id + 7, seq = seq + 1")
 			})
 			if got := d.burst(t, 14*4, address); got != 14*2 {
