@@ -108,6 +108,9 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 			return err
 		}, attempt)
 		if !errors.Is(err, model.ErrIDTaken) {
+			if err == nil && banned == nil {
+				l.Sessions.keepPair(result.Refresh.Value)
+			}
 			return result, errors.Join(err, banned)
 		}
 	}

@@ -66,6 +66,13 @@ func (s *Sessions) judgePair(ctx context.Context, claims model.Claims, refresh m
 	return hash, nil
 }
 
+// keepPair caches the hash of the refresh token of a session that has just begun.
+func (s *Sessions) keepPair(refresh model.Secret) {
+	if id, hash, ok := parseRefreshToken(refresh); ok {
+		s.Hashes.put(id, [sha256.Size]byte(hash), model.TimeOf(s.Now()))
+	}
+}
+
 // RefreshHashes caches the hashes of refresh tokens by session, all zeros for a session
 // that is gone. A session's hash never changes. So pairs are judged before the limits, and
 // a flood of wrong ones does not reach the database. A nil RefreshHashes caches nothing.

@@ -94,3 +94,18 @@ func TestStatementsOfCode(t *testing.T) {
 		}
 	})
 }
+
+// TestStatementsOfRefresh: a refresh with the current pair is one statement.
+func TestStatementsOfRefresh(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *repository.DB) {
+		in := newInstance(t, db)
+		c := in.logIn(alice)
+		for range 3 {
+			before := db.Statements()
+			c = in.refreshed(c)
+			if got := db.Statements() - before; got != 1 {
+				t.Errorf("%d statements, want 1", got)
+			}
+		}
+	})
+}

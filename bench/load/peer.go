@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -150,8 +151,10 @@ func compare(ctx context.Context, p plan, with rivals) error {
 	if err != nil {
 		return err
 	}
+	order := slices.Clone(all)
 	for round := range p.rounds + 1 {
-		for _, c := range all {
+		slices.Reverse(order)
+		for _, c := range order {
 			if round == 1 { // the first one prepared statements and opened connections
 				*c.acts, c.check = acts{driver: c.driver}, tally{}
 			}
