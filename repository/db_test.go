@@ -183,6 +183,10 @@ func TestMySQLConnections(t *testing.T) {
 	wantText(t, p, "SELECT @@character_set_client", "utf8mb4")
 	wantText(t, p, "SELECT @@character_set_connection", "utf8mb4")
 	wantText(t, p, "SELECT @@autocommit", "1")
+	wantText(t, p, "SELECT @@wait_timeout", "30")
+	if isMariaDB(t, p) {
+		wantText(t, p, "SELECT @@idle_transaction_timeout", "5")
+	}
 	limit, report, _ := statementLimit(t, p)
 	wantText(t, p, "SELECT @@"+limit, "0")
 	wantText(t, db.Pools()["report"], "SELECT @@"+limit, report)
@@ -214,8 +218,9 @@ func TestMySQLKeepsGivenParameters(t *testing.T) {
 	mysqlOnly(t)
 	limit, _, given := statementLimit(t, pool(dbtest.Open(t, repository.MySQL)))
 	db := openAt(t, repository.MySQL, dbtest.DSN(t, repository.MySQL)+
-		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&"+limit+"="+given+"&parseTime=false&clientFoundRows=false")
+		"?readTimeout=300ms&time_zone=%27%2B08%3A00%27&wait_timeout=77&"+limit+"="+given+"&parseTime=false&clientFoundRows=false")
 	wantText(t, pool(db), "SELECT @@time_zone", "+08:00")
+	wantText(t, pool(db), "SELECT @@wait_timeout", "77")
 	for which, p := range db.Pools() {
 		if got := queryText(t, p, "SELECT @@"+limit); got != given {
 			t.Errorf("the %s pool ends statements after %s", which, got)

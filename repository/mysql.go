@@ -32,9 +32,17 @@ ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = ?`,
 	clock:       `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
 }
 
-// mysqlLifetime renews connections often enough to follow a failover and to stay below
-// every wait_timeout.
+// mysqlLifetime renews connections often enough to follow a failover.
 const mysqlLifetime = 3 * time.Minute
+
+// A connection that the network has cut off leaves its transaction open on the server, with
+// the locks of its rows. So the server ends a connection of which it has heard nothing for
+// longer than the pool keeps one that is not used. MariaDB can end it sooner in a
+// transaction, where no statement of ours follows the one before so late.
+const (
+	mysqlIdle  = 10 * time.Second
+	endOrphans = "SET SESSION wait_timeout = 30 /*M! , idle_transaction_timeout = 5 */" // MySQL skips the comment
+)
 
 func (db *DB) openMySQL(ctx context.Context) error {
 	db.dialect = mysqlDialect
@@ -77,6 +85,7 @@ func mysqlGorm(prepared *pool, conns int) (*gorm.DB, error) {
 	prepared.SetMaxOpenConns(conns)
 	prepared.SetMaxIdleConns(conns)
 	prepared.SetConnMaxLifetime(mysqlLifetime)
+	prepared.SetConnMaxIdleTime(mysqlIdle)
 	g, err := gorm.Open(mysql.New(mysql.Config{Conn: prepared, SkipInitializeWithVersion: true}), gormConfig())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -177,10 +186,14 @@ func (s sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, statement := range []string{
+	statements := []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 		"SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 1",
-	} {
+	}
+	if _, given := s.given["wait_timeout"]; !given {
+		statements = append(statements, endOrphans)
+	}
+	for _, statement := range statements {
 		if err == nil {
 			_, err = conn.(driver.ExecerContext).ExecContext(ctx, statement, nil)
 		}
