@@ -185,7 +185,7 @@ func TestMySQLConnections(t *testing.T) {
 	wantText(t, p, "SELECT @@autocommit", "1")
 	wantText(t, p, "SELECT @@wait_timeout", "30")
 	if isMariaDB(t, p) {
-		wantText(t, p, "SELECT @@idle_transaction_timeout", "5")
+		wantText(t, p, "SELECT @@idle_transaction_timeout", "15")
 	}
 	limit, report, _ := statementLimit(t, p)
 	wantText(t, p, "SELECT @@"+limit, "0")

@@ -41,7 +41,7 @@ const mysqlLifetime = 3 * time.Minute
 // transaction, where no statement of ours follows the one before so late.
 const (
 	mysqlIdle  = 10 * time.Second
-	endOrphans = "SET SESSION wait_timeout = 30 /*M! , idle_transaction_timeout = 5 */" // MySQL skips the comment
+	endOrphans = "SET SESSION wait_timeout = 30 /*M! , idle_transaction_timeout = 15 */" // MySQL skips the comment
 )
 
 func (db *DB) openMySQL(ctx context.Context) error {
