@@ -108,7 +108,8 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 		_ = public.Close()
 		return fmt.Errorf("server.admin_addr: %w", err)
 	}
-	servers := s.newServers(public, admin)
+	listening := []*finishingListener{newFinishingListener(public, s.Now), newFinishingListener(admin, s.Now)}
+	servers := s.newServers(listening[0], listening[1])
 	background, stop := context.WithCancel(ctx)
 	var owned sync.WaitGroup
 	failed := make(chan error, len(servers))
@@ -138,6 +139,9 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 	case err = <-failed:
 	}
 	s.stopping.Store(true)
+	for _, listener := range listening {
+		listener.finish()
+	}
 	s.res.Hub.Stop()
 	s.drain(ctx, servers)
 	stop()
