@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -29,7 +30,7 @@ func TestFinishingListener(t *testing.T) {
 		close(finished)
 	}()
 	for l.end.Load() == nil { // the first Accept comes after the end was called for
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	accepted := 0
 	for {
