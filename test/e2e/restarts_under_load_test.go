@@ -2,10 +2,10 @@ package e2e
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -35,7 +35,7 @@ func (p *pair) RoundTrip(r *http.Request) (*http.Response, error) {
 			to.Body, _ = r.GetBody()
 		}
 		response, err := p.transport.RoundTrip(to)
-		if try == 3 || !errors.Is(err, syscall.ECONNREFUSED) {
+		if dial, is := errors.AsType[*net.OpError](err); try == 3 || !is || dial.Op != "dial" { // no connection came about
 			return response, err
 		}
 		p.refused.Add(1)
