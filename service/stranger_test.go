@@ -112,21 +112,6 @@ func TestKnownDevicesPassNoCommonGate(t *testing.T) {
 	}})
 }
 
-// meanwhile is a Tx that does something else before its first act.
-type meanwhile struct {
-	service.Tx
-	before func()
-}
-
-// Within runs before once, then act.
-func (m *meanwhile) Within(ctx context.Context, act func(ctx context.Context) error) error {
-	if before := m.before; before != nil {
-		m.before = nil
-		before()
-	}
-	return m.Tx.Within(ctx, act)
-}
-
 // TestFailuresOfParallelPools: attempts that found their code before strangers reached the
 // limit of failures with codes of all pools are not compared after it.
 func TestFailuresOfParallelPools(t *testing.T) {
@@ -139,7 +124,7 @@ func TestFailuresOfParallelPools(t *testing.T) {
 			in.clock.Advance(5 * time.Minute)
 		}
 		in.receiveCode(alice)
-		in.sessions.Tx = &meanwhile{in.sessions.Tx, func() {
+		in.sessions.Tx = &overtaken{in.sessions.Tx, func() {
 			in.wantPool(model.SendOpen, alice)
 			in.failLogins(alice, 5)
 			in.wantPool(model.SendKnown, alice, bearing(c.Credential))
@@ -191,7 +176,7 @@ func TestLateAttemptsAreAlike(t *testing.T) {
 				guess = wrong
 			}
 			in.verifier.Tx, in.verifier.Store = traced{store, tx, &steps}, traced{store, tx, &steps}
-			in.sessions.Tx = &meanwhile{in.sessions.Tx, func() { in.sql("UPDATE codes SET attempts = 5") }}
+			in.sessions.Tx = &overtaken{in.sessions.Tx, func() { in.sql("UPDATE codes SET attempts = 5") }}
 			_, err := in.tryLogIn(alice, guess)
 			wantFailure(t, err, model.ErrCode)
 			slices.Sort(steps)
@@ -284,8 +269,8 @@ func TestChangesWaitInTurn(t *testing.T) {
 			return err
 		}
 		entered := false
-		in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() {
-			in.users.Endings.Tx = &meanwhile{in.users.Endings.Tx, func() { entered = true }}
+		in.users.Endings.Tx = &overtaken{in.users.Endings.Tx, func() {
+			in.users.Endings.Tx = &overtaken{in.users.Endings.Tx, func() { entered = true }}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			wantFailure(t, change(ctx, own, "second"), model.ErrUnavailable)

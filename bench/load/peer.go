@@ -112,19 +112,7 @@ func tailOf(file string) string {
 
 // checks lets each client check its sessions in turn.
 func (c *crowd) checks(lasts time.Duration) load {
-	var turn [writers]int
-	return load{
-		addr: c.process.addr, clients: writers, lasts: lasts,
-		request: func(client int) []byte {
-			mine := c.pairs[client]
-			if len(mine) == 0 {
-				return nil
-			}
-			turn[client] = (turn[client] + 1) % len(mine)
-			return c.checkRequest(mine[turn[client]])
-		},
-		answered: func(_ int, a answer) error { return want200(a) },
-	}
+	return c.inTurn(lasts, c.checkRequest, func([]byte, *pair) error { return nil })
 }
 
 // contestant is a crowd that checks too.

@@ -133,6 +133,11 @@ func (c *crowd) logins() load {
 
 // refreshes lets each client refresh its sessions in turn, with the current pair.
 func (c *crowd) refreshes(lasts time.Duration) load {
+	return c.inTurn(lasts, c.refreshRequest, c.refreshed)
+}
+
+// inTurn lets each client ask about its sessions in turn.
+func (c *crowd) inTurn(lasts time.Duration, ask func(p *pair) []byte, answered func(body []byte, p *pair) error) load {
 	var turn [writers]int
 	return load{
 		addr: c.process.addr, clients: writers, lasts: lasts,
@@ -142,13 +147,13 @@ func (c *crowd) refreshes(lasts time.Duration) load {
 				return nil
 			}
 			turn[client] = (turn[client] + 1) % len(mine)
-			return c.refreshRequest(mine[turn[client]])
+			return ask(mine[turn[client]])
 		},
 		answered: func(client int, a answer) error {
 			if err := want200(a); err != nil {
 				return err
 			}
-			return c.refreshed(a.body, c.pairs[client][turn[client]])
+			return answered(a.body, c.pairs[client][turn[client]])
 		},
 	}
 }

@@ -21,12 +21,7 @@ func TestDatabaseFaults(t *testing.T) {
 	d := newDeployment(t, repository.MySQL)
 	network, dsn := d.startProxy(t)
 	i := d.start(t, data, dsn)
-	users, _ := d.players(t, 8)
-	for _, p := range users {
-		p.patient = true
-	}
-	s, gone := i.login(t, "", "device-live"), i.login(t, "", "device-gone")
-	i.call(gone.logoutRequest()).wantSuccess(t)
+	users, s, gone := i.patientPlayers(t, 8)
 	before := i.usage(t)
 	for round := range soak(1, 10) {
 		for _, row := range []struct {
@@ -58,6 +53,19 @@ func TestDatabaseFaults(t *testing.T) {
 		return after.goroutines <= before.goroutines+10 && after.connections <= before.connections
 	})
 	t.Logf("before: %s; after: %s", before, i.usage(t))
+}
+
+// patientPlayers are players to whom 50300 is no fault, with two sessions to watch beside
+// them: one that lives and one that was logged out.
+func (i *instance) patientPlayers(t *testing.T, n int) (users []*player, live, gone *session) {
+	t.Helper()
+	users, _ = i.d.players(t, n)
+	for _, p := range users {
+		p.patient = true
+	}
+	live, gone = i.login(t, "", "device-live"), i.login(t, "", "device-gone")
+	i.call(gone.logoutRequest()).wantSuccess(t)
+	return users, live, gone
 }
 
 // usage is what a leak makes grow.

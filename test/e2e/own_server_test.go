@@ -98,17 +98,12 @@ func TestDatabaseCrash(t *testing.T) {
 	t.Parallel()
 	server, d := startServer(t)
 	i := d.start(t, data)
-	users, chance := d.players(t, players)
-	for _, p := range users {
-		p.patient = true
-	}
-	s, gone := i.login(t, "", "device-live"), i.login(t, "", "device-gone")
-	i.call(gone.logoutRequest()).wantSuccess(t)
+	users, s, gone := i.patientPlayers(t, players)
 	var starts, well delays
 	kills, answered := soak(3, 20), int64(0)
 	for range kills {
 		load, watch := i.play(t, users), i.watch(t, s, gone)
-		most := 1 + chance.Int64N(mostAct)
+		most := 1 + rand.Int64N(mostAct)
 		load.await(t, most)
 		server.kill(t)
 		begin := time.Now()
@@ -132,12 +127,7 @@ func TestDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	server, d := startServer(t)
 	i := d.start(t, data)
-	users, _ := d.players(t, players)
-	for _, p := range users {
-		p.patient = true
-	}
-	s, gone := i.login(t, "", "device-live"), i.login(t, "", "device-gone")
-	i.call(gone.logoutRequest()).wantSuccess(t)
+	users, s, gone := i.patientPlayers(t, players)
 	kind := d.kind(t)
 	readOnly := map[string]string{"MariaDB": "read_only", "MySQL": "super_read_only"}[kind]
 	for round := range soak(1, 20) {

@@ -56,12 +56,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 	both.instances[1].Store(b)
 	d.client.Transport = both
 	front := &instance{d: d, name: "a or b", public: "http://public", admin: "http://admin"}
-	users, _ := d.players(t, 8)
-	for _, p := range users {
-		p.patient = true // of a busy database
-	}
-	s, gone := front.login(t, "", "device-live"), front.login(t, "", "device-gone")
-	front.call(gone.logoutRequest()).wantSuccess(t)
+	users, s, gone := front.patientPlayers(t, 8)
 
 	load, watch := front.play(t, users), front.watch(t, s, gone)
 	var stops delays
