@@ -16,31 +16,33 @@ const (
 	lastAccept = 100 * time.Millisecond // for which connections are accepted before the end
 )
 
-// finishingListener is a listener that can end once it has accepted what waits.
+// finishingListener is a listener that can end once it has accepted what waits. It waits by
+// timers, not by the program's clock, which the system's sockets do not know.
 type finishingListener struct {
 	net.Listener // of TCP
-	now          func() time.Time
-	end          atomic.Pointer[time.Time] // nil until finish
+	ending, over atomic.Bool
 	closed       chan struct{}
 	close        func() // closes closed
 }
 
-func newFinishingListener(l net.Listener, now func() time.Time) *finishingListener {
+func newFinishingListener(l net.Listener) *finishingListener {
 	closed := make(chan struct{})
-	return &finishingListener{Listener: l, now: now, closed: closed, close: sync.OnceFunc(func() { close(closed) })}
+	return &finishingListener{Listener: l, closed: closed, close: sync.OnceFunc(func() { close(closed) })}
 }
 
 // finish ends the listener. It returns once Accept, which must be running, has accepted
 // the connections that wait.
 func (l *finishingListener) finish() {
-	end := l.now().Add(lastAccept)
-	l.end.Store(&end)
-	l.wake(time.Unix(1, 0))
+	l.ending.Store(true)
+	defer time.AfterFunc(lastAccept, func() { l.over.Store(true) }).Stop()
+	l.setDeadline(past)
 	<-l.closed
 }
 
-// wake makes Accept return at the deadline.
-func (l *finishingListener) wake(deadline time.Time) {
+var past = time.Unix(1, 0)
+
+// setDeadline makes Accept return at the deadline, with the zero time never.
+func (l *finishingListener) setDeadline(deadline time.Time) {
 	if tcp, is := l.Listener.(*net.TCPListener); is {
 		_ = tcp.SetDeadline(deadline)
 	}
@@ -50,12 +52,14 @@ func (l *finishingListener) wake(deadline time.Time) {
 // connection waits, and returns net.ErrClosed.
 func (l *finishingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if end := l.end.Load(); end != nil && errors.Is(err, os.ErrDeadlineExceeded) && l.now().Before(*end) {
-		l.wake(l.now().Add(lastWait))
+	if l.ending.Load() && !l.over.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		l.setDeadline(time.Time{})
+		timer := time.AfterFunc(lastWait, func() { l.setDeadline(past) })
 		conn, err = l.Listener.Accept()
-		l.wake(time.Unix(1, 0)) // the next call comes here at once
+		timer.Stop()
+		l.setDeadline(past) // the next call comes here at once
 	}
-	if err != nil && l.end.Load() != nil {
+	if err != nil && l.ending.Load() {
 		_ = l.Close()
 		return nil, net.ErrClosed
 	}

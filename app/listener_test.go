@@ -5,7 +5,6 @@ import (
 	"net"
 	"runtime"
 	"testing"
-	"time"
 )
 
 // TestFinishingListener: connections that clients have made when the listener ends are
@@ -15,7 +14,7 @@ func TestFinishingListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newFinishingListener(tcp, time.Now)
+	l := newFinishingListener(tcp)
 	const clients = 20
 	for range clients {
 		conn, err := net.Dial("tcp", tcp.Addr().String())
@@ -29,7 +28,7 @@ func TestFinishingListener(t *testing.T) {
 		l.finish()
 		close(finished)
 	}()
-	for l.end.Load() == nil { // the first Accept comes after the end was called for
+	for !l.ending.Load() { // the first Accept comes after the end was called for
 		runtime.Gosched()
 	}
 	accepted := 0

@@ -108,7 +108,7 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 		_ = public.Close()
 		return fmt.Errorf("server.admin_addr: %w", err)
 	}
-	listening := []*finishingListener{newFinishingListener(public, s.Now), newFinishingListener(admin, s.Now)}
+	listening := []*finishingListener{newFinishingListener(public), newFinishingListener(admin)}
 	servers := s.newServers(listening[0], listening[1])
 	background, stop := context.WithCancel(ctx)
 	var owned sync.WaitGroup

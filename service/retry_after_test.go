@@ -15,7 +15,7 @@ import (
 
 // wantTruth takes a refusal at its word: a second before its time the same
 // request is refused, and at its time it passes.
-func (in *instance) wantTruth(t *testing.T, what string, refusal error, again func() error) {
+func (in *instance) wantTruth(t rapid.TB, what string, refusal error, again func() error) {
 	t.Helper()
 	seconds := model.AsFailure(refusal).RetryAfter()
 	if refusal == nil || seconds < 1 {
@@ -98,6 +98,30 @@ func TestRetryAfterOfEachLimit(t *testing.T) {
 	}
 }
 
+// TestRetryAfterOfTwoLimits: a limit that was found full a moment ago does not hide one
+// that opens later.
+func TestRetryAfterOfTwoLimits(t *testing.T) {
+	runScenes(t, scene{"block and address", func(t *testing.T, in *instance) {
+		in.quotas.Limits.PerIPHour, in.quotas.Limits.PerBlockHour = 1, 2
+		send := func(number, address int) error {
+			_, err := in.sendCode(numbered(number), fromIP(ipNumbered(address)))
+			return err
+		}
+		for i := range 2 {
+			if err := send(i, i); err != nil {
+				t.Fatal(err)
+			}
+			in.clock.Advance(10 * time.Minute)
+		}
+		for range 2 { // the first refusal is a suspicion, the second one looks
+			wantFailure(t, send(2, 2), model.ErrTooMany)
+		}
+		err := send(3, 1)
+		wantFailure(t, err, model.ErrTooMany)
+		in.wantTruth(t, "the address of a full block", err, func() error { return send(3, 1) })
+	}})
+}
+
 // TestRetryAfterOfLogins: the failures of a number refuse logins for as long as
 // they say.
 func TestRetryAfterOfLogins(t *testing.T) {
@@ -144,7 +168,7 @@ func TestRetryAfterAtAnyTime(t *testing.T) {
 						r.Fatalf("step %d: after the vendor's time the answer is %v", step, err)
 					}
 				default:
-					in.wantTruth(t, fmt.Sprintf("step %d", step), refusal, again)
+					in.wantTruth(r, fmt.Sprintf("step %d", step), refusal, again)
 				}
 				for range rapid.IntRange(0, 6).Draw(r, "guesses") {
 					_, _ = in.tryLogIn(mobile, wrong)

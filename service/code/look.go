@@ -34,13 +34,10 @@ func (q *Quotas) isSuspect(code model.Code) bool {
 // look returns the refusal of a code that a limit refuses already. It locks nothing: who
 // repeats refused requests must not make others wait at the gates, each with a connection
 // that all need.
-func (q *Quotas) look(ctx context.Context, code model.Code) (err error) {
-	scopes := q.scopes(code)
-	wait := q.full.wait(scopes, code.SentAt)
-	if wait == 0 {
-		if wait, err = q.countScopes(ctx, scopes, code.SentAt); err != nil {
-			return err
-		}
+func (q *Quotas) look(ctx context.Context, code model.Code) error {
+	wait, err := q.countScopes(ctx, q.scopes(code), code.SentAt)
+	if err != nil {
+		return err
 	}
 	codes, err := q.recent(ctx, code.NumberKey, code.SentAt)
 	if err != nil {
@@ -56,11 +53,15 @@ func (q *Quotas) look(ctx context.Context, code model.Code) (err error) {
 	return err
 }
 
-// countScopes is scopesWait that counts a limit from which the scopes are far but now and
-// then: near the budget a count reads thousands of codes.
+// countScopes is scopesWait that counts a limit only now and then if the scopes are far from
+// it, or have reached it: near the budget a count reads thousands of codes.
 func (q *Quotas) countScopes(ctx context.Context, scopes []scope, now model.Time) (longest time.Duration, err error) {
 	for _, s := range scopes {
 		for _, l := range s.limits {
+			if wait := q.full.wait(threshold{s.of, l.window, l.most}, now); wait > 0 {
+				longest = max(longest, wait)
+				continue
+			}
 			below, err := q.below(ctx, threshold{s.of, l.window, l.most}, now)
 			if err != nil {
 				return 0, err
@@ -99,20 +100,14 @@ func (f *fullLimits) add(t threshold, now, opens model.Time) {
 	f.opens[t] = span{now, opens}
 }
 
-// wait returns how long until the limits of the scopes open that are known to be full, 0 if
-// none is.
-func (f *fullLimits) wait(scopes []scope, now model.Time) (longest time.Duration) {
+// wait returns how long until the limit opens if it is known to be full, otherwise 0.
+func (f *fullLimits) wait(t threshold, now model.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range scopes {
-		for _, l := range s.limits {
-			found, ok := f.opens[threshold{s.of, l.window, l.most}]
-			if ok && found.from <= now && now < found.from.Add(fullTime) {
-				longest = max(longest, found.until.Sub(now))
-			}
-		}
+	if found, ok := f.opens[t]; ok && found.from <= now && now < found.from.Add(fullTime) {
+		return found.until.Sub(now)
 	}
-	return longest
+	return 0
 }
 
 // forget forgets what is full: a code was redeemed or refused.
