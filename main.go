@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	began := time.Now()
 	code := cli.Run(ctx, os.Args[1:], app.Process{
-		Environ: os.Environ(), Out: os.Stdout, Err: os.Stderr, Now: time.Now, Elapsed: func() time.Duration { return time.Since(began) }, Version: version, Defaults: defaults,
+		Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Elapsed: func() time.Duration { return time.Since(began) }, Version: version, Defaults: defaults,
 	})
 	stop()
 	os.Exit(code)

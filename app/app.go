@@ -13,10 +13,11 @@ import (
 	"menshen/repository"
 )
 
-// Process is what one run of the program uses of its environment. All fields except
+// Process is what one run of the program uses of its environment. All fields except In,
 // Elapsed and OnServing are required.
 type Process struct {
 	Environ []string
+	In      io.Reader        // what commands ask questions on, if it is a terminal
 	Out     io.Writer        // log, and results of commands
 	Err     io.Writer        // errors of commands
 	Now     func() time.Time // this machine's clock, which may be wrong

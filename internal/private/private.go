@@ -90,6 +90,28 @@ func (f *Findings) check(path string, stat func(string) (fs.FileInfo, error), mo
 	}
 }
 
+// Open returns the path and the files in it, if it is a folder, that are open to other
+// users. It changes nothing.
+func Open(path string) (open []string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode()&others != 0 {
+		open = append(open, path)
+	}
+	if !info.IsDir() {
+		return open, nil
+	}
+	entries, err := os.ReadDir(path)
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Mode()&others != 0 && !running(info) {
+			open = append(open, filepath.Join(path, entry.Name()))
+		}
+	}
+	return open, err
+}
+
 // running reports whether the file is the program that runs: with mode 0600 it would not
 // start again.
 func running(info fs.FileInfo) bool {
