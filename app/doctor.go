@@ -20,13 +20,6 @@ import (
 	"menshen/telemetry"
 )
 
-// DoctorCheck is what doctor found out about one thing.
-type DoctorCheck struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`     // true too if doctor could not look
-	Detail string `json:"detail"` // never a secret
-}
-
 // Bounds of doctor's checks.
 const (
 	doctorTime   = 10 * time.Second // of one check
@@ -37,18 +30,24 @@ const (
 	unwatchedFmt = "could not look: %s"
 )
 
+// Names of checks that are made in several places.
+const (
+	databaseCheck = "database"
+	clockCheck    = "database clock"
+)
+
 // examination collects what doctor finds.
 type examination struct {
 	*App
-	checks []DoctorCheck
+	checks []model.Check
 }
 
 func (e *examination) ok(name, detail string, values ...any) {
-	e.checks = append(e.checks, DoctorCheck{name, true, fmt.Sprintf(detail, values...)})
+	e.checks = append(e.checks, model.Check{Name: name, OK: true, Detail: fmt.Sprintf(detail, values...)})
 }
 
 func (e *examination) fail(name, detail string, values ...any) {
-	e.checks = append(e.checks, DoctorCheck{name, false, fmt.Sprintf(detail, values...)})
+	e.checks = append(e.checks, model.Check{Name: name, Detail: fmt.Sprintf(detail, values...)})
 }
 
 // unknown is a check that could not look.
@@ -56,14 +55,22 @@ func (e *examination) unknown(name, reason string) { e.ok(name, unwatchedFmt, re
 
 // Doctor looks at what a start needs and cannot judge by the configuration alone. It
 // changes nothing, and sends nothing but requests for the heads of vendors' front pages.
-func (a *App) Doctor(ctx context.Context) []DoctorCheck {
+func (a *App) Doctor(ctx context.Context) []model.Check { return a.examine(ctx, nil) }
+
+// examine is Doctor with the database of a running instance, or without one.
+func (a *App) examine(ctx context.Context, db *repository.DB) []model.Check {
 	e := &examination{App: a}
 	if len(a.Warnings) > 0 {
 		e.ok("configuration", "%s, with warnings: %s", a.configFile(), strings.Join(a.Warnings, "; "))
 	} else {
 		e.ok("configuration", "%s", a.configFile())
 	}
-	e.database(ctx)
+	if db == nil {
+		e.database(ctx)
+	} else {
+		e.schema(ctx, db)
+		e.databaseClock(ctx, db)
+	}
 	e.vendors(ctx)
 	e.keyFolder()
 	e.modes()
@@ -75,31 +82,30 @@ func (a *App) Doctor(ctx context.Context) []DoctorCheck {
 // database looks at the database, its schema, the secret that it was made with, and its
 // clock.
 func (e *examination) database(ctx context.Context) {
-	const name, clock = "database", "database clock"
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	cfg := e.Config
 	if cfg.Database.Driver == config.DriverSQLite {
 		file := repository.SQLiteFile(cfg.DatabaseDSN())
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			e.unknown(name, file+" is not there yet; the first start makes it")
-			e.unknown(clock, "there is no database yet")
+			e.unknown(databaseCheck, file+" is not there yet; the first start makes it")
+			e.unknown(clockCheck, "there is no database yet")
 			return
 		}
 	}
 	db, err := openDatabase(ctx, cfg)
 	if err != nil {
-		e.fail(name, "%s", err)
-		e.unknown(clock, "there is no connection")
+		e.fail(databaseCheck, "%s", err)
+		e.unknown(clockCheck, "there is no connection")
 		return
 	}
 	defer func() { _ = db.Close() }()
 	e.schema(ctx, db)
-	e.databaseClock(ctx, db, clock)
+	e.databaseClock(ctx, db)
 }
 
 func (e *examination) schema(ctx context.Context, db *repository.DB) {
-	const name = "database"
+	const name = databaseCheck
 	d := e.newDeployment(db, db)
 	secrets, missing := readSecrets(e.Config)
 	if missing != nil {
@@ -120,7 +126,8 @@ func (e *examination) schema(ctx context.Context, db *repository.DB) {
 	}
 }
 
-func (e *examination) databaseClock(ctx context.Context, db *repository.DB, name string) {
+func (e *examination) databaseClock(ctx context.Context, db *repository.DB) {
+	const name = clockCheck
 	if db.Driver() == repository.SQLite {
 		e.ok(name, "SQLite goes by this machine's clock")
 		return

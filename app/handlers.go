@@ -15,7 +15,9 @@ import (
 	"menshen/controller"
 	"menshen/middleware"
 	"menshen/model"
+	"menshen/repository"
 	"menshen/router"
+	"menshen/service"
 	"menshen/service/token"
 	"menshen/telemetry"
 )
@@ -75,12 +77,22 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	}.Handler()
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
-			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit}, Backend: backend, Health: health,
+			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit, Now: a.Now}, Backend: backend, Health: health,
+			Console: controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree},
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
 		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
 	}.Handler()
 	return h, nil
+}
+
+func (a *App) newHealth(cfg *config.Config, res *Resources) *service.Health {
+	running := *a
+	running.Config = cfg
+	return &service.Health{
+		Instances: repository.Instances{DB: res.DB}, Database: res.DB.State, Lag: res.Cache.Lag, Keys: res.Keys.Describe, Now: a.Now,
+		Doctor: func(ctx context.Context) []model.Check { return running.examine(ctx, res.DB) },
+	}
 }
 
 func (a *App) newEdge(cfg *config.Config, res *Resources, deps HandlerDeps) (router.Edge, error) {

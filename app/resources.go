@@ -16,6 +16,7 @@ import (
 	"menshen/service"
 	"menshen/service/cache"
 	"menshen/service/code"
+	"menshen/service/random"
 	"menshen/service/token"
 	"menshen/service/vault"
 	"menshen/telemetry"
@@ -44,6 +45,7 @@ type Resources struct {
 	Metrics  *telemetry.Metrics
 	Tracing  *telemetry.Tracing // nil: off
 
+	presence service.Presence
 	janitor  *service.Janitor
 	counter  *service.SessionCounter
 	budget   *code.Budget
@@ -191,6 +193,9 @@ func (r *Resources) newBackground(a *App, log func() *zap.Logger) {
 		Log: repository.Events{DB: db}, Cache: r.Cache, Hub: r.Hub, Now: now, OwnNow: a.Now, OnError: warn("follow the log"),
 	}
 	r.Feed = &service.Feed{Tx: db, Store: repository.Feed{DB: db}, Gates: repository.Codes{DB: db}, Hub: r.Hub, Now: now}
+	r.presence = service.Presence{
+		Store: repository.Instances{DB: db}, ID: random.TextID(), Version: a.Version, Now: now, OnError: warn("give a sign of life"),
+	}
 	r.alarms = telemetry.AlarmReporter{Metrics: r.Metrics, Log: log}
 	r.budget = &code.Budget{Alarms: r.newAlarms(), Now: now, OnError: warn("count messages")}
 	r.bursts = &code.Bursts{Alarms: r.newAlarms(), Now: now, OnError: warn("look for bursts of codes")}

@@ -170,6 +170,7 @@ func (a *App) configFile() string {
 func (r *Resources) run(ctx context.Context, owned *sync.WaitGroup) {
 	owned.Go(func() { r.Keys.Run(ctx, token.KeyReloadEvery) })
 	owned.Go(func() { r.Clock.run(ctx) })
+	owned.Go(func() { r.presence.Run(ctx) })
 	owned.Go(func() { r.Follower.Run(ctx, service.FollowInterval) })
 	owned.Go(func() { r.counter.Run(ctx, service.CountInterval) })
 	owned.Go(func() { r.janitor.Run(ctx, service.SweepInterval) })

@@ -55,6 +55,7 @@ func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, l
 	}
 	s.Admin = res.newAdmin(cfg, res.Endings, s.Codes.Admission.Quotas, func(err error) { log.Error("a user's number does not open", zap.Error(err)) })
 	s.Audit = res.NewAudit()
+	s.Audit.Hub = res.Hub
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v3"
 
 	"menshen/app"
+	"menshen/model"
 )
 
 // errUnwell is what doctor returns when a check failed.
@@ -23,13 +24,13 @@ func doctorCommand(p app.Process) *urfave.Command {
 			if _, err := arguments(cmd, 0); err != nil {
 				return err
 			}
-			checks := []app.DoctorCheck{}
+			checks := []model.Check{}
 			a, err := app.New(p, cmd.String("config"))
 			if err == nil {
 				err = a.Check()
 			}
 			if err != nil {
-				checks = append(checks, app.DoctorCheck{Name: "configuration", Detail: err.Error()})
+				checks = append(checks, model.Check{Name: "configuration", Detail: err.Error()})
 			} else {
 				checks = a.Doctor(ctx)
 			}
@@ -38,7 +39,7 @@ func doctorCommand(p app.Process) *urfave.Command {
 	}
 }
 
-func printChecks(p app.Process, checks []app.DoctorCheck, asJSON bool) (err error) {
+func printChecks(p app.Process, checks []model.Check, asJSON bool) (err error) {
 	well := true
 	for _, c := range checks {
 		well = well && c.OK
@@ -47,7 +48,7 @@ func printChecks(p app.Process, checks []app.DoctorCheck, asJSON bool) (err erro
 		out := json.NewEncoder(p.Out)
 		out.SetEscapeHTML(false)
 		err = out.Encode(struct {
-			Checks []app.DoctorCheck `json:"checks"`
+			Checks []model.Check `json:"checks"`
 		}{checks})
 	} else {
 		for _, c := range checks {

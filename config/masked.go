@@ -25,6 +25,14 @@ func (c *Config) Masked() string {
 	return text.String()
 }
 
+// MaskedTree is Masked as maps, lists and scalars.
+func (c *Config) MaskedTree() (tree any) {
+	if err := render(reflect.ValueOf(c).Elem()).Decode(&tree); err != nil {
+		return err.Error() // cannot happen, as in Masked
+	}
+	return tree
+}
+
 func render(v reflect.Value) *yaml.Node {
 	tag, text := "", fmt.Sprint(v.Interface()) // masks secrets
 	switch {

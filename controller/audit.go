@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -11,7 +14,10 @@ import (
 )
 
 // Audit shows the event log and its figures to operators.
-type Audit struct{ Audit *service.Audit }
+type Audit struct {
+	Audit *service.Audit
+	Now   func() time.Time // for the deadlines of connections
+}
 
 type eventView struct {
 	ID        int64           `json:"id"`
@@ -72,17 +78,32 @@ func (h Audit) Timeline(c *gin.Context) (any, error) {
 	return viewEvents(events, next), err
 }
 
-// List is GET /admin/audit?cursor=&userId=&kind=&actor=&from=&to=.
+// List is GET /admin/audit?cursor=&userId=&kind=&actor=&from=&to=. With after= it follows
+// the log, and wait= holds the response.
 func (h Audit) List(c *gin.Context) (any, error) {
 	q := query{c: c}
 	cursor := q.text("cursor")
 	filter := model.EventFilter{
 		Kind: model.Kind(q.text("kind")), Actor: q.text("actor"), UserID: q.id("userId"), From: q.time("from"), To: q.time("to"),
 	}
+	after, follows, err := queryValue(c, "after")
+	if q.err = errors.Join(q.err, err); q.err == nil && follows && cursor != "" {
+		q.err = model.MalformedField("cursor", model.ReasonConflict)
+	}
 	if q.err != nil {
 		return nil, q.err
 	}
-	events, next, err := h.Audit.List(c.Request.Context(), operatorOf(c), filter, cursor)
+	if follows {
+		wait, err := queryWait(c, h.Now)
+		if err != nil {
+			return nil, err
+		}
+		events, next, err := h.Audit.Follow(c.Request.Context(), operatorOf(c), filter, after, wait)
+		return viewEvents(events, next), err
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), model.ReportTime)
+	defer cancel()
+	events, next, err := h.Audit.List(ctx, operatorOf(c), filter, cursor)
 	return viewEvents(events, next), err
 }
 

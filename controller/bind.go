@@ -119,7 +119,19 @@ func parseObject(body []byte) (*object, error) {
 }
 
 // Int32 is a required member: an integer in the range of int32, however it is written.
-func (o *object) Int32(name string) int32 {
+func (o *object) Int32(name string) int32 { return int32(o.integer(name, 32)) } //nolint:gosec // it has 32 bits
+
+// ID is a required member: an id, which is positive.
+func (o *object) ID(name string) int64 {
+	before := len(o.problems)
+	id := o.integer(name, 64)
+	if id <= 0 && len(o.problems) == before {
+		o.Reject(name, model.ReasonRange)
+	}
+	return id
+}
+
+func (o *object) integer(name string, bits int) int64 {
 	value := o.members[name]
 	switch {
 	case value == nil:
@@ -129,7 +141,7 @@ func (o *object) Int32(name string) int32 {
 		o.Reject(name, model.ReasonType)
 		return 0
 	}
-	number, reason := parseInt32(string(value))
+	number, reason := parseInteger(string(value), bits)
 	if reason != "" {
 		o.Reject(name, reason)
 	}

@@ -51,6 +51,8 @@ type EventFilter struct {
 	From   Time  // inclusive
 	To     Time  // exclusive
 	Before int64 // the cursor: events with a lower id
+	Follow bool  // oldest first: events with a higher id than After
+	After  int64
 }
 
 // EventCount counts the events of a kind in one period, apart by detail for kinds

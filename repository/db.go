@@ -63,6 +63,7 @@ type dialect struct {
 	upsertFold          string
 	insertVault         string
 	clock               string
+	version             string
 }
 
 // Options name the storage to open.
@@ -117,6 +118,14 @@ func (db *DB) Driver() string { return db.options.Driver }
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	return unavailable("ping", db.readPool.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
+}
+
+// State describes the database for operators.
+func (db *DB) State(ctx context.Context) model.DatabaseState {
+	state := model.DatabaseState{Driver: db.Driver()}
+	err := db.readPool.WithContext(ctx).Raw(db.dialect.version).Scan(&state.Version).Error
+	state.OK = err == nil
+	return state
 }
 
 // Clock returns the time of the database. SQLite runs in this process and returns

@@ -54,7 +54,7 @@ func (e Events) insert(ctx context.Context, events []model.Event) error {
 }
 
 // List lists the newest lines that match the filter, newest first, folded ones with
-// their count.
+// their count. To follow it lists the oldest ones, oldest first.
 func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error) {
 	// Of a struct GORM takes the members that are not zero.
 	query := e.DB.reportDB(ctx).Model(&model.Event{}).Select("events.*, folds.count").Joins("LEFT JOIN folds ON folds.name = events.fold").
@@ -68,11 +68,15 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 	if filter.Before != 0 {
 		query = query.Where("id < ?", filter.Before)
 	}
+	order := "id DESC"
+	if filter.Follow {
+		query, order = query.Where("id > ?", filter.After), "id"
+	}
 	var lines []struct {
 		model.Event
 		Count int64
 	}
-	err := query.Order("id DESC").Limit(limit).Find(&lines).Error
+	err := query.Order(order).Limit(limit).Find(&lines).Error
 	events := make([]model.Event, len(lines))
 	for i, line := range lines {
 		events[i] = line.Event

@@ -30,6 +30,7 @@ ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = ?`,
 	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON DUPLICATE KEY UPDATE count = count + 1`,
 	insertVault: `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
 	clock:       `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
+	version:     `SELECT VERSION()`,
 }
 
 // mysqlLifetime renews connections often enough to follow a failover.

@@ -28,6 +28,7 @@ ON CONFLICT (name) DO UPDATE SET passes = passes + 1, touched_at = ?`,
 	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1`,
 	insertVault: `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
 	clock:       `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+	version:     `SELECT sqlite_version()`,
 }
 
 // SQLite 3.50.0 is the oldest whose WAL is known to be sound for our use: with an older

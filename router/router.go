@@ -142,6 +142,7 @@ type AdminHandlers struct {
 	Audit   controller.Audit
 	Backend controller.Backend
 	Health  controller.Health
+	Console controller.Console
 }
 
 // AdminGuards decide which requests reach the handlers of the admin listener.
@@ -180,8 +181,11 @@ func (a Admin) Handler() http.Handler {
 
 	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
 	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
-	reports.Match(reading, "/audit", h(a.Audit.List))
 	reports.Match(reading, "/stats", h(a.Audit.Stats))
+	keyed.Match(reading, "/audit", middleware.RequireStorage(a.Ping, model.StorageTime), h(a.Audit.List)) // which may be held
+	keyed.Match(reading, "/health", middleware.Deadline(model.ReportTime), h(a.Console.ShowHealth))
+	keyed.Match(reading, "/config", h(a.Console.ShowConfig))
+	keyed.POST("/simulate", middleware.Deadline(model.StorageTime), h(a.Console.Simulate))
 	return r
 }
 

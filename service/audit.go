@@ -18,6 +18,7 @@ type Audit struct {
 	Log    EventLog
 	Users  UserStore
 	Active ActiveStore
+	Hub    *Hub // ends what is held when the process stops; may be nil
 	Now    func() time.Time
 }
 
@@ -29,15 +30,23 @@ const auditPage = 50
 // Errors: model.ErrMalformed for an unknown kind, an unknown cursor, or From after To.
 func (a *Audit) List(ctx context.Context, by Operator, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
 	events, next, err := a.page(ctx, filter, cursor)
-	if err != nil || filter.UserID == 0 {
-		return events, next, err
-	}
-	if _, err := a.Users.ByID(ctx, filter.UserID); errors.Is(err, model.ErrNotFound) {
-		return events, next, nil
-	} else if err != nil {
+	if err != nil {
 		return nil, "", err
 	}
-	return events, next, a.recordLook(ctx, by, filter.UserID)
+	return events, next, a.recordFiltered(ctx, by, filter.UserID)
+}
+
+// recordFiltered records the look at the user of a filter, if there is such a user.
+func (a *Audit) recordFiltered(ctx context.Context, by Operator, id int64) error {
+	if id == 0 {
+		return nil
+	}
+	if _, err := a.Users.ByID(ctx, id); errors.Is(err, model.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return a.recordLook(ctx, by, id)
 }
 
 func (a *Audit) recordLook(ctx context.Context, by Operator, id int64) error {
@@ -46,11 +55,8 @@ func (a *Audit) recordLook(ctx context.Context, by Operator, id int64) error {
 
 // page is List without a record of the look.
 func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
-	if filter.Kind != "" && !slices.Contains(model.Kinds(), filter.Kind) {
-		return nil, "", model.MalformedField("kind", model.ReasonUnknown)
-	}
-	if filter.To != 0 && filter.From > filter.To {
-		return nil, "", model.MalformedField("from", model.ReasonRange)
+	if err := checkFilter(filter); err != nil {
+		return nil, "", err
 	}
 	if cursor != "" {
 		var err error
@@ -64,6 +70,16 @@ func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor strin
 	}
 	events = events[:auditPage]
 	return events, strconv.FormatInt(events[auditPage-1].ID, 10), nil
+}
+
+func checkFilter(filter model.EventFilter) error {
+	if filter.Kind != "" && !slices.Contains(model.Kinds(), filter.Kind) {
+		return model.MalformedField("kind", model.ReasonUnknown)
+	}
+	if filter.To != 0 && filter.From > filter.To {
+		return model.MalformedField("from", model.ReasonRange)
+	}
+	return nil
 }
 
 // parseCursor returns the id that a cursor names: that of the last line of a page. A

@@ -50,6 +50,14 @@ func NewHub() *Hub {
 	}
 }
 
+// ending is closed when the process stops. It is nil for a nil Hub.
+func (h *Hub) ending() <-chan struct{} {
+	if h == nil {
+		return nil
+	}
+	return h.stopped
+}
+
 // subscribe listens for the end of the token's session until unsubscribe. Subscribe first,
 // then read the state.
 func (h *Hub) subscribe(claims model.Claims) *listener {

@@ -19,6 +19,7 @@ import (
 
 	"menshen/internal/loop"
 	"menshen/internal/private"
+	"menshen/model"
 )
 
 // KeyReloadEvery is the interval at which Run re-reads the folder (contract §7).
@@ -152,6 +153,15 @@ func (r *KeyRing) Algorithm() string {
 
 // Size returns the number of keys, for metrics.
 func (r *KeyRing) Size() int { return len(r.set.Load().keys) }
+
+// Describe lists the keys, oldest first, for operators.
+func (r *KeyRing) Describe() []model.SigningKey {
+	signer, keys := r.signer(), []model.SigningKey{}
+	for _, key := range r.set.Load().keys {
+		keys = append(keys, model.SigningKey{ID: key.kid, Algorithm: key.alg, CreatedAt: model.TimeOf(key.created), Signs: key == signer})
+	}
+	return keys
+}
 
 // Run re-reads the folder at each interval until ctx ends.
 func (r *KeyRing) Run(ctx context.Context, interval time.Duration) {

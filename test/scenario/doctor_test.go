@@ -12,23 +12,23 @@ import (
 	"testing"
 	"time"
 
-	"menshen/app"
 	"menshen/cli"
+	"menshen/model"
 	"menshen/repository"
 	"menshen/repository/dbtest"
 )
 
 // doctor runs the command and returns its checks by name.
-func (d *deployment) doctor(t *testing.T) (exit int, checks map[string]app.DoctorCheck) {
+func (d *deployment) doctor(t *testing.T) (exit int, checks map[string]model.Check) {
 	t.Helper()
 	exit, out, complaint := d.command(t, "doctor", "-json")
 	var answer struct {
-		Checks []app.DoctorCheck `json:"checks"`
+		Checks []model.Check `json:"checks"`
 	}
 	if err := json.Unmarshal([]byte(out), &answer); err != nil || len(answer.Checks) == 0 {
 		t.Fatalf("doctor: exit %d, %v, %q, %q", exit, err, out, complaint)
 	}
-	checks = map[string]app.DoctorCheck{}
+	checks = map[string]model.Check{}
 	for _, c := range answer.Checks {
 		if _, twice := checks[c.Name]; twice || c.Detail == "" {
 			t.Errorf("check %+v, twice or without a detail", c)
@@ -39,7 +39,7 @@ func (d *deployment) doctor(t *testing.T) (exit int, checks map[string]app.Docto
 }
 
 // wantCheck fails unless the check ended so and says part.
-func wantCheck(t *testing.T, checks map[string]app.DoctorCheck, name string, ok bool, part string) {
+func wantCheck(t *testing.T, checks map[string]model.Check, name string, ok bool, part string) {
 	t.Helper()
 	if c, found := checks[name]; !found || c.OK != ok || !strings.Contains(c.Detail, part) {
 		t.Errorf("check %q is %+v, want %v with %q", name, c, ok, part)
