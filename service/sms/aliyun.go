@@ -78,7 +78,7 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 	params := map[string]string{}
 	for _, param := range t.Parameters() {
 		name, value, _ := strings.Cut(param, "=")
-		params[name] = config.Fill(value, string(m.Code), strconv.Itoa(m.Minutes()))
+		params[name] = values(m).Fill(value)
 	}
 	templateParam, err := json.Marshal(params)
 	if err != nil {

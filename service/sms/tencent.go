@@ -101,7 +101,7 @@ type tencentBody struct {
 func (t *Tencent) request(ctx context.Context, m model.Message, template config.Template) (*http.Request, error) {
 	params := make([]string, len(template.Parameters()))
 	for i, param := range template.Parameters() {
-		params[i] = config.Fill(param, string(m.Code), strconv.Itoa(m.Minutes()))
+		params[i] = values(m).Fill(param)
 	}
 	body, err := json.Marshal(tencentBody{
 		PhoneNumberSet: []string{m.Mobile.E164()}, AppID: t.config.Tencent.AppID, SignName: template.Sign,
