@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"menshen/config"
@@ -14,8 +15,8 @@ import (
 	"menshen/service/sms"
 )
 
-// newProviders returns the configured senders in order of preference. out receives the
-// codes of the provider "log".
+// newProviders returns the senders in use, each one once. out receives the codes of the
+// provider "log".
 func newProviders(cfg *config.Config, out io.Writer, now func() time.Time) (providers []code.Provider, err error) {
 	for _, name := range cfg.SMS.Providers() {
 		var sender code.Gateway
@@ -43,6 +44,19 @@ func newProviders(cfg *config.Config, out io.Writer, now func() time.Time) (prov
 	return providers, nil
 }
 
+// newRoutes returns the routes in force with their senders.
+func newRoutes(cfg config.SMS, providers []code.Provider) (routes []code.Route) {
+	for _, r := range cfg.Routing() {
+		route := code.Route{Regions: r.Regions}
+		for _, name := range r.Providers {
+			i := slices.IndexFunc(providers, func(p code.Provider) bool { return p.Name == name })
+			route.Providers = append(route.Providers, providers[i])
+		}
+		routes = append(routes, route)
+	}
+	return routes
+}
+
 func pumpingRules(g config.Guard) code.PumpingRules {
 	return code.PumpingRules{Action: code.Action(g.Action), Window: g.Window, Least: g.Least, Percent: g.Percent, Burst: g.Burst}
 }
@@ -61,6 +75,18 @@ func newChallenge(cfg config.Challenge, onChallenge func(code.ChallengeOutcome, 
 	return &code.Challenge{
 		Provider: config.ChallengeTurnstile, SiteKey: t.SiteKey, Challenger: verifier, Timeout: cfg.Timeout, FailOpen: cfg.FailOpen, OnChallenge: onChallenge,
 	}, nil
+}
+
+// WriteTexts writes the texts that users receive, for each text template and language: with
+// the encoding and the number of segments that the message takes, and an example.
+func (a *App) WriteTexts(out io.Writer) error {
+	for _, e := range a.Config.TextExamples() {
+		size := sms.SizeOf(e.Text)
+		if _, err := fmt.Fprintf(out, "sms.templates[%d] %s: encoding %s, segments %d\n%s\n", e.Template, e.Language, size.Encoding, size.Segments, e.Text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Check applies every rule of a start that depends on the configuration alone.

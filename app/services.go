@@ -86,7 +86,7 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge, Crowd: crowd,
 		},
 		Delivery: &code.Delivery{
-			Store: store, Quotas: quotas, Providers: providers, Now: now, OnOutcome: res.Metrics.Message,
+			Store: store, Quotas: quotas, Routes: newRoutes(cfg.SMS, providers), Now: now, OnOutcome: res.Metrics.Message,
 			OnError: func(err error) { log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
 		},
 	}
@@ -156,7 +156,7 @@ func newCatalog(cfg *config.Config) model.Catalog {
 	for _, product := range cfg.Products {
 		c.Products = append(c.Products, model.Product{
 			Type: product.Type, Group: product.Group, MaxSessions: product.MaxSessions,
-			Reject: product.OnConflict == config.OnConflictReject, AccessTTL: product.AccessTTL, RefreshTTL: product.RefreshTTL,
+			Reject: product.OnConflict == config.OnConflictReject, AccessTTL: product.AccessTTL, RefreshTTL: product.RefreshTTL, Domain: product.Domain, AppHash: product.AppHash,
 		})
 	}
 	return c

@@ -95,7 +95,7 @@ func newHarness(b *testing.B, driver string) *harness {
 	if err != nil {
 		b.Fatal(err)
 	}
-	services.Codes.Delivery.Providers = []code.Provider{{Name: "bench", Gateway: h}}
+	services.Codes.Delivery.Routes = []code.Route{{Regions: []string{code.AnyRegion}, Providers: []code.Provider{{Name: "bench", Gateway: h}}}}
 	handlers, err := a.NewHandlers(a.Config, res, app.HandlerDeps{Services: services, Limits: limits, Log: log, AccessLog: accessLog, Ready: res.DB.Ping})
 	if err != nil {
 		b.Fatal(err)

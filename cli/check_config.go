@@ -21,7 +21,9 @@ func checkConfigCommand(p app.Process) *urfave.Command {
 		if err := a.Check(); err != nil {
 			return err
 		}
-		_, err := fmt.Fprint(a.Out, a.Config.Masked())
-		return err
+		if _, err := fmt.Fprint(a.Out, a.Config.Masked()); err != nil {
+			return err
+		}
+		return a.WriteTexts(a.Out)
 	})
 }

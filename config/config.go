@@ -203,6 +203,8 @@ type Product struct {
 	OnConflict  string        `mapstructure:"on_conflict" default:"replace"` // replace or reject
 	AccessTTL   time.Duration `mapstructure:"access_ttl" member:"nonzero"`   // Load fills in token.access_ttl
 	RefreshTTL  time.Duration `mapstructure:"refresh_ttl" member:"nonzero"`  // Load fills in token.refresh_ttl
+	Domain      string        `mapstructure:"domain"`                        // host to which texts bind a code; empty: none
+	AppHash     string        `mapstructure:"app_hash"`                      // of the Android app, for SMS Retriever; empty: none
 }
 
 // Client is a back end. It authenticates by HTTP Basic.

@@ -23,7 +23,7 @@ func contract() *config.Config {
 		},
 		Database: config.Database{Driver: "sqlite", MaxConns: 32},
 		SMS: config.SMS{
-			Provider: "log", DefaultRegion: "CN", Regions: []string{"CN"},
+			Provider: "log", Routes: []config.Route{}, DefaultRegion: "CN", Regions: []string{"CN"},
 			Aliyun:    config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
 			Tencent:   config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou"},
 			Twilio:    config.Twilio{Endpoint: "https://api.twilio.com"},

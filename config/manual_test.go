@@ -68,6 +68,7 @@ var others = map[string]string{
 	"sms.webhook.url":        "https://sms.example.com",
 	"sms.webhook.secret":     "whsec_" + key(5, 32),
 	"sms.fallback":           "webhook",
+	"sms.routes":             `[{"regions":["*"],"providers":["log"]}]`,
 	"sms.templates":          `[{"provider":"twilio","languages":["en"],"text":"{code}"}]`,
 
 	"sms.aliyun.endpoint":          "https://dysmsapi.ap-southeast-1.aliyuncs.com",

@@ -78,6 +78,16 @@ func (r *report) valid(key string) bool {
 	return true
 }
 
+// sound is valid for the key and everything below it.
+func (r *report) sound(key string) bool {
+	for refused := range r.refused {
+		if strings.HasPrefix(refused, key+".") || strings.HasPrefix(refused, key+"[") {
+			return false
+		}
+	}
+	return r.valid(key)
+}
+
 func (r *report) where(key string) string {
 	for ; key != ""; key = parent(key) {
 		if where, known := r.origin[key]; known {

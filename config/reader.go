@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -162,10 +163,18 @@ func (r *reader) scalar(n *yaml.Node, m member, key string) (reflect.Value, bool
 		r.refuse(key, r.at(n), "must be %s%s", noun(m.typ), advice(n, m))
 		return reflect.Value{}, false
 	}
+	lines := text
+	if m.lines {
+		lines = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n") // a block of YAML ends with one
+		text = strings.ReplaceAll(lines, "\n", " ")
+	}
 	v, err := parse(m.typ, text)
 	if err != nil {
 		r.refuse(key, r.at(n), "%s", err)
 		return reflect.Value{}, false
+	}
+	if m.lines {
+		v.SetString(lines)
 	}
 	return v, true
 }

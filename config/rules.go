@@ -40,6 +40,7 @@ func (r *rules) check() {
 	r.secrets()
 	r.companies()
 	r.products()
+	r.templates()
 	r.clients()
 	r.admins()
 	r.oneOf("log.level", r.Log.Level, "debug", "info", "warn", "error")
@@ -223,6 +224,7 @@ func (r *rules) products() {
 		}
 		within(r, key+".max_sessions", p.MaxSessions, span[int]{1, 1, 100})
 		r.oneOf(key+".on_conflict", p.OnConflict, OnConflictReplace, OnConflictReject)
+		r.autofill(key, p)
 		// Zero: the product leaves it to the section token.
 		if p.AccessTTL != 0 {
 			within(r, key+".access_ttl", p.AccessTTL, accessTTL)

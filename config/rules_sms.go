@@ -4,33 +4,71 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
 )
 
-var (
-	providers = []string{ProviderLog, ProviderWebhook, ProviderAliyun, ProviderTencent, ProviderTwilio}
-	vendors   = []string{ProviderAliyun, ProviderTencent, ProviderTwilio} // providers with templates
-	purposes  = []string{"login", "change", "delete"}
-)
+var providers = []string{ProviderLog, ProviderWebhook, ProviderAliyun, ProviderTencent, ProviderTwilio}
 
 func (r *rules) sms() {
-	s := r.SMS
-	r.provider("sms.provider", s.Provider)
-	if s.Fallback != "" {
-		r.provider("sms.fallback", s.Fallback)
-	}
-	if s.Fallback == s.Provider {
-		r.breaks("sms.fallback", "must be another provider than sms.provider")
-	}
 	r.regions()
+	r.routes()
 	r.webhook()
 	r.aliyun()
 	r.tencent()
 	r.twilio()
-	r.templates()
+}
+
+// routes checks who is asked, in the form of routes or in the short form.
+func (r *rules) routes() {
+	s := r.SMS
+	if len(s.Routes) == 0 {
+		r.provider("sms.provider", s.Provider)
+		if s.Fallback != "" {
+			r.provider("sms.fallback", s.Fallback)
+		}
+		if s.Fallback == s.Provider {
+			r.breaks("sms.fallback", "must be another provider than sms.provider")
+		}
+		return
+	}
+	if s.Provider != ProviderLog {
+		r.breaks("sms.provider", "must be left at its default, %s: sms.routes names the providers", ProviderLog)
+	}
+	if s.Fallback != "" {
+		r.breaks("sms.fallback", "must be empty: sms.routes names the providers")
+	}
+	for i, route := range s.Routes {
+		r.route(item("sms.routes", i), route)
+	}
+	if !r.sound("sms.routes") {
+		return
+	}
+	for i, region := range s.Regions {
+		if _, found := s.route(region); !found && r.valid(item("sms.regions", i)) {
+			r.breaks("sms.routes", "none is for region %s, which is %s", region, item("sms.regions", i))
+		}
+	}
+}
+
+func (r *rules) route(key string, route Route) {
+	if len(route.Regions) == 0 && r.valid(key+".regions") {
+		r.breaks(key+".regions", "must not be empty")
+	}
+	for i, region := range route.Regions {
+		if region != AnyRegion {
+			r.region(item(key+".regions", i), region)
+		}
+	}
+	if len(route.Providers) == 0 && r.valid(key+".providers") {
+		r.breaks(key+".providers", "must not be empty")
+	}
+	names := unique[string]{}
+	for i, name := range route.Providers {
+		r.provider(item(key+".providers", i), name)
+		names.add(r, item(key+".providers", i), name)
+	}
 }
 
 func (r *rules) provider(key, name string) {
@@ -40,23 +78,24 @@ func (r *rules) provider(key, name string) {
 	}
 }
 
+// region checks a region, and reports whether it is one.
+func (r *rules) region(key, region string) bool {
+	known := phonenumbers.GetSupportedRegions()[region]
+	if !known {
+		r.breaks(key, "must be the two capital letters of a region, such as CN")
+	}
+	return known
+}
+
 func (r *rules) regions() {
-	known := phonenumbers.GetSupportedRegions()
-	const want = "must be the two capital letters of a region, such as CN"
 	if len(r.SMS.Regions) == 0 {
 		r.breaks("sms.regions", "must not be empty")
 	}
 	allKnown := r.valid("sms.regions")
 	for i, region := range r.SMS.Regions {
-		if !known[region] {
-			r.breaks(item("sms.regions", i), want)
-			allKnown = false
-		}
+		allKnown = r.region(item("sms.regions", i), region) && allKnown
 	}
-	switch {
-	case !known[r.SMS.DefaultRegion]:
-		r.breaks("sms.default_region", want)
-	case allKnown && !slices.Contains(r.SMS.Regions, r.SMS.DefaultRegion):
+	if r.region("sms.default_region", r.SMS.DefaultRegion) && allKnown && !slices.Contains(r.SMS.Regions, r.SMS.DefaultRegion) {
 		r.breaks("sms.default_region", "must be one of sms.regions")
 	}
 }
@@ -150,102 +189,4 @@ func (r *rules) twilio() {
 	}
 	r.vendorSecret("sms.twilio.auth_token", t.AuthToken, ProviderTwilio)
 	r.required("sms.twilio.from", t.From, ProviderTwilio)
-}
-
-func (r *rules) templates() {
-	before := len(r.problems)
-	for i, t := range r.SMS.Templates {
-		key := item("sms.templates", i)
-		r.oneOf(key+".provider", t.Provider, vendors...)
-		if len(t.Languages) == 0 {
-			r.breaks(key+".languages", "must not be empty")
-		}
-		for j, language := range t.Languages {
-			r.oneOf(item(key+".languages", j), language, Languages...)
-		}
-		for j, company := range t.Companies {
-			if !slices.ContainsFunc(r.Companies, func(c Company) bool { return c.Type == company }) {
-				r.breaks(item(key+".companies", j), "%d is the type of none of companies", company)
-			}
-		}
-		for j, purpose := range t.Purposes {
-			r.oneOf(item(key+".purposes", j), purpose, purposes...)
-		}
-		if t.Provider == ProviderTwilio {
-			r.textTemplate(key, t)
-		} else if slices.Contains(vendors, t.Provider) {
-			r.keptTemplate(key, t)
-		}
-	}
-	if len(r.problems) > before {
-		return // which messages a template fits is not certain
-	}
-	if missing := r.untemplated(); len(missing) > 0 {
-		r.breaks("sms.templates", "none fits %s", strings.Join(missing, "; "))
-	}
-}
-
-// textTemplate checks a template whose text is sent to the vendor.
-func (r *rules) textTemplate(key string, t Template) {
-	r.holds(key+".text", []string{t.Text})
-	if t.Sign != "" || t.Template != "" || len(t.Params) > 0 {
-		r.breaks(key, "has text alone with provider %s, no sign, template or params", t.Provider)
-	}
-}
-
-var variableName = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_]*=`)
-
-// keptTemplate checks a template whose text the vendor keeps.
-func (r *rules) keptTemplate(key string, t Template) {
-	r.notEmpty(key+".template", t.Template)
-	if t.Text != "" {
-		r.breaks(key+".text", "is kept by %s: give sign, template and params", t.Provider)
-	}
-	names := unique[string]{}
-	if t.Provider == ProviderAliyun {
-		r.notEmpty(key+".sign", t.Sign)
-		for i, param := range t.Parameters() {
-			name := variableName.FindString(param)
-			if name == "" {
-				r.breaks(item(key+".params", i), "must be name=value, such as code={code}")
-			}
-			names.add(r, item(key+".params", i), name)
-		}
-	}
-	r.holds(key+".params", t.Parameters())
-}
-
-// holds requires {code} in the texts, and no other braces than {code} and {minutes}.
-func (r *rules) holds(key string, texts []string) {
-	all := strings.Join(texts, " ")
-	if !strings.Contains(all, "{code}") {
-		r.breaks(key, "must hold {code}")
-	}
-	if strings.ContainsAny(Fill(all, "", ""), "{}") {
-		r.breaks(key, "may hold {code} and {minutes}, no other braces")
-	}
-}
-
-// untemplated lists the messages for which a vendor in use has no template.
-func (r *rules) untemplated() (missing []string) {
-	for _, provider := range r.SMS.Providers() {
-		if !slices.Contains(vendors, provider) {
-			continue
-		}
-		for i, company := range r.Companies {
-			if !r.valid(item("companies", i) + ".type") {
-				continue
-			}
-			for _, language := range Languages {
-				lacks := slices.DeleteFunc(slices.Clone(purposes), func(purpose string) bool {
-					_, found := r.SMS.Template(provider, company.Type, purpose, language)
-					return found
-				})
-				if len(lacks) > 0 {
-					missing = append(missing, provider+" for company "+strconv.Itoa(int(company.Type))+" in "+language+" ("+strings.Join(lacks, ", ")+")")
-				}
-			}
-		}
-	}
-	return missing
 }

@@ -1,11 +1,8 @@
 package config
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// Values of sms.provider and sms.fallback.
+// Values of sms.routes[].providers, sms.provider and sms.fallback.
 const (
 	ProviderLog     = "log"
 	ProviderWebhook = "webhook"
@@ -19,8 +16,9 @@ var Languages = []string{"zh-CN", "en"}
 
 // SMS configures how codes are sent, and to which numbers.
 type SMS struct {
-	Provider      string     `mapstructure:"provider"`       // the provider that is asked first
-	Fallback      string     `mapstructure:"fallback"`       // the provider that is asked after a definite refusal; empty: none
+	Provider      string     `mapstructure:"provider"`       // short form of Routes: the provider that is asked first
+	Fallback      string     `mapstructure:"fallback"`       // short form: the provider that is asked after a definite refusal; empty: none
+	Routes        []Route    `mapstructure:"routes"`         // the first with a number's region is used
 	DefaultRegion string     `mapstructure:"default_region"` // ISO 3166 region of numbers without a country code
 	Regions       []string   `mapstructure:"regions"`        // ISO 3166 regions whose numbers are accepted, never empty
 	Webhook       Webhook    `mapstructure:"webhook"`
@@ -28,6 +26,15 @@ type SMS struct {
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
 	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
+}
+
+// AnyRegion stands for all regions in a route.
+const AnyRegion = "*"
+
+// Route says which providers send to the numbers of some regions.
+type Route struct {
+	Regions   []string `mapstructure:"regions" member:"required"`   // ISO 3166, or AnyRegion
+	Providers []string `mapstructure:"providers" member:"required"` // in order of preference; the next one after a definite refusal
 }
 
 // Webhook is the provider that posts each code to a URL.
@@ -60,54 +67,55 @@ type Twilio struct {
 	From       string `mapstructure:"from" member:"digits"` // sender: a number, a name, or a messaging service MG…
 }
 
-// Template is the message of a code at one vendor. It fits the listed languages and, if
-// any are listed, companies and purposes. Aliyun and Tencent keep the text; Twilio
-// receives it. In Params and Text, {code} and {minutes} stand for the code and its
-// life.
-type Template struct {
-	Provider  string   `mapstructure:"provider" member:"required"`  // aliyun, tencent or twilio
-	Languages []string `mapstructure:"languages" member:"required"` // never empty
-	Companies []int32  `mapstructure:"companies"`                   // empty: all
-	Purposes  []string `mapstructure:"purposes"`                    // empty: all
-	Sign      string   `mapstructure:"sign"`                        // name shown before the text; required by aliyun
-	Template  string   `mapstructure:"template" member:"digits"`    // the vendor's id
-	Params    []string `mapstructure:"params"`                      // aliyun: name=value; tencent: values in order
-	Text      string   `mapstructure:"text"`                        // twilio
-}
-
-// Providers are the providers in use, in order of preference.
-func (s SMS) Providers() []string {
-	if s.Fallback == "" {
-		return []string{s.Provider}
+// Routing returns the routes in force: Routes, else the short form as one route.
+func (s SMS) Routing() []Route {
+	if len(s.Routes) > 0 {
+		return s.Routes
 	}
-	return []string{s.Provider, s.Fallback}
+	route := Route{Regions: []string{AnyRegion}, Providers: []string{s.Provider}}
+	if s.Fallback != "" {
+		route.Providers = append(route.Providers, s.Fallback)
+	}
+	return []Route{route}
 }
 
-// Template returns the first template that fits the message; false if none does.
-func (s SMS) Template(provider string, company int32, purpose, language string) (Template, bool) {
-	i := slices.IndexFunc(s.Templates, func(t Template) bool {
-		return t.Provider == provider && slices.Contains(t.Languages, language) &&
-			(len(t.Companies) == 0 || slices.Contains(t.Companies, company)) &&
-			(len(t.Purposes) == 0 || slices.Contains(t.Purposes, purpose))
-	})
+// takes reports whether the route is for numbers of the region.
+func (r Route) takes(region string) bool {
+	return slices.Contains(r.Regions, region) || slices.Contains(r.Regions, AnyRegion)
+}
+
+// route returns the route of the region's numbers; false if there is none.
+func (s SMS) route(region string) (Route, bool) {
+	routes := s.Routing()
+	i := slices.IndexFunc(routes, func(r Route) bool { return r.takes(region) })
 	if i < 0 {
-		return Template{}, false
+		return Route{}, false
 	}
-	return s.Templates[i], true
+	return routes[i], true
 }
 
-// Parameters are Params; if empty, those of the vendors' samples.
-func (t Template) Parameters() []string {
-	switch {
-	case len(t.Params) > 0:
-		return t.Params
-	case t.Provider == ProviderAliyun:
-		return []string{"code={code}"}
+// Providers are the providers in use, each one once.
+func (s SMS) Providers() (names []string) {
+	for _, route := range s.Routing() {
+		for _, name := range route.Providers {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
 	}
-	return []string{"{code}"}
+	return names
 }
 
-// Fill replaces {code} and {minutes} in text.
-func Fill(text, code, minutes string) string {
-	return strings.NewReplacer("{code}", code, "{minutes}", minutes).Replace(text)
+// regionsOf returns the accepted regions whose numbers the provider may be asked for; all
+// of them if it is not in use.
+func (s SMS) regionsOf(provider string) (regions []string) {
+	if !slices.Contains(s.Providers(), provider) {
+		return s.Regions
+	}
+	for _, region := range s.Regions {
+		if route, found := s.route(region); found && slices.Contains(route.Providers, provider) {
+			regions = append(regions, region)
+		}
+	}
+	return regions
 }

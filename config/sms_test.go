@@ -26,7 +26,7 @@ func TestEachVendorCanBeConfigured(t *testing.T) {
 		}
 		for _, language := range config.Languages {
 			for _, purpose := range []string{"login", "change", "delete"} {
-				if _, found := s.Template(name, 1, purpose, language); !found {
+				if _, found := s.Template(name, config.Kind{Company: 1, Region: "CN", Purpose: purpose, Language: language}); !found {
 					t.Errorf("%s has no template for %s in %s", name, purpose, language)
 				}
 			}
@@ -43,7 +43,7 @@ func TestFirstTemplateThatFitsIsTaken(t *testing.T) {
 		{provider: aliyun, languages: [en], companies: [1], purposes: [delete], sign: one, template: a},
 		{provider: aliyun, languages: [en], companies: [0, 1], sign: both, template: b, params: ["n={code}", "min={minutes}"]},
 		{provider: tencent, languages: [zh-CN, en], template: 12},
-		{provider: aliyun, languages: [zh-CN, en], sign: all, template: c}]}`).SMS
+		{provider: aliyun, sign: all, template: c}]}`).SMS
 	for _, tt := range []struct {
 		provider          string
 		company           int32
@@ -52,9 +52,9 @@ func TestFirstTemplateThatFitsIsTaken(t *testing.T) {
 	}{
 		{"aliyun", 1, "delete", "en", "a"}, {"aliyun", 1, "login", "en", "b"}, {"aliyun", 0, "delete", "en", "b"},
 		{"aliyun", 1, "delete", "zh-CN", "c"}, {"aliyun", 7, "login", "en", "c"}, {"tencent", 1, "delete", "en", "12"},
-		{"twilio", 1, "login", "en", ""}, {"aliyun", 1, "login", "fr", ""},
+		{"twilio", 1, "login", "en", ""},
 	} {
-		got, found := s.Template(tt.provider, tt.company, tt.purpose, tt.language)
+		got, found := s.Template(tt.provider, config.Kind{Company: tt.company, Purpose: tt.purpose, Language: tt.language})
 		if got.Template != tt.want || found != (tt.want != "") {
 			t.Errorf("%+v: template %q, found %v", tt, got.Template, found)
 		}
@@ -95,8 +95,6 @@ var badSMS = []refused{
 	sms("app_id", "tencent: {app_id: "+canary+"}", "sms.tencent.app_id"),
 	sms("account_sid", "twilio: {account_sid: '../"+canary+"'}", "sms.twilio.account_sid"),
 	sms("template of a provider without templates", "templates: [{provider: log, languages: [en]}]", "sms.templates[0].provider"),
-	sms("template without a language", "templates: [{provider: twilio, text: '{code}'}]", "sms.templates[0].languages"),
-	sms("template of no language", "templates: [{provider: twilio, languages: [], text: '{code}'}]", "sms.templates[0].languages"),
 	sms("template of an unknown language", "templates: [{provider: twilio, languages: [en, fr], text: '{code}'}]", "sms.templates[0].languages[1]"),
 	sms("template of an unknown company", "templates: [{provider: twilio, languages: [en], companies: [0, 7], text: '{code}'}]", "sms.templates[0].companies[1]"),
 	sms("template of an unknown purpose", "templates: [{provider: twilio, languages: [en], purposes: [play], text: '{code}'}]", "sms.templates[0].purposes[0]"),
@@ -116,18 +114,19 @@ func TestBadProvidersAreRefused(t *testing.T) {
 	}
 }
 
-// TestMissingTemplatesAreNamed: every message needs a template in both languages; the
+// TestMissingTemplatesAreNamed: every message that a vendor may be asked for needs a template; the
 // problem names the missing ones.
 func TestMissingTemplatesAreNamed(t *testing.T) {
 	_, _, err := load(t, "sms: {"+strings.ReplaceAll(twilio, "[zh-CN, en]", "[zh-CN]")+", fallback: aliyun, aliyun: {access_key_id: a, access_key_secret: b}}\ncompanies: [{type: 3}]")
-	const want = "sms.templates: none fits twilio for company 3 in en (login, change, delete); " +
-		"aliyun for company 3 in zh-CN (login, change, delete); aliyun for company 3 in en (login, change, delete) ("
+	const want = "sms.templates: none fits twilio for company 3, product 0/1/2, region CN, purpose login/change/delete, language en; " +
+		"aliyun for company 3, product 0/1/2, region CN, purpose login/change/delete, language zh-CN/en ("
 	if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Load answers %v, want %s", err, want)
 	}
 	_, _, err = load(t, `sms: {`+strings.TrimSuffix(twilio, "]")+`, {provider: aliyun, languages: [zh-CN, en], companies: [0], sign: a, template: b},
 		{provider: aliyun, languages: [zh-CN], purposes: [login, change], sign: a, template: b}], fallback: aliyun, aliyun: {access_key_id: a, access_key_secret: b}}`)
-	const partly = "sms.templates: none fits aliyun for company 1 in zh-CN (delete); aliyun for company 1 in en (login, change, delete) ("
+	const partly = "sms.templates: none fits aliyun for company 1, product 0/1/2, region CN, purpose delete, language zh-CN/en; " +
+		"aliyun for company 1, product 0/1/2, region CN, purpose login/change, language en ("
 	if err == nil || !strings.HasPrefix(err.Error(), partly) {
 		t.Errorf("Load answers %v, want %s", err, partly)
 	}

@@ -28,7 +28,33 @@ func (c *Config) warnings(now time.Time) (list []string) {
 	if c.Production() && inForce > 0 {
 		list = append(list, fmt.Sprintf("code.test_numbers: in force: %d; anyone who knows the code of one can log in as it", inForce))
 	}
-	return append(list, c.vendorWarnings()...)
+	return append(append(list, c.vendorWarnings()...), c.templateWarnings()...)
+}
+
+// templateWarnings names the templates that are used for numbers of the mainland and for
+// others. Both vendors that keep templates approve one for either side and refuse it on the
+// other (Aliyun's template type "international", Tencent's
+// UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone).
+func (c *Config) templateWarnings() (list []string) {
+	for _, provider := range c.SMS.Providers() {
+		if provider != ProviderAliyun && provider != ProviderTencent {
+			continue
+		}
+		used, _ := c.distribute(provider)
+		for i, parts := range used {
+			var regions []string
+			for _, part := range parts {
+				regions = append(regions, part[dimensionRegion]...)
+			}
+			slices.Sort(regions)
+			if regions = slices.Compact(regions); len(regions) > 1 && slices.Contains(regions, mainland) {
+				abroad := slices.DeleteFunc(regions, func(region string) bool { return region == mainland })
+				list = append(list, fmt.Sprintf("%s: is used for numbers of the mainland and of %s: %s has separate templates for them and refuses the wrong one",
+					item("sms.templates", i), strings.Join(abroad, ", "), provider))
+			}
+		}
+	}
+	return list
 }
 
 // vendorLimit is what a vendor documents as its limit of messages to one number.

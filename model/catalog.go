@@ -16,6 +16,8 @@ type Product struct {
 	Reject      bool // at the limit, refuse the new login instead of displacing an old session
 	AccessTTL   time.Duration
 	RefreshTTL  time.Duration
+	Domain      string // host to which messages bind a code; "" if it has none
+	AppHash     string // of its Android app; "" if it has none
 }
 
 // Catalog lists the tenants and the applications of the deployment.

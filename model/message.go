@@ -18,6 +18,9 @@ type Message struct {
 	Code        Secret
 	CompanyType int32
 	ProductType int32
+	Region      string // ISO 3166, of the number
+	Domain      string // of the product, for autofill; "" if it has none
+	AppHash     string // of the product's Android app; "" if it has none
 	Purpose     Purpose
 	Language    string // LanguageZhCN or LanguageEn
 	Expire      Time

@@ -65,7 +65,7 @@ func TestProviders(t *testing.T) {
 			first, second := &asked{answer: tt.first}, &asked{answer: tt.second}
 			var counted []string
 			var reported error
-			in.delivery.Providers = []code.Provider{{Name: "first", Gateway: first}, {Name: "second", Gateway: second}}
+			in.delivery.Routes = anyRegion(code.Provider{Name: "first", Gateway: first}, code.Provider{Name: "second", Gateway: second})
 			in.delivery.OnOutcome = func(provider string, outcome code.Outcome) {
 				counted = append(counted, provider+":"+string(outcome))
 			}

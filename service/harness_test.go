@@ -182,7 +182,7 @@ func (d *deployment) start(skew time.Duration) *instance {
 		users: services.Users, admin: services.Admin, tokens: services.Sessions.Tokens, follower: res.Follower, feed: res.Feed,
 	}
 	in.codes.NewCode = d.newCode
-	in.delivery.Providers = []code.Provider{{Name: "phone", Gateway: d.phone}}
+	in.delivery.Routes = anyRegion(code.Provider{Name: "phone", Gateway: d.phone})
 	in.serve(func(*model.Catalog) {})
 	return in
 }
@@ -267,3 +267,8 @@ func newInstance(t *testing.T, db *repository.DB) *instance {
 }
 
 func secretOf(fill byte) []byte { return []byte(strings.Repeat(string(fill), 32)) }
+
+// anyRegion is one route for all numbers.
+func anyRegion(providers ...code.Provider) []code.Route {
+	return []code.Route{{Regions: []string{code.AnyRegion}, Providers: providers}}
+}

@@ -3,6 +3,7 @@ package code
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"menshen/model"
@@ -12,6 +13,15 @@ import (
 type Provider struct {
 	Name    string
 	Gateway Gateway
+}
+
+// AnyRegion stands for all regions in a route.
+const AnyRegion = "*"
+
+// Route names the providers for the numbers of some regions.
+type Route struct {
+	Regions   []string   // ISO 3166, or AnyRegion
+	Providers []Provider // in order of preference
 }
 
 // Outcome is a provider's answer to one message, in the words of the metric.
@@ -46,10 +56,10 @@ const (
 
 // Delivery hands messages to the providers and records the outcome.
 type Delivery struct {
-	Store     Store
-	Quotas    *Quotas
-	Providers []Provider // in order of preference
-	Now       func() time.Time
+	Store  Store
+	Quotas *Quotas
+	Routes []Route // the first with the number's region is used
+	Now    func() time.Time
 	// OnOutcome receives the answer of each provider that was asked. It may be nil and
 	// must not block.
 	OnOutcome func(provider string, outcome Outcome)
@@ -116,7 +126,8 @@ func (d *Delivery) sendFirst(ctx context.Context, message model.Message) (settle
 	end, _ = ctx.Deadline()
 	early, cancel := context.WithDeadline(ctx, end.Add(-fallbackTime))
 	defer cancel()
-	for i, provider := range d.Providers {
+	settlement.Delivery = model.DeliveryRefused
+	for i, provider := range d.providers(message.Region) {
 		if i > 0 && early.Err() != nil {
 			break
 		}
@@ -132,13 +143,22 @@ func (d *Delivery) sendFirst(ctx context.Context, message model.Message) (settle
 			return settlement, failed
 		}
 		failed = append(failed, err)
-		settlement.Delivery = model.DeliveryRefused
 		if outcome == OutcomeUnknown {
 			settlement.Delivery = model.DeliveryUnknown
 			return settlement, failed
 		}
 	}
 	return settlement, failed
+}
+
+// providers returns those for numbers of the region.
+func (d *Delivery) providers(region string) []Provider {
+	for _, route := range d.Routes {
+		if slices.Contains(route.Regions, region) || slices.Contains(route.Regions, AnyRegion) {
+			return route.Providers
+		}
+	}
+	return nil
 }
 
 // OutcomeOf returns the outcome of a message from the error of [Gateway.Send].

@@ -75,7 +75,8 @@ type SendResult struct {
 // the number not charged. After a time-out the code stays valid and is charged, and the
 // result has its ticket beside the error. The response comes within RequestTime.
 func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
-	if _, _, err := s.Catalog.Find(r.CompanyType, r.ProductType); err != nil {
+	_, product, err := s.Catalog.Find(r.CompanyType, r.ProductType)
+	if err != nil {
 		return SendResult{}, err
 	}
 	mobile, err := s.Numbers.Parse(r.Mobile)
@@ -115,6 +116,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	}
 	valid, err := s.Delivery.deliver(ctx, admitted, model.Message{
 		ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+		Region: s.Numbers.Region(mobile), Domain: product.Domain, AppHash: product.AppHash,
 		Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
 	})
 	if !valid {

@@ -107,9 +107,9 @@ func (s *slow) send(t *testing.T) error {
 		Numbers: phone.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}},
 		Vault:   keys, Length: 6, TTL: 5 * time.Minute, NewCode: random.Digits, Now: time.Now,
 		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Challenger: s, Timeout: 3 * time.Second}},
-		Delivery: &Delivery{Store: s, Quotas: quotas, Now: time.Now, Providers: []Provider{
+		Delivery: &Delivery{Store: s, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
 			{Name: "first", Gateway: slowProvider{s, "first"}}, {Name: "second", Gateway: slowProvider{s, "second"}},
-		}},
+		}}}},
 	}
 	_, err = sender.Send(t.Context(), SendRequest{Mobile: "13800138000", Purpose: model.PurposeLogin, Challenge: "any", Caller: model.Caller{IP: "192.0.2.1"}})
 	return err

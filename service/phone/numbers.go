@@ -89,9 +89,18 @@ func (n Numbers) National(m model.Mobile) string {
 // and seven digits, which an operator assigns in one city. Elsewhere it is the region,
 // because the price of a message depends on the region.
 func (n Numbers) Prefix(m model.Mobile) string {
+	region := n.Region(m)
+	if region == regionChina {
+		return m.E164()[:len("+861380013")]
+	}
+	return region
+}
+
+// Region returns the ISO 3166 region of a number that Parse has returned.
+func (n Numbers) Region(m model.Mobile) string {
 	e164 := m.E164()
 	if _, ok := chinese(e164); ok {
-		return e164[:len("+861380013")]
+		return regionChina
 	}
 	number, err := phonenumbers.Parse(e164, phonenumbers.UNKNOWN_REGION)
 	if err != nil {

@@ -89,7 +89,7 @@ func retryAfter(header http.Header) time.Duration {
 func (t *Twilio) request(ctx context.Context, m model.Message, template config.Template) (*http.Request, error) {
 	c := t.config.Twilio
 	form := url.Values{
-		"To": {m.Mobile.E164()}, "Body": {config.Fill(template.Text, string(m.Code), strconv.Itoa(m.Minutes()))},
+		"To": {m.Mobile.E164()}, "Body": {values(m).Fill(template.Text)},
 	}
 	if strings.HasPrefix(c.From, "MG") && len(c.From) == len("MG")+32 {
 		form.Set("MessagingServiceSid", c.From)

@@ -69,7 +69,7 @@ func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Web
 
 // webhookBody is the request as contract §9 defines it. Purpose and language are
 // additions. They are left out for the purpose and the language that every receiver
-// assumes.
+// assumes. So are domain and hash of the app for products that have none.
 type webhookBody struct {
 	Mobile      string        `json:"mobile"`
 	Code        string        `json:"code"`
@@ -78,6 +78,8 @@ type webhookBody struct {
 	Expire      string        `json:"expire"`
 	Purpose     model.Purpose `json:"purpose,omitempty"`
 	Language    string        `json:"language,omitempty"`
+	Domain      string        `json:"domain,omitempty"`
+	AppHash     string        `json:"appHash,omitempty"`
 }
 
 // Send posts the message and waits at most 3 s for the head of the response. Any 2xx is
@@ -123,6 +125,8 @@ func (w *Webhook) request(ctx context.Context, m model.Message) (*http.Request, 
 		Expire:      m.Expire.String(),
 		Purpose:     purpose,
 		Language:    language,
+		Domain:      m.Domain,
+		AppHash:     m.AppHash,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhook: %w: encode: %w", model.ErrSendRefused, err)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"time"
 
 	"menshen/config"
@@ -79,7 +80,9 @@ func newVendorWire(name string, c config.SMS) vendorWire {
 // because the vendor explains it in the body. 408 leaves the outcome open, as do a 5xx
 // and a 2xx whose body does not arrive.
 func (w vendorWire) ask(ctx context.Context, m model.Message, build func(context.Context, model.Message, config.Template) (*http.Request, error)) (answer, error) {
-	template, found := w.config.Template(w.name, m.CompanyType, string(m.Purpose), m.Language)
+	template, found := w.config.Template(w.name, config.Kind{
+		Company: m.CompanyType, Product: m.ProductType, Region: m.Region, Purpose: string(m.Purpose), Language: m.Language,
+	})
 	if !found {
 		return answer{}, w.refused("no template")
 	}
@@ -106,6 +109,11 @@ func (w vendorWire) ask(ctx context.Context, m model.Message, build func(context
 		return answer{}, fmt.Errorf("%s: %w", w.name, outbound.Cause(ctx, err))
 	}
 	return answer{status: status, header: response.Header, body: body}, nil
+}
+
+// values returns what replaces the placeholders of a template.
+func values(m model.Message) config.Values {
+	return config.Values{Code: string(m.Code), Minutes: strconv.Itoa(m.Minutes()), Domain: m.Domain, AppHash: m.AppHash}
 }
 
 // drain reads the rest of a response, so that its connection can be reused. It gives up
