@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -222,6 +223,29 @@ func countGaps(gaps [][]string, message ...string) (count int) {
 		}
 	}
 	return count
+}
+
+// TestDocumentedConfigurations: the examples of the manual are valid and need no warning but
+// that of Aliyun's limits.
+func TestDocumentedConfigurations(t *testing.T) {
+	for _, name := range []string{"messages.md", "messages.zh-CN.md"} {
+		text, err := os.ReadFile("../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+		for _, block := range blocks {
+			_, warnings, err := load(t, string(block[1]),
+				"MENSHEN_SMS_ALIYUN_ACCESS_KEY_ID=a", "MENSHEN_SMS_ALIYUN_ACCESS_KEY_SECRET=b", "MENSHEN_SMS_TENCENT_SECRET_ID=a", "MENSHEN_SMS_TENCENT_SECRET_KEY=b",
+				"MENSHEN_SMS_TENCENT_APP_ID=1", "MENSHEN_SMS_TWILIO_ACCOUNT_SID=AC"+strings.Repeat("0a", 16), "MENSHEN_SMS_TWILIO_AUTH_TOKEN=a", "MENSHEN_SMS_TWILIO_FROM=b")
+			if err != nil || strings.Contains(strings.Join(warnings, ""), "sms.templates") {
+				t.Errorf("%s: %v, warnings %q", block[1], err, warnings)
+			}
+		}
+		if len(blocks) < 2 {
+			t.Errorf("%s has %d examples", name, len(blocks))
+		}
+	}
 }
 
 func TestBadTemplatesAreRefused(t *testing.T) {

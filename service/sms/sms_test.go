@@ -160,6 +160,14 @@ func TestWebhookRequest(t *testing.T) {
 	if want := strings.TrimSuffix(wantBody, "}") + `,"purpose":"change"}`; string(body) != want {
 		t.Errorf("body %s", body)
 	}
+	autofill := testMessage()
+	autofill.Domain, autofill.AppHash = "app.example.com", "FA+9qCX9VSu"
+	if err := w.Send(t.Context(), autofill); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimSuffix(wantBody, "}") + `,"domain":"app.example.com","appHash":"FA+9qCX9VSu"}`; string(body) != want {
+		t.Errorf("body %s", body)
+	}
 	w.Language = model.LanguageZhCN
 	for language, more := range map[string]string{model.LanguageZhCN: `}`, model.LanguageEn: `,"language":"en"}`} {
 		message := testMessage()
