@@ -31,6 +31,7 @@ func (r *rules) sms() {
 	r.tencent()
 	r.twilio()
 	r.templates()
+	r.trace()
 }
 
 func (r *rules) provider(key, name string) {

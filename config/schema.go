@@ -21,6 +21,7 @@ type member struct {
 	required bool   // an object may not leave it out
 	nonzero  bool   // zero is refused; an object leaves the member out instead
 	digits   bool   // digits without quotes are text
+	single   bool   // one value without brackets is a list of one
 }
 
 // members lists the fields of a section or an object, in the order of the type.
@@ -40,6 +41,7 @@ func members(t reflect.Type) []member {
 			required: slices.Contains(rules, "required"),
 			nonzero:  slices.Contains(rules, "nonzero"),
 			digits:   slices.Contains(rules, "digits"),
+			single:   slices.Contains(rules, "single"),
 		})
 	}
 	return list

@@ -86,9 +86,11 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
+	provider, handed := s.Delivery.First(), model.DeliveryPending
 	test := s.testNumber(mobile, now)
 	if test != nil {
 		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
+		provider, handed = model.ProviderTest, model.DeliveryAccepted
 	} else {
 		c.prefix = s.Numbers.Prefix(mobile)
 		prefixKey, blockKey = s.Vault.PrefixKey(c.prefix), model.AddressBlock(r.Caller.IP)
@@ -98,7 +100,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		ID: random.ID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: s.Vault.NumberKey(mobile), CodeMAC: s.Vault.CodeMAC(vault.PlainCode{Purpose: r.Purpose, CompanyType: r.CompanyType, Mobile: mobile, Code: text}),
 		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefixKey, BlockKey: blockKey, SentAt: now, ExpiresAt: expires,
-		TicketHash: ticketHash,
+		TicketHash: ticketHash, Delivery: handed, Provider: provider,
 	}
 	ctx, cancel := context.WithTimeout(ctx, RequestTime)
 	defer cancel()
@@ -107,16 +109,20 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	result := SendResult{Expire: expires, ResendAfter: resendAfter, Ticket: ticket}
+	send := delivery{
+		code: admitted.code, account: admitted.account.ID, mobile: s.Vault.MobileKey(r.CompanyType, mobile), region: s.Numbers.Region(mobile),
+		message: model.Message{
+			ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+			Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
+		},
+	}
 	if test != nil {
-		if err := s.Delivery.skip(ctx, admitted); err != nil {
+		if err := s.Delivery.skip(ctx, send); err != nil {
 			return SendResult{}, err
 		}
 		return result, nil
 	}
-	valid, err := s.Delivery.deliver(ctx, admitted, model.Message{
-		ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
-		Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
-	})
+	valid, err := s.Delivery.deliver(ctx, send)
 	if !valid {
 		result.Ticket = ""
 	}
