@@ -59,6 +59,10 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	backend := controller.Backend{
 		Sessions: s.Sessions, Feed: res.Feed, Now: a.Now,
 	}
+	hooks, hookGuards, err := newHooks(cfg.SMS, res.Receipts, res.Clock.Now)
+	if err != nil {
+		return h, err
+	}
 	clients := middleware.Clients{}
 	for _, client := range cfg.Clients {
 		clients.Add(client.ID, model.Secret(client.Secret))
@@ -67,9 +71,10 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 		PublicHandlers: router.PublicHandlers{
 			Code: controller.Code{Codes: s.Codes}, Login: controller.Login{Login: s.Login}, Session: session, User: controller.User{Users: s.Users},
 			Keys:    controller.Keys{JWKS: res.Keys.JWKS, MaxAge: token.KeysMaxAge(cfg.Token.KeyActivation)},
-			Backend: backend, Health: health,
+			Backend: backend, Health: health, Hooks: hooks,
 		},
 		PublicGuards: router.PublicGuards{
+			Hooks:  hookGuards,
 			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
 			CheckLimit: limits.Check, OtherLimit: limits.Other,
 		},

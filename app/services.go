@@ -51,7 +51,7 @@ func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, l
 		Limit: limits.Login.Take, Now: now,
 	}
 	s.Users = &service.Users{
-		Store: users, Endings: res.Endings, Codes: verifier, Vault: res.Vault, Numbers: numbers, Now: now,
+		Store: users, Sent: repository.Messages{DB: db}, Endings: res.Endings, Codes: verifier, Vault: res.Vault, Numbers: numbers, Now: now,
 	}
 	s.Admin = res.newAdmin(cfg, res.Endings, s.Codes.Admission.Quotas, func(err error) { log.Error("a user's number does not open", zap.Error(err)) })
 	s.Audit = res.NewAudit()
@@ -86,7 +86,8 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge, Crowd: crowd,
 		},
 		Delivery: &code.Delivery{
-			Store: store, Quotas: quotas, Routes: newRoutes(cfg.SMS, providers), Now: now, OnOutcome: res.Metrics.Message,
+			Tx: res.Events, Store: store, Messages: repository.Messages{DB: res.DB}, Quotas: quotas, Routes: newRoutes(cfg.SMS, providers), Prices: newPrices(cfg.SMS),
+			Now: now, OnOutcome: res.Metrics.Message, OnRecorded: res.Receipts.Recorded, OnCost: res.Metrics.Cost,
 			OnError: func(err error) { log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
 		},
 	}
@@ -124,7 +125,7 @@ func codeLimits(c config.Code) code.Limits {
 
 func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, quotas *code.Quotas, onError func(error)) *service.Admin {
 	return &service.Admin{
-		Users: repository.Users{DB: d.DB}, Endings: endings, Quotas: quotas, Vault: d.Vault, Numbers: newNumbers(cfg), Catalog: newCatalog(cfg),
+		Users: repository.Users{DB: d.DB}, Sent: repository.Messages{DB: d.DB}, Endings: endings, Quotas: quotas, Vault: d.Vault, Numbers: newNumbers(cfg), Catalog: newCatalog(cfg),
 		Now: d.Clock.Now, OnError: onError,
 	}
 }
@@ -138,7 +139,7 @@ func (d Deployment) NewAdmin(cfg *config.Config) *service.Admin {
 // NewAudit returns the rules for reading the event log.
 func (d Deployment) NewAudit() *service.Audit {
 	return &service.Audit{
-		Store: repository.Events{DB: d.DB}, Log: d.Events, Users: repository.Users{DB: d.DB}, Active: repository.Sessions{DB: d.DB}, Now: d.Clock.Now,
+		Store: repository.Events{DB: d.DB}, Sent: repository.Messages{DB: d.DB}, Log: d.Events, Users: repository.Users{DB: d.DB}, Active: repository.Sessions{DB: d.DB}, Now: d.Clock.Now,
 	}
 }
 

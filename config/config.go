@@ -164,6 +164,7 @@ type Limits struct {
 type Retention struct {
 	Sessions time.Duration `mapstructure:"sessions"` // after a session's end
 	Events   time.Duration `mapstructure:"events"`   // of the audit log
+	Messages time.Duration `mapstructure:"messages"` // and what became of them
 }
 
 // Token configures tokens, their signing keys and lifetimes.

@@ -24,10 +24,12 @@ func contract() *config.Config {
 		Database: config.Database{Driver: "sqlite", MaxConns: 32},
 		SMS: config.SMS{
 			Provider: "log", Routes: []config.Route{}, DefaultRegion: "CN", Regions: []string{"CN"},
-			Aliyun:    config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
-			Tencent:   config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou"},
-			Twilio:    config.Twilio{Endpoint: "https://api.twilio.com"},
-			Templates: []config.Template{},
+			Aliyun:     config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com", ReceiptTokens: []config.Secret{}},
+			Tencent:    config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", ReceiptTokens: []config.Secret{}},
+			Twilio:     config.Twilio{Endpoint: "https://api.twilio.com", ReceiptTokens: []config.Secret{}},
+			Templates:  []config.Template{},
+			Conversion: config.Conversion{Window: 15 * time.Minute, Margin: 30, Least: 20},
+			Prices:     []config.Price{},
 		},
 		Code: config.Code{
 			Length: 6, TTL: 5 * time.Minute, MaxAttempts: 5, Cooldown: time.Minute,
@@ -40,7 +42,7 @@ func contract() *config.Config {
 			Providers: []string{}, Turnstile: config.Turnstile{Hostnames: []string{}, URL: "https://challenges.cloudflare.com/turnstile/v0/siteverify"}, Timeout: 2 * time.Second,
 		},
 		Limits:    config.Limits{Enabled: true, Login: 120, Refresh: 120, Check: 120, Other: 1200, Guess: 10},
-		Retention: config.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour},
+		Retention: config.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour, Messages: 30 * 24 * time.Hour},
 		Token: config.Token{
 			Issuer: "menshen", Audience: []string{"menshen"}, Algorithm: "ES256",
 			KeyActivation: 15 * time.Minute, AccessTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour,

@@ -83,6 +83,11 @@ var others = map[string]string{
 	"sms.twilio.account_sid":       "AC" + strings.Repeat("0a", 16),
 	"sms.twilio.auth_token":        "hush",
 	"sms.twilio.from":              "+14155550123",
+	"sms.aliyun.receipt_token":     strings.Repeat("a1", 16) + "," + strings.Repeat("b2", 16),
+	"sms.tencent.receipt_token":    strings.Repeat("c3", 16),
+	"sms.twilio.receipt_token":     "01234567890123456789012345678901",
+	"sms.twilio.receipt_url":       "https://a.example/hooks/sms/twilio/01234567890123456789012345678901",
+	"sms.prices":                   `[{"provider":"aliyun","region":"CN","segment":0.045}]`,
 
 	"code.test_numbers":  `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
 	"guard.action":       "deny",
@@ -121,6 +126,9 @@ var companions = map[string][]string{
 	"sms.fallback":       {"sms.webhook.url", "sms.webhook.secret"},
 	"sms.default_region": {"sms.regions"},
 	"challenge.provider": {"challenge.secret"},
+
+	"sms.twilio.receipt_token": {"sms.twilio.receipt_url"},
+	"sms.twilio.receipt_url":   {"sms.twilio.receipt_token"},
 
 	"challenge.providers": {"challenge.turnstile.secret"},
 }

@@ -130,6 +130,12 @@ func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool)
 	if null(n) {
 		return reflect.MakeSlice(m.typ, 0, 0), true
 	}
+	if m.single && n.Kind == yaml.ScalarNode {
+		if n.Value == "" {
+			return reflect.MakeSlice(m.typ, 0, 0), true
+		}
+		n = &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.refuse(key, r.at(n), "must be %s", noun(m.typ))
 		return reflect.Value{}, false

@@ -175,6 +175,7 @@ func (r *rules) retention() {
 	kept := span[time.Duration]{day, day, forever}
 	within(r, "retention.sessions", r.Retention.Sessions, kept)
 	within(r, "retention.events", r.Retention.Events, kept)
+	within(r, "retention.messages", r.Retention.Messages, kept)
 }
 
 var (

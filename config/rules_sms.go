@@ -18,6 +18,7 @@ func (r *rules) sms() {
 	r.aliyun()
 	r.tencent()
 	r.twilio()
+	r.trace()
 }
 
 // routes checks who is asked, in the form of routes or in the short form.

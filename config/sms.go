@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Values of sms.routes[].providers, sms.provider and sms.fallback.
 const (
@@ -26,6 +29,22 @@ type SMS struct {
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
 	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
+	Conversion    Conversion `mapstructure:"conversion"`
+	Prices        []Price    `mapstructure:"prices"` // the first that matches counts
+}
+
+// Conversion configures the alarm for a vendor whose messages no longer arrive.
+type Conversion struct {
+	Window time.Duration `mapstructure:"window"` // rolling
+	Margin int           `mapstructure:"margin"` // percentage points below the day before that are an alarm
+	Least  int           `mapstructure:"least"`  // messages in the window before a vendor is judged
+}
+
+// Price is what a vendor takes for a segment of a message to a region.
+type Price struct {
+	Provider string  `mapstructure:"provider" member:"required"`
+	Region   string  `mapstructure:"region" member:"required"`
+	Segment  float64 `mapstructure:"segment" member:"required"` // in the currency of the deployment
 }
 
 // AnyRegion stands for all regions in a route.
@@ -48,6 +67,8 @@ type Aliyun struct {
 	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production
 	AccessKeyID     string `mapstructure:"access_key_id"`     // of a RAM user that may SendSms
 	AccessKeySecret Secret `mapstructure:"access_key_secret"` // signs the requests
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
 }
 
 // Tencent is Tencent Cloud's SMS service (sms 2021-01-11).
@@ -57,6 +78,8 @@ type Tencent struct {
 	SecretID  string `mapstructure:"secret_id"`              // of a CAM user that may SendSms
 	SecretKey Secret `mapstructure:"secret_key"`             // signs the requests
 	AppID     string `mapstructure:"app_id" member:"digits"` // SmsSdkAppId
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
 }
 
 // Twilio is Twilio's Messages resource (2010-04-01).
@@ -65,6 +88,9 @@ type Twilio struct {
 	AccountSID string `mapstructure:"account_sid"`          // AC…
 	AuthToken  Secret `mapstructure:"auth_token"`           // password of HTTP Basic
 	From       string `mapstructure:"from" member:"digits"` // sender: a number, a name, or a messaging service MG…
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	ReceiptURL    Secret   `mapstructure:"receipt_url"`                   // that address as Twilio reaches it, with the token
 }
 
 // Routing returns the routes in force: Routes, else the short form as one route.

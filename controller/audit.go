@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -128,6 +129,9 @@ type codesView struct {
 	Sent     int64 `json:"sent"`
 	Redeemed int64 `json:"redeemed"`
 	Failed   int64 `json:"failed"`
+	// Cost is that of messages sent, by sms.prices; CostPerRedeemed is null without a code that was redeemed.
+	Cost            float64  `json:"cost"`
+	CostPerRedeemed *float64 `json:"costPerRedeemed"`
 }
 
 type breakdownView struct {
@@ -137,8 +141,15 @@ type breakdownView struct {
 }
 
 func viewStats(s service.Stats) statsItemView {
+	codes := codesView{
+		Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed], Cost: float64(s.Cost) / 1e6,
+	}
+	if s.Redeemed > 0 {
+		each := math.Round(float64(s.Cost)/float64(s.Redeemed)) / 1e6
+		codes.CostPerRedeemed = &each
+	}
 	return statsItemView{
-		From: s.From, Codes: codesView{Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed]},
+		From: s.From, Codes: codes,
 		Registrations: viewEach(s.Registers, viewBreakdown), Logins: viewEach(s.Logins, viewBreakdown),
 		Displaced: s.Events[model.EventDisplaced], Kicked: s.Kicked, Reuse: s.Events[model.EventReuse], Events: s.Events,
 	}

@@ -38,6 +38,8 @@ const (
 	EventConfigChanged  Kind = "config_changed"
 	EventUnlocked       Kind = "unlocked"
 	EventViewed         Kind = "viewed"
+	EventReceipt        Kind = "receipt"
+	EventConversionLow  Kind = "conversion_low"
 )
 
 // Kinds lists all kinds of events.
@@ -112,6 +114,40 @@ const (
 	ActorUser   = "user"
 	ActorSystem = "system"
 )
+
+// DetailCode is the member of a code_sent event's detail that names its code. Operators see
+// what became of the message in its place.
+const DetailCode = "code"
+
+// Explained returns a code_sent event whose detail says, in place of its code, what became of
+// the message. sent is the last attempt to have it sent, zero if there is none. What receipts
+// said later has events of its own.
+func (e Event) Explained(sent TracedMessage) Event {
+	var detail map[string]string
+	if json.Unmarshal([]byte(e.Detail), &detail) != nil {
+		return e // of another form
+	}
+	delete(detail, DetailCode)
+	if sent.Provider != "" {
+		detail["provider"], detail["messageId"], detail["state"], detail["reason"] = sent.Provider, sent.MessageID, string(sent.State), sent.Reason
+		if sent.ReportedAt != 0 {
+			detail["state"], detail["reason"] = string(MessageAccepted), ""
+		}
+	}
+	text, _ := json.Marshal(detail) // strings always marshal
+	e.Detail = string(text)
+	return e
+}
+
+// SentCode returns the code of a code_sent event, 0 if it names none.
+func (e Event) SentCode() int64 {
+	var detail map[string]string
+	if e.Kind != EventCodeSent || json.Unmarshal([]byte(e.Detail), &detail) != nil {
+		return 0
+	}
+	id, _ := strconv.ParseInt(detail[DetailCode], 10, 64)
+	return id
+}
 
 // EventDetail is the detail of an event: a JSON object of pairs of name and value.
 func EventDetail(pairs ...string) string {

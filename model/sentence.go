@@ -41,4 +41,6 @@ var sentences = map[Kind]struct{ zh, en string }{
 	EventConfigChanged:  {"配置变更", "The configuration was changed."},
 	EventUnlocked:       {"解除号码限制", "An operator lifted the limits of the number."},
 	EventViewed:         {"管理员查看了用户", "An operator looked at the user."},
+	EventReceipt:        {"服务商回报短信结果", "The vendor reported on a message."},
+	EventConversionLow:  {"短信到达率异常下降", "Messages of a vendor are redeemed far less than usual."},
 }

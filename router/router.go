@@ -39,6 +39,7 @@ type PublicHandlers struct {
 	Keys    controller.Keys
 	Backend controller.Backend
 	Health  controller.Health
+	Hooks   controller.Hooks
 }
 
 // PublicGuards decide which requests reach the public handlers.
@@ -47,8 +48,15 @@ type PublicGuards struct {
 	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // finds the active session of an access token
 	OwnShare     func(claims model.Claims) bool                                     // whether a check may use the share of its session
 	Clients      middleware.Clients
+	Hooks        HookGuards
 	CheckLimit   *middleware.Limiter // login-status checks, by session
 	OtherLimit   *middleware.Limiter // requests without a limit of their own, by address
+}
+
+// HookGuards decide which receipts of vendors are taken.
+type HookGuards struct {
+	Aliyun, Tencent, Twilio middleware.PathTokens                       // empty: no receipts
+	Webhook                 func(header http.Header, body []byte) error // verifies the signature; nil: no receipts
 }
 
 // reading are the methods of every route that answers GET. HEAD runs the handlers of GET,
@@ -101,6 +109,11 @@ func (p Public) engine() *gin.Engine {
 	r.PATCH("/app/auth/user", limited, deadline, session, h(p.User.Change))
 	r.DELETE("/app/auth/user", limited, deadline, session, h(p.User.Delete))
 	r.POST("/app/auth/user/mobile", limited, deadline, session, h(p.User.ChangeNumber))
+
+	r.POST("/hooks/sms/aliyun/:token", p.PublicGuards.Hooks.Aliyun.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeAliyun))
+	r.POST("/hooks/sms/tencent/:token", p.PublicGuards.Hooks.Tencent.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeTencent))
+	r.POST("/hooks/sms/twilio/:token", p.PublicGuards.Hooks.Twilio.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeTwilio))
+	r.POST("/hooks/sms/webhook", middleware.Signed(p.PublicGuards.Hooks.Webhook, p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeWebhook))
 
 	r.Match(reading, "/.well-known/jwks.json", p.Keys.Show)
 	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), deadline, h(p.Backend.Introspect))
@@ -181,6 +194,7 @@ func (a Admin) Handler() http.Handler {
 
 	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
 	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
+	reports.Match(reading, "/messages", h(a.Admin.Messages))
 	reports.Match(reading, "/stats", h(a.Audit.Stats))
 	keyed.Match(reading, "/audit", middleware.RequireStorage(a.Ping, model.StorageTime), h(a.Audit.List)) // which may be held
 	keyed.Match(reading, "/health", middleware.Deadline(model.ReportTime), h(a.Console.ShowHealth))

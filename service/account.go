@@ -140,6 +140,9 @@ func (u *Users) Delete(ctx context.Context, r Deletion) (ended int, err error) {
 		if err := u.Store.Erase(ctx, user.ID, !locked.Banned(now), now); err != nil {
 			return err
 		}
+		if err := u.Sent.Erase(ctx, locked, u.Vault.NumberKey(mobile)); err != nil {
+			return err
+		}
 		return u.Endings.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID}, now, model.Caller{RequestID: r.Caller.RequestID}))
 	}, code.Attempt{
 		CompanyType: user.CompanyType, Purpose: model.PurposeDelete, Mobile: mobile, Code: r.Code, Tickets: []model.Secret{r.Ticket}, Caller: r.Caller,

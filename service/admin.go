@@ -22,6 +22,7 @@ import (
 // lift the limits of numbers. Every act is one transaction with its audit line.
 type Admin struct {
 	Users   UserStore
+	Sent    MessageLog
 	Endings *Endings
 	Quotas  *code.Quotas // of numbers
 	Vault   *vault.Vault

@@ -15,6 +15,7 @@ import (
 // Audit reads the log of events for operators.
 type Audit struct {
 	Store  AuditStore
+	Sent   MessageLog
 	Log    EventLog
 	Users  UserStore
 	Active ActiveStore
@@ -65,11 +66,36 @@ func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor strin
 		}
 	}
 	events, err := a.Store.List(ctx, filter, auditPage+1)
-	if err != nil || len(events) <= auditPage {
-		return events, "", err
+	if err != nil {
+		return nil, "", err
 	}
-	events = events[:auditPage]
-	return events, strconv.FormatInt(events[auditPage-1].ID, 10), nil
+	next := ""
+	if len(events) > auditPage {
+		events = events[:auditPage]
+		next = strconv.FormatInt(events[auditPage-1].ID, 10)
+	}
+	return events, next, a.explain(ctx, events)
+}
+
+// explain puts what became of the messages into the events of codes that were sent. These
+// events are written before the sending and never change.
+func (a *Audit) explain(ctx context.Context, events []model.Event) error {
+	var codes []int64
+	for _, e := range events {
+		if code := e.SentCode(); code != 0 {
+			codes = append(codes, code)
+		}
+	}
+	sent, err := a.Sent.OfCodes(ctx, codes...)
+	if err != nil {
+		return err
+	}
+	for i, e := range events {
+		if code := e.SentCode(); code != 0 {
+			events[i] = e.Explained(sent[code])
+		}
+	}
+	return nil
 }
 
 func checkFilter(filter model.EventFilter) error {

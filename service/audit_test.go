@@ -17,7 +17,7 @@ import (
 // audit reads the deployment's log of events.
 func (d *deployment) audit() *service.Audit {
 	events := repository.Events{DB: d.db}
-	return &service.Audit{Store: events, Log: events, Users: repository.Users{DB: d.db}, Active: repository.Sessions{DB: d.db}, Now: d.clock.Now}
+	return &service.Audit{Store: events, Sent: repository.Messages{DB: d.db}, Log: events, Users: repository.Users{DB: d.db}, Active: repository.Sessions{DB: d.db}, Now: d.clock.Now}
 }
 
 // appendEvents appends the event n times.

@@ -252,6 +252,8 @@ func (s *emptyStore) Codes(context.Context, model.Time, int) (int, error)    { r
 func (s *emptyStore) Sessions(context.Context, model.Time, int) (int, error) { return 0, nil }
 func (s *emptyStore) Events(context.Context, model.Time, int) (int, error)   { return 0, nil }
 func (s *emptyStore) Gates(context.Context, model.Time, int) (int, error)    { return 0, nil }
+func (s *emptyStore) Messages(context.Context, model.Time, int) (int, error) { return 0, nil }
+func (s *emptyStore) Receipts(context.Context, model.Time, int) (int, error) { return 0, nil }
 func (s *emptyStore) Purge(context.Context, model.Time, int) (int, error)    { return 0, nil }
 func (s *emptyStore) Newest(context.Context) (model.Revocation, error) {
 	return model.Revocation{}, model.ErrNotFound

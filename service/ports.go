@@ -135,7 +135,7 @@ type JanitorStore interface {
 	// end of the table.
 	Overdue(ctx context.Context, after string, now model.Time, stretch, limit int) (overdue []model.Session, next string, err error)
 	// Codes removes up to limit codes that were sent before the time before, and
-	// returns their number.
+	// returns their number. Their messages keep when they were redeemed.
 	Codes(ctx context.Context, before model.Time, limit int) (int, error)
 	// Sessions is Codes for sessions that ended before.
 	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
@@ -143,6 +143,22 @@ type JanitorStore interface {
 	Events(ctx context.Context, before model.Time, limit int) (int, error)
 	// Gates is Codes for gates that were used last before.
 	Gates(ctx context.Context, before model.Time, limit int) (int, error)
+	// Messages is Codes for messages.
+	Messages(ctx context.Context, before model.Time, limit int) (int, error)
+	// Receipts is Codes for receipts that have found no message.
+	Receipts(ctx context.Context, before model.Time, limit int) (int, error)
+}
+
+// MessageLog is what was sent, as operators read it.
+type MessageLog interface {
+	// List lists the messages that filter selects, newest first, at most limit.
+	List(ctx context.Context, filter model.MessageFilter, limit int) ([]model.TracedMessage, error)
+	// OfCodes returns the last attempt to send each of the codes, by code.
+	OfCodes(ctx context.Context, codes ...int64) (map[int64]model.TracedMessage, error)
+	// Costs adds up the costs of messages by bucket (in milliseconds), in millionths.
+	Costs(ctx context.Context, from, to model.Time, bucket int64) (map[model.Time]int64, error)
+	// Erase takes number and user out of the messages of an account.
+	Erase(ctx context.Context, user model.User, numberKey []byte) error
 }
 
 // AuditStore is the log of events as operators read it.

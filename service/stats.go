@@ -18,6 +18,7 @@ type Stats struct {
 	Events    map[model.Kind]int64 // lines of the log; a ban has one of its own and one for each session
 	Redeemed  int64                // codes, by logins, deletions and changes of number
 	Kicked    int64                // sessions ended by kicks; a kick that ended none counts as one
+	Cost      int64                // of messages whose rows are kept, in millionths of the unit of sms.prices
 	Logins    []Breakdown
 	Registers []Breakdown
 }
@@ -61,8 +62,16 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 	if err != nil {
 		return nil, nil, err
 	}
+	costs, err := a.Sent.Costs(ctx, from, to, bucket.Milliseconds())
+	if err != nil {
+		return nil, nil, err
+	}
 	active, err := a.Active.CountActive(ctx, now)
-	return statsOf(counts), active, err
+	stats := statsOf(counts)
+	for i := range stats {
+		stats[i].Cost = costs[stats[i].From]
+	}
+	return stats, active, err
 }
 
 // statsOf returns one Stats for each bucket of counts, which must be in order.

@@ -14,6 +14,7 @@ import (
 // Users shows and changes accounts.
 type Users struct {
 	Store   UserStore
+	Sent    MessageLog
 	Endings *Endings // of the owners' sessions
 	Codes   *code.Verifier
 	Vault   *vault.Vault

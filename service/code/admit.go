@@ -3,6 +3,7 @@ package code
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"menshen/model"
 	"menshen/service/vault"
@@ -33,26 +34,27 @@ type candidate struct {
 }
 
 // admit stores the code unless an alarm or a limit refuses it. It returns the code with
-// its pool, and after how many seconds the next one of the pool would be granted. It
+// its pool and account, and after how many seconds the next one of the pool would be granted. It
 // verifies the answer to a challenge first, outside of any transaction. It demands a
 // missing answer last, so that no client solves a challenge in vain.
-func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code, resendAfter int64, err error) {
+func (a *Admission) admit(ctx context.Context, c candidate) (admitted candidate, resendAfter int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, admitTime)
 	defer cancel()
 	storing, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
 	if c, err = a.recognise(storing, c); err != nil {
-		return c.code, 0, err
+		return c, 0, err
 	}
 	answered := c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
 	if !answered {
-		if resendAfter, err = a.store(storing, c, nil); !errors.Is(err, errSuspicious) {
-			return c.code, resendAfter, err
+		stored, resendAfter, err := a.store(storing, c, nil)
+		if !errors.Is(err, errSuspicious) {
+			return stored, resendAfter, err
 		}
 	}
 	demanded, err := a.screen(storing, c)
 	if err != nil {
-		return c.code, 0, err
+		return c, 0, err
 	}
 	if answered {
 		if !demanded {
@@ -62,7 +64,7 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code
 			err = a.Challenge.verify(ctx, c.challenge, c.caller.IP)
 		}
 		if err != nil {
-			return c.code, 0, err
+			return c, 0, err
 		}
 		if demanded {
 			demanded, c.code.SendPool = false, model.SendChallenged
@@ -70,8 +72,7 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code
 			defer cancel()
 		}
 	}
-	resendAfter, err = a.store(storing, c, &demanded)
-	return c.code, resendAfter, err
+	return a.store(storing, c, &demanded)
 }
 
 // recognise finds the pool of the request, and the number's account if the request bears
@@ -114,8 +115,8 @@ var errSuspicious = errors.New("to be screened")
 
 // store stores the code with its event unless a limit refuses it, or a challenge is
 // demanded. demanded is the judgement of screen. Without one, store asks for it only if
-// counts show that there is something to judge.
-func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
+// counts show that there is something to judge. stored is c with the account of its number.
+func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (stored candidate, resendAfter int64, err error) {
 	var asked bool
 	crowd := a.Crowd
 	if !a.Quotas.passesGates(c.code) {
@@ -126,7 +127,7 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (res
 			err = a.Quotas.look(ctx, c.code)
 		}
 		if err == nil {
-			asked, resendAfter, err = a.reserve(ctx, c, demanded)
+			asked, resendAfter, err = a.reserve(ctx, &c, demanded)
 		}
 		return err
 	})
@@ -139,25 +140,29 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (res
 	if asked {
 		a.Challenge.report(ChallengeDemanded, nil)
 	}
-	return resendAfter, err
+	return c, resendAfter, err
 }
 
-// reserve is the transaction of store. asked reports whether it demanded a challenge.
-func (a *Admission) reserve(ctx context.Context, c candidate, demanded *bool) (asked bool, resendAfter int64, err error) {
+// reserve is the transaction of store. It sets the account of c. asked reports whether it
+// demanded a challenge.
+func (a *Admission) reserve(ctx context.Context, c *candidate, demanded *bool) (asked bool, resendAfter int64, err error) {
+	known := c.account.ID
 	err = a.Tx.Within(ctx, func(ctx context.Context) error {
+		c.account.ID = known // of a transaction that runs again
 		near, err := a.Quotas.enterScopes(ctx, c.code)
 		if err != nil {
 			return err
 		}
-		found, err := a.survey(ctx, c, near, demanded != nil)
+		found, err := a.survey(ctx, *c, near, demanded != nil)
 		if err != nil {
 			return err
 		}
+		c.account.ID = max(known, found.AccountID)
 		resendAfter, err = a.Quotas.reserve(ctx, c.code, near, found.Sent)
 		if err == nil {
 			err = a.Events.Append(ctx, model.Event{
-				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: max(c.account.ID, found.AccountID), Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
-				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose)),
+				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
+				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose), model.DetailCode, strconv.FormatInt(c.code.ID, 10)),
 			})
 		}
 		if asked = err == nil && demanded != nil && *demanded; asked {

@@ -84,9 +84,31 @@ type PumpingStore interface {
 	Raise(ctx context.Context, name string, since, now model.Time) (bool, error)
 }
 
-// Gateway sends a code to a mobile number. What its errors mean: model.ErrSendRefused.
+// MessageStore keeps the attempts to have messages sent, and what became of them.
+type MessageStore interface {
+	// Insert adds messages, and notes of each whether its number redeemed a code after since.
+	Insert(ctx context.Context, since model.Time, messages ...model.TracedMessage) error
+	// ByVendor finds a message by the vendor's id, model.ErrNotFound if there is none.
+	ByVendor(ctx context.Context, provider, id string) (model.TracedMessage, error)
+	// Report records a receipt and reports whether it says something new. It never takes back
+	// that a message was delivered. Of concurrent calls with one receipt one succeeds.
+	Report(ctx context.Context, id int64, receipt model.Receipt) (bool, error)
+	// KeepEarly keeps a receipt of a message that has no row yet. A second call does nothing.
+	KeepEarly(ctx context.Context, receipt model.Receipt, now model.Time) error
+	// Early lists kept receipts of messages that have a row by now, at most limit.
+	Early(ctx context.Context, limit int) ([]model.Receipt, error)
+	// ForgetEarly removes a kept receipt.
+	ForgetEarly(ctx context.Context, receipt model.Receipt) error
+	// Conversion counts, by provider and region, the accepted messages to numbers that had
+	// redeemed a code before. A message counts at the time at which its code was redeemed or
+	// ended, if that is after from and not later than until.
+	Conversion(ctx context.Context, from, until model.Time) ([]model.Conversion, error)
+}
+
+// Gateway sends a code to a mobile number. What its errors mean: model.ErrSendRefused. An
+// error may wrap a model.VendorCode.
 type Gateway interface {
-	Send(ctx context.Context, message model.Message) error
+	Send(ctx context.Context, message model.Message) (model.Sent, error)
 }
 
 // Challenger verifies the answer to a challenge, such as a CAPTCHA. What its errors mean:

@@ -87,9 +87,12 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
+	region := s.Numbers.Region(mobile)
+	provider, handed := s.Delivery.first(region), model.DeliveryPending
 	test := s.testNumber(mobile, now)
 	if test != nil {
 		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
+		provider, handed = model.ProviderTest, model.DeliveryAccepted
 	} else {
 		c.prefix = s.Numbers.Prefix(mobile)
 		prefixKey, blockKey = s.Vault.PrefixKey(c.prefix), model.AddressBlock(r.Caller.IP)
@@ -99,7 +102,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		ID: random.ID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: s.Vault.NumberKey(mobile), CodeMAC: s.Vault.CodeMAC(vault.PlainCode{Purpose: r.Purpose, CompanyType: r.CompanyType, Mobile: mobile, Code: text}),
 		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefixKey, BlockKey: blockKey, SentAt: now, ExpiresAt: expires,
-		TicketHash: ticketHash,
+		TicketHash: ticketHash, Delivery: handed, Provider: provider,
 	}
 	ctx, cancel := context.WithTimeout(ctx, RequestTime)
 	defer cancel()
@@ -108,17 +111,21 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	result := SendResult{Expire: expires, ResendAfter: resendAfter, Ticket: ticket}
+	send := delivery{
+		code: admitted.code, account: admitted.account.ID, mobile: s.Vault.MobileKey(r.CompanyType, mobile),
+		message: model.Message{
+			ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+			Region: region, Domain: product.Domain, AppHash: product.AppHash,
+			Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
+		},
+	}
 	if test != nil {
-		if err := s.Delivery.skip(ctx, admitted); err != nil {
+		if err := s.Delivery.skip(ctx, send); err != nil {
 			return SendResult{}, err
 		}
 		return result, nil
 	}
-	valid, err := s.Delivery.deliver(ctx, admitted, model.Message{
-		ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
-		Region: s.Numbers.Region(mobile), Domain: product.Domain, AppHash: product.AppHash,
-		Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
-	})
+	valid, err := s.Delivery.deliver(ctx, send)
 	if !valid {
 		result.Ticket = ""
 	}

@@ -75,19 +75,24 @@ func (s *slow) Verify(ctx context.Context, _ model.Secret, _ string) error {
 	return s.step(ctx, "challenge")
 }
 
+// traced records messages with the outcome, in no time of its own.
+type traced struct{ MessageStore }
+
+func (traced) Insert(context.Context, model.Time, ...model.TracedMessage) error { return nil }
+
 // slowProvider takes the time of its name and refuses, unless it is given up.
 type slowProvider struct {
 	*slow
 	name string
 }
 
-func (p slowProvider) Send(ctx context.Context, _ model.Message) error {
+func (p slowProvider) Send(ctx context.Context, _ model.Message) (model.Sent, error) {
 	err := p.step(ctx, p.name)
 	time.Sleep(p.takes["deaf"]) // to the end of its time
 	if err == nil {
 		err = model.ErrSendRefused
 	}
-	return err
+	return model.Sent{}, err
 }
 
 // unkept is a vault's storage that is empty at each start.
@@ -107,7 +112,7 @@ func (s *slow) send(t *testing.T) error {
 		Numbers: phone.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}},
 		Vault:   keys, Length: 6, TTL: 5 * time.Minute, NewCode: random.Digits, Now: time.Now,
 		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Challenger: s, Timeout: 3 * time.Second}},
-		Delivery: &Delivery{Store: s, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
+		Delivery: &Delivery{Tx: s, Store: s, Messages: traced{}, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
 			{Name: "first", Gateway: slowProvider{s, "first"}}, {Name: "second", Gateway: slowProvider{s, "second"}},
 		}}}},
 	}

@@ -43,7 +43,7 @@ type logLine struct {
 }
 
 // Send writes the message, code and number in clear, as one line.
-func (l *Log) Send(_ context.Context, m model.Message) error {
+func (l *Log) Send(_ context.Context, m model.Message) (model.Sent, error) {
 	line := logLine{
 		Level:       "info",
 		Time:        l.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
@@ -57,14 +57,14 @@ func (l *Log) Send(_ context.Context, m model.Message) error {
 	}
 	text, err := line.render(l.Format)
 	if err != nil {
-		return fmt.Errorf("log provider: %w", err)
+		return model.Sent{}, fmt.Errorf("log provider: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, err := l.Out.Write(text); err != nil {
-		return fmt.Errorf("log provider: %w", err)
+		return model.Sent{}, fmt.Errorf("log provider: %w", err)
 	}
-	return nil
+	return model.Sent{MessageID: m.ID}, nil
 }
 
 func (l logLine) render(format string) ([]byte, error) {

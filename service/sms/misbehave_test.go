@@ -252,7 +252,7 @@ func checkMisbehaviour(t *testing.T, s sender, want outcome, timeout bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the sender's own time-out is shorter
 	defer cancel()
-	err := s.Send(ctx, vendorMessage())
+	err := errOf(s.Send(ctx, vendorMessage()))
 	checkOutcome(t, err, want)
 	if ctx.Err() != nil || timeout && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no time-out: %v", err)
@@ -319,7 +319,7 @@ func TestMisbehaviourOfTLS(t *testing.T) {
 			t.Run(v.name+" "+row.name, func(t *testing.T) {
 				s, w := v.open(t, address)
 				checkMisbehaviour(t, s, refused, false)
-				if err := s.Send(t.Context(), vendorMessage()); !strings.Contains(err.Error(), row.want) {
+				if err := errOf(s.Send(t.Context(), vendorMessage())); !strings.Contains(err.Error(), row.want) {
 					t.Errorf("error %v, want %q", err, row.want)
 				}
 				w.transport.CloseIdleConnections()

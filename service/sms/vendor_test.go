@@ -42,7 +42,7 @@ type vendor struct {
 }
 
 type sender interface {
-	Send(ctx context.Context, m model.Message) error
+	Send(ctx context.Context, m model.Message) (model.Sent, error)
 }
 
 var allVendors = []vendor{
@@ -241,7 +241,7 @@ func TestVendorCodes(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.vendor.name, tt.status, tt.body), func(t *testing.T) {
 			s, came := tt.vendor.play(t, says(tt.status, tt.body))
-			err := s.Send(t.Context(), vendorMessage())
+			err := errOf(s.Send(t.Context(), vendorMessage()))
 			checkOutcome(t, err, tt.want)
 			var limit *model.Failure
 			if errors.As(err, &limit); tt.limit == nil && limit != nil ||
@@ -262,7 +262,7 @@ func TestTwilioSaysWhenToComeAgain(t *testing.T) {
 			says(429, "")(rw, r)
 		})
 		var limit *model.Failure
-		if err := s.Send(t.Context(), vendorMessage()); !errors.As(err, &limit) || limit.RetryAfter() != want {
+		if err := errOf(s.Send(t.Context(), vendorMessage())); !errors.As(err, &limit) || limit.RetryAfter() != want {
 			t.Errorf("Retry-After %s: %v", value, err)
 		}
 	}
@@ -289,7 +289,7 @@ func TestVendorFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, "012345 to 13800138000 hush")
 				}
 			})
-			checkOutcome(t, s.Send(t.Context(), vendorMessage()), want)
+			checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), want)
 			if len(came.list()) != 1 {
 				t.Errorf("status %d: %d calls", status, len(came.list()))
 			}
@@ -306,19 +306,19 @@ func TestVendorFaults(t *testing.T) {
 			"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\nContent-Length: 0\r\n\r\n":               refused,
 			"HTTP/1.1 200 OK\r\nContent-Length: " + fmt.Sprint(len(v.yes)) + "\r\n\r\n" + v.yes + "": sent,
 		} {
-			checkOutcome(t, v.at(t, serveRaw(t, answer)).Send(t.Context(), vendorMessage()), want)
+			checkOutcome(t, errOf(v.at(t, serveRaw(t, answer)).Send(t.Context(), vendorMessage())), want)
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = listener.Close()
-		checkOutcome(t, v.at(t, "http://"+listener.Addr().String()).Send(t.Context(), vendorMessage()), refused)
-		checkOutcome(t, v.at(t, "http://sms..invalid").Send(t.Context(), vendorMessage()), refused)
+		checkOutcome(t, errOf(v.at(t, "http://"+listener.Addr().String()).Send(t.Context(), vendorMessage())), refused)
+		checkOutcome(t, errOf(v.at(t, "http://sms..invalid").Send(t.Context(), vendorMessage())), refused)
 
 		unserved := vendorMessage()
 		unserved.Language = "fr"
-		checkOutcome(t, v.at(t, "http://sms..invalid").Send(t.Context(), unserved), refused)
+		checkOutcome(t, errOf(v.at(t, "http://sms..invalid").Send(t.Context(), unserved)), refused)
 	})
 }
 
@@ -336,10 +336,10 @@ func TestVendorHangs(t *testing.T) {
 				t.Errorf("time-out %s", got)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			err := s.Send(ctx, vendorMessage())
+			err := errOf(s.Send(ctx, vendorMessage()))
 			checkOutcome(t, err, unknown)
 			wireOf(s).timeout = 50 * time.Millisecond
-			own := s.Send(t.Context(), vendorMessage())
+			own := errOf(s.Send(t.Context(), vendorMessage()))
 			checkOutcome(t, own, unknown)
 			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(own, context.DeadlineExceeded) {
 				t.Errorf("errors %v and %v", err, own)
@@ -364,8 +364,8 @@ func TestVendorNeverSendsTwice(t *testing.T) {
 			}
 			says(200, v.yes)(rw, r)
 		})
-		checkOutcome(t, s.Send(t.Context(), vendorMessage()), sent)
-		checkOutcome(t, s.Send(t.Context(), vendorMessage()), unknown)
+		checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), sent)
+		checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), unknown)
 		if calls.Load() != 2 {
 			t.Errorf("%d calls", calls.Load())
 		}
@@ -377,7 +377,7 @@ func sendTo(t *testing.T, v vendor, messages ...model.Message) []call {
 	t.Helper()
 	s, came := v.play(t, says(200, v.yes))
 	for _, m := range messages {
-		checkOutcome(t, s.Send(t.Context(), m), sent)
+		checkOutcome(t, errOf(s.Send(t.Context(), m)), sent)
 	}
 	all := came.list()
 	if len(all) != len(messages) {
