@@ -46,6 +46,9 @@ const (
 	// count for a day after it has expired.
 	keepCodes = 26 * time.Hour
 
+	// keepPuzzles is more than the clocks of instances may differ.
+	keepPuzzles = 10 * time.Minute
+
 	// SweepInterval is the time between the beginnings of two sweeps.
 	SweepInterval = 5 * time.Second
 	sweepTime     = 3 * time.Second // of one batch
@@ -141,6 +144,7 @@ func (j *Janitor) batches(now model.Time) []batch {
 		func(ctx context.Context) (bool, error) { return false, j.Seals.Sweep(ctx) },
 		remove(j.Store.Codes, keepCodes, sweepBatch),
 		remove(j.Store.Gates, keepCodes, sweepBatch),
+		remove(j.Store.Puzzles, keepPuzzles, sweepBatch),
 	}
 	if keep := j.retention.Load(); keep != nil {
 		all = append(all, remove(j.Store.Sessions, keep.Sessions, sweepBatch), remove(j.Store.Events, keep.Events, eventBatch))

@@ -143,6 +143,8 @@ type JanitorStore interface {
 	Events(ctx context.Context, before model.Time, limit int) (int, error)
 	// Gates is Codes for gates that were used last before.
 	Gates(ctx context.Context, before model.Time, limit int) (int, error)
+	// Puzzles is Codes for puzzles that expired before.
+	Puzzles(ctx context.Context, before model.Time, limit int) (int, error)
 }
 
 // AuditStore is the log of events as operators read it.
