@@ -2,10 +2,7 @@ package sms
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -16,6 +13,7 @@ import (
 	"menshen/config"
 	"menshen/model"
 	"menshen/service/outbound"
+	"menshen/service/sign"
 )
 
 // Aliyun sends through Alibaba Cloud's SMS service: SendSms of Dysmsapi 2017-05-25,
@@ -90,54 +88,14 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 		"PhoneNumbers": {strings.TrimPrefix(strings.TrimPrefix(m.Mobile.E164(), "+86"), "+")},
 		"SignName":     {t.Sign}, "TemplateCode": {t.Template}, "TemplateParam": {string(templateParam)}, "OutId": {m.ID},
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.config.Aliyun.Endpoint+"/?"+rfc3986(query), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.config.Aliyun.Endpoint+"/?"+sign.Query(query), nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
-	signACS3(request, acs3{
-		id: a.config.Aliyun.AccessKeyID, secret: string(a.config.Aliyun.AccessKeySecret),
-		action: "SendSms", version: "2017-05-25", nonce: rand.Text(), at: a.now(),
-	})
+	sign.ACS3{
+		ID: a.config.Aliyun.AccessKeyID, Secret: string(a.config.Aliyun.AccessKeySecret),
+		Action: "SendSms", Version: "2017-05-25", Nonce: rand.Text(), At: a.now(),
+	}.Sign(request, "")
 	return request, nil
-}
-
-// rfc3986 returns the query in the one spelling that is signed. Go's form encoding
-// differs from it only in the space.
-func rfc3986(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }
-
-// acs3 holds what is needed to sign a request.
-type acs3 struct {
-	id, secret, action, version, nonce string
-	at                                 time.Time
-}
-
-// signACS3 signs a request without a body to the path "/" by the vendor's third
-// scheme (ACS3-HMAC-SHA256, "V3 request structure and signature").
-func signACS3(request *http.Request, s acs3) {
-	empty := sha256Hex("")
-	names := []string{"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
-	values := []string{request.URL.Host, s.action, empty, s.at.UTC().Format("2006-01-02T15:04:05Z"), s.nonce, s.version}
-	var headers strings.Builder
-	for i, name := range names {
-		headers.WriteString(name + ":" + values[i] + "\n")
-		if i > 0 { // net/http sends host by itself
-			request.Header.Set(name, values[i])
-		}
-	}
-	signed := strings.Join(names, ";")
-	canonical := strings.Join([]string{request.Method, "/", request.URL.RawQuery, headers.String(), signed, empty}, "\n")
-	signature := hex.EncodeToString(hmacSHA256([]byte(s.secret), "ACS3-HMAC-SHA256\n"+sha256Hex(canonical)))
-	request.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+s.id+",SignedHeaders="+signed+",Signature="+signature)
-}
-
-func sha256Hex(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
-}
-
-func hmacSHA256(key []byte, text string) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(text))
-	return mac.Sum(nil)
 }

@@ -2,7 +2,6 @@ package sms
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"menshen/config"
 	"menshen/model"
 	"menshen/service/outbound"
+	"menshen/service/sign"
 )
 
 // Tencent sends through Tencent Cloud's SMS service: SendSms of sms 2021-01-11, signed
@@ -114,43 +114,9 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("X-TC-Region", t.config.Tencent.Region)
-	signTC3(request, string(body), tc3{
-		id: t.config.Tencent.SecretID, secret: string(t.config.Tencent.SecretKey),
-		service: "sms", action: "SendSms", version: "2021-01-11", at: t.now(),
-	})
+	sign.TC3{
+		ID: t.config.Tencent.SecretID, Secret: string(t.config.Tencent.SecretKey),
+		Service: "sms", Action: "SendSms", Version: "2021-01-11", Region: t.config.Tencent.Region, At: t.now(),
+	}.Sign(request, string(body))
 	return request, nil
-}
-
-// tc3 holds what is needed to sign a request.
-type tc3 struct {
-	id, secret, service, action, version string
-	at                                   time.Time
-}
-
-// signTC3 signs a POST of JSON to the path "/" by the vendor's third scheme
-// (TC3-HMAC-SHA256, "Signature v3").
-func signTC3(request *http.Request, body string, s tc3) {
-	const contentType, signed = "application/json; charset=utf-8", "content-type;host;x-tc-action"
-	stamp, date := strconv.FormatInt(s.at.Unix(), 10), s.at.UTC().Format(time.DateOnly)
-	canonical := strings.Join([]string{
-		request.Method, "/", "",
-		"content-type:" + contentType, "host:" + request.URL.Host, "x-tc-action:" + strings.ToLower(s.action), "",
-		signed, sha256Hex(body),
-	}, "\n")
-	scope := date + "/" + s.service + "/tc3_request"
-	signature := tc3Signature(s, date, "TC3-HMAC-SHA256\n"+stamp+"\n"+scope+"\n"+sha256Hex(canonical))
-	header := request.Header
-	header.Set("Content-Type", contentType)
-	header.Set("X-TC-Action", s.action)
-	header.Set("X-TC-Version", s.version)
-	header.Set("X-TC-Timestamp", stamp)
-	header.Set("Authorization", "TC3-HMAC-SHA256 Credential="+s.id+"/"+scope+", SignedHeaders="+signed+", Signature="+signature)
-}
-
-// tc3Signature signs text with the key of one day and one service.
-func tc3Signature(s tc3, date, text string) string {
-	key := hmacSHA256([]byte("TC3"+s.secret), date)
-	key = hmacSHA256(hmacSHA256(key, s.service), "tc3_request")
-	return hex.EncodeToString(hmacSHA256(key, text))
 }
