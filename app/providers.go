@@ -9,7 +9,6 @@ import (
 	"menshen/config"
 	"menshen/middleware"
 	"menshen/model"
-	"menshen/service/challenge"
 	"menshen/service/code"
 	"menshen/service/sms"
 )
@@ -47,28 +46,12 @@ func pumpingRules(g config.Guard) code.PumpingRules {
 	return code.PumpingRules{Action: code.Action(g.Action), Window: g.Window, Least: g.Least, Percent: g.Percent, Burst: g.Burst}
 }
 
-// newChallenge returns nil if no challenge is configured. Turnstile is the only provider.
-func newChallenge(cfg config.Challenge, onChallenge func(code.ChallengeOutcome, error)) (*code.Challenge, error) {
-	if len(cfg.InUse()) == 0 {
-		return nil, nil
-	}
-	t := cfg.OfTurnstile()
-	verifier, err := challenge.NewTurnstile(t.URL, model.Secret(t.Secret))
-	if err != nil {
-		return nil, err
-	}
-	verifier.Hostnames, verifier.Action = t.Hostnames, t.Action
-	return &code.Challenge{
-		Provider: config.ChallengeTurnstile, SiteKey: t.SiteKey, Challenger: verifier, Timeout: cfg.Timeout, FailOpen: cfg.FailOpen, OnChallenge: onChallenge,
-	}, nil
-}
-
 // Check applies every rule of a start that depends on the configuration alone.
 func (a *App) Check() error {
 	cfg := a.Config
 	_, providersErr := newProviders(cfg, io.Discard, a.Now)
 	_, numbersErr := newTestNumbers(cfg, newNumbers(cfg))
 	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
-	_, challengeErr := newChallenge(cfg.Challenge, nil)
+	_, challengeErr := newChallengers(cfg.Challenge, nil, a.Now)
 	return errors.Join(providersErr, numbersErr, addressesErr, challengeErr)
 }
