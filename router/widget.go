@@ -23,11 +23,10 @@ const widgetPath = "/challenge/pow.js"
 type Widget struct{ file docsFile }
 
 // NewWidget prepares the script: the licence, the solver if the script runs as a worker,
-// and else the widget with its styles. The parameter hides a loader of modules that the
-// page may have.
+// and else the widget with its styles.
 func NewWidget() (*Widget, error) {
 	parts := map[string]string{}
-	for _, name := range []string{"LICENSE.txt", "pbkdf2.js", "altcha.css", "altcha.umd.min.cjs", "start.js"} {
+	for _, name := range []string{"LICENSE.txt", "pbkdf2.js", "altcha.css", "altcha.min.js", "start.js"} {
 		text, err := widget.ReadFile("widget/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("read widget: %w", err)
@@ -39,8 +38,8 @@ func NewWidget() (*Widget, error) {
 		return nil, fmt.Errorf("quote styles: %w", err)
 	}
 	script := fmt.Sprintf("/*! altcha 3.2.2, https://www.npmjs.com/package/altcha\n\n%s\nWith parts of Svelte, Copyright (c) 2016-2025 Svelte Contributors, under the same licence.\n*/\n"+
-		"(function (define) {\nif (typeof document === \"undefined\") {\n%s\nreturn;\n}\nvar css = %s;\n%s\n%s})();\n",
-		parts["LICENSE.txt"], parts["pbkdf2.js"], css, parts["altcha.umd.min.cjs"], parts["start.js"])
+		"(function () {\n\"use strict\";\nif (typeof document === \"undefined\") {\n%s\nreturn;\n}\nvar altchaStyles = %s;\n%s\n%s})();\n",
+		parts["LICENSE.txt"], parts["pbkdf2.js"], css, parts["altcha.min.js"], parts["start.js"])
 	packed, err := pack(script)
 	if err != nil {
 		return nil, fmt.Errorf("pack widget: %w", err)

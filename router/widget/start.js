@@ -1,6 +1,6 @@
 // Makes the widget work from this one file, also where the page forbids inline styles and
 // workers of blobs: the styles are a constructed sheet, and the worker is this file again,
-// which then runs as one. css is the widget's style sheet.
+// which then runs as one.
 (function () {
   "use strict";
 
@@ -19,11 +19,11 @@
 
   try {
     var sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
+    sheet.replaceSync(altchaStyles);
     document.adoptedStyleSheets = Array.from(document.adoptedStyleSheets).concat(sheet);
   } catch (_) { // an old browser
     var style = document.createElement("style");
-    style.textContent = css;
+    style.textContent = altchaStyles;
     document.head.appendChild(style);
   }
 })();

@@ -118,17 +118,17 @@ func (p *Pow) Params(ctx context.Context, asker model.Asker) (any, error) {
 // Costs of a puzzle. A key of leastCost takes a phone about 1 ms.
 const (
 	leastCost     = 1000
-	leastCounters = 50
-	demandStep    = 4  // recent codes of a block that add the work of a block without any
-	mostFactor    = 64 // times the least work: some 5 s of a phone
+	leastCounters = 20
+	demandStep    = 2   // recent codes of a block that add the work of a block without any
+	mostFactor    = 160 // times the least work: some 5 s of a phone
 )
 
 // effort returns how many iterations a key costs, and the least number of keys that a
 // client has to derive; twice as many are the most. The product rises with the number of
 // recent codes. The keys rise faster, since the server derives one of them too.
 func effort(sent int) (cost, counters int) {
-	root := math.Cbrt(min(1+float64(sent)/demandStep, mostFactor))
-	return int(leastCost * root), int(leastCounters * root * root)
+	root := math.Sqrt(math.Sqrt(min(1+float64(sent)/demandStep, mostFactor)))
+	return int(leastCost * root), int(leastCounters * root * root * root)
 }
 
 // purposeOf binds a puzzle to the number and to the block of the address.

@@ -262,15 +262,15 @@ func TestPowCosts(t *testing.T) {
 	if number := (model.Asker{Number: []byte("x"), IP: other.IP, At: other.At}); cost(number) != 1000 {
 		t.Error("another number costs more")
 	}
-	for sent := 1; sent <= 252; sent++ {
+	for sent := 1; sent <= 318; sent++ {
 		lastCost, lastCounters := effort(sent - 1)
-		if cost, counters := effort(sent); cost <= lastCost || counters < lastCounters || cost > 4000 || counters > 800 {
+		if cost, counters := effort(sent); cost <= lastCost || counters < lastCounters || cost > 3600 || counters > 900 {
 			t.Errorf("%d codes: %d iterations, %d keys", sent, cost, counters)
 		}
 	}
 	least, _ := effort(0)
 	most, mostCounters := effort(1_000_000)
-	if capped, _ := effort(252); least != 1000 || most != capped || most*mostCounters*2 > 64*100*1000 || most*mostCounters < 63*50*1000 {
+	if capped, _ := effort(318); least != 1000 || most != capped || most*mostCounters > 160*20*1000 || most*mostCounters < 158*20*1000 {
 		t.Errorf("%d and %d × %d iterations", least, most, mostCounters)
 	}
 }
