@@ -47,6 +47,12 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			return h, err
 		}
 	}
+	var widget *router.Widget
+	if cfg.Challenge.Uses(config.ChallengePow) {
+		if widget, err = router.NewWidget(); err != nil {
+			return h, err
+		}
+	}
 	edge, err := a.newEdge(cfg, res, deps)
 	if err != nil {
 		return h, err
@@ -78,7 +84,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
 			CheckLimit: limits.Check, OtherLimit: limits.Other,
 		},
-		Edge: edge, Docs: docs, CORSOrigins: cfg.Server.CORSOrigins,
+		Edge: edge, Docs: docs, Widget: widget, CORSOrigins: cfg.Server.CORSOrigins,
 	}.Handler()
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{

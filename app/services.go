@@ -61,7 +61,7 @@ func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, l
 
 func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses, log *zap.Logger) (*code.Sender, *code.Verifier, error) {
 	now, numbers, store, accounts := res.Clock.Now, newNumbers(cfg), repository.Codes{DB: res.DB}, repository.Users{DB: res.DB}
-	challenge, err := newChallenge(cfg.Challenge, res.alarms.Challenge)
+	challenge, err := newChallenge(cfg.Challenge, res, a.Now)
 	if err != nil {
 		return nil, nil, err
 	}

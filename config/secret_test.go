@@ -25,6 +25,9 @@ func withCanaries(t *testing.T) *config.Config {
 	cfg := mustLoad(t, "")
 	secret := config.Secret(canary)
 	cfg.Challenge.Secret, cfg.Challenge.Turnstile.Secret = secret, secret
+	c := &cfg.Challenge
+	c.HCaptcha.Secret, c.ReCAPTCHA.Secret, c.GeeTest.CaptchaKey, c.Aliyun.AccessKeySecret = secret, secret, secret, secret
+	c.Tencent.SecretKey, c.Tencent.AppSecretKey = secret, secret
 	cfg.Database = config.Database{Driver: "mysql", DSN: "root:" + canary + "@tcp(db:3306)/menshen?timeout=1s"}
 	cfg.SMS.Webhook.Secret, cfg.SMS.Aliyun.AccessKeySecret = secret, secret
 	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken = secret, secret

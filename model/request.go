@@ -18,3 +18,10 @@ type Caller struct {
 	Device    string // label of the device, never its number
 	RequestID string
 }
+
+// Asker is the client whose request for a code has to pass a challenge.
+type Asker struct {
+	Number []byte // key of the number that the code is for
+	IP     string
+	At     Time // of the request
+}

@@ -62,6 +62,7 @@ type dialect struct {
 	lockAlarm           string
 	upsertFold          string
 	insertVault         string
+	spendPuzzle         string
 	clock               string
 	version             string
 }

@@ -120,6 +120,11 @@ func (j Janitor) Gates(ctx context.Context, before model.Time, limit int) (int, 
 	return j.DB.purge(ctx, oldRows{"gates", "name", "touched_at < ?"}, before, limit)
 }
 
+// Puzzles removes up to limit spent puzzles that expired before the given time.
+func (j Janitor) Puzzles(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"puzzles", "id", "expires_at < ?"}, before, limit)
+}
+
 // oldRows selects rows of a table by a condition on a time.
 type oldRows struct{ table, key, where string }
 

@@ -27,6 +27,7 @@ ON CONFLICT (name) DO UPDATE SET passes = passes + 1, touched_at = ?`,
 	lockAlarm:   `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON CONFLICT (name) DO UPDATE SET passes = passes + 1`,
 	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1`,
 	insertVault: `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
+	spendPuzzle: `INSERT INTO puzzles (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`,
 	clock:       `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 	version:     `SELECT sqlite_version()`,
 }

@@ -49,6 +49,8 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Forgive":      func(ctx context.Context) error { return codes.Forgive(ctx, key('a')) },
 		"Use":          func(ctx context.Context) error { return drop(codes.Use(ctx, 1, model.AttemptOpen, 5, t0)) },
 
+		"Spend": func(ctx context.Context) error { return drop(repository.Puzzles{DB: db}.Spend(ctx, key('p')[:16], t0)) },
+
 		"Register": func(ctx context.Context) error {
 			_, _, err := users.Register(ctx, aUser(1, 'a'))
 			return err

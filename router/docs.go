@@ -42,7 +42,7 @@ type Docs struct {
 	files map[string]docsFile // by path
 }
 
-// docsFile is one file that Docs serves, in two representations. Both are kept, because
+// docsFile is one file that Docs or Widget serves, in two representations. Both are kept, because
 // unpacking at each request would cost 14 ms of processor time.
 type docsFile struct {
 	contentType   string
@@ -122,13 +122,19 @@ func represent(body []byte) representation {
 // false.
 func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	file, ok := d.files[r.URL.Path]
-	if !ok {
-		return false
+	if ok {
+		file.serve(w, r, docsPolicy)
 	}
+	return ok
+}
+
+// serve responds with the representation that the client accepts. policy is the content
+// security policy.
+func (file docsFile) serve(w http.ResponseWriter, r *http.Request, policy string) {
 	header := w.Header()
 	header.Set("Content-Type", file.contentType)
 	header.Set("Cache-Control", file.caching)
-	header.Set("Content-Security-Policy", docsPolicy)
+	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	chosen := file.plain
@@ -141,7 +147,6 @@ func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	}
 	header.Set("ETag", chosen.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(chosen.body))
-	return true
 }
 
 // acceptsGzip reports whether Accept-Encoding names gzip (RFC 9110 §12.5.3).

@@ -224,6 +224,7 @@ var failuresOf = map[string][]int32{
 	"POST /app/auth/user/mobile":                   {40000, 40001, 40002, 40100, 40101, 40102, 40103, 40901, 41300, 41500, 42900, 42903, 50000, 50300},
 	"POST /oauth/introspect":                       {41300, 41500, 50000, 50300},
 	"GET /.well-known/jwks.json":                   {50000},
+	"GET /challenge/pow.js":                        {40400, 42900, 50000},
 	"GET /healthz":                                 {50000},
 	"GET /readyz":                                  {50000},
 }

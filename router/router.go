@@ -27,6 +27,7 @@ type Public struct {
 	PublicGuards
 	Edge
 	Docs        *Docs    // nil: not served
+	Widget      *Widget  // nil: not served
 	CORSOrigins []string // empty: no CORS
 }
 
@@ -119,6 +120,9 @@ func (p Public) engine() *gin.Engine {
 	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), deadline, h(p.Backend.Introspect))
 	r.Match(reading, "/healthz", p.Health.Alive)
 	r.Match(reading, "/readyz", deadline, p.Health.Serving)
+	if p.Widget != nil {
+		r.Match(reading, widgetPath, limited, func(c *gin.Context) { p.Widget.Serve(c.Writer, c.Request) })
+	}
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
 		r.Match(reading, docsPrefix+"*path", limited, p.page)

@@ -36,7 +36,7 @@ func routesOf(engine *gin.Engine) []string {
 // operation is routed.
 func TestRoutesAndDocumentAgree(t *testing.T) {
 	docs := newDocs(t)
-	routes := routesOf(Public{Docs: docs}.engine())
+	routes := routesOf(Public{Docs: docs, Widget: newWidget(t)}.engine())
 	documented := docs.Operations()
 	for _, route := range routes {
 		if !slices.Contains(documented, route) {
@@ -75,7 +75,7 @@ func testEdge() Edge {
 // path is served.
 func TestMethods(t *testing.T) {
 	all := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "head"}
-	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Edge: testEdge()}.engine(), "admin": adminEngine(t)} {
+	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Widget: newWidget(t), Edge: testEdge()}.engine(), "admin": adminEngine(t)} {
 		served := map[string][]string{}
 		for _, route := range engine.Routes() {
 			served[route.Path] = append(served[route.Path], route.Method)

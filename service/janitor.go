@@ -51,6 +51,9 @@ const (
 	// finds no message by then belongs to none.
 	keepReceipts = 10 * time.Minute
 
+	// keepPuzzles is more than the clocks of instances may differ.
+	keepPuzzles = 10 * time.Minute
+
 	// SweepInterval is the time between the beginnings of two sweeps.
 	SweepInterval = 5 * time.Second
 	sweepTime     = 3 * time.Second // of one batch
@@ -147,6 +150,7 @@ func (j *Janitor) batches(now model.Time) []batch {
 		remove(j.Store.Codes, keepCodes, sweepBatch),
 		remove(j.Store.Gates, keepCodes, sweepBatch),
 		remove(j.Store.Receipts, keepReceipts, sweepBatch),
+		remove(j.Store.Puzzles, keepPuzzles, sweepBatch),
 	}
 	if keep := j.retention.Load(); keep != nil {
 		all = append(all, remove(j.Store.Sessions, keep.Sessions, sweepBatch), remove(j.Store.Events, keep.Events, eventBatch),

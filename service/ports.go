@@ -147,6 +147,8 @@ type JanitorStore interface {
 	Messages(ctx context.Context, before model.Time, limit int) (int, error)
 	// Receipts is Codes for receipts that have found no message.
 	Receipts(ctx context.Context, before model.Time, limit int) (int, error)
+	// Puzzles is Codes for puzzles that expired before.
+	Puzzles(ctx context.Context, before model.Time, limit int) (int, error)
 }
 
 // MessageLog is what was sent, as operators read it.

@@ -27,7 +27,7 @@ type candidate struct {
 	code       model.Code
 	mobile     model.Mobile
 	prefix     string // of the number, in clear; "" when no message is to be sent
-	challenge  model.Secret
+	challenge  given
 	credential model.Secret
 	caller     model.Caller
 	account    model.User // of the number; zero if it has none
@@ -45,7 +45,7 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted candidate,
 	if c, err = a.recognise(storing, c); err != nil {
 		return c, 0, err
 	}
-	answered := c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
+	answered := c.challenge.answer != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
 	if !answered {
 		stored, resendAfter, err := a.store(storing, c, nil)
 		if !errors.Is(err, errSuspicious) {
@@ -57,22 +57,41 @@ func (a *Admission) admit(ctx context.Context, c candidate) (admitted candidate,
 		return c, 0, err
 	}
 	if answered {
-		if !demanded {
-			demanded, err = a.exhausted(storing, c)
-		}
-		if err == nil && demanded {
-			err = a.Challenge.verify(ctx, c.challenge, c.caller.IP)
+		if c.challenge.to, err = a.refusalAnew(storing, c, demanded); err == nil && c.challenge.to != nil {
+			demanded, c.code.SendPool = false, model.SendChallenged
+			err = a.Challenge.verify(ctx, c.challenge, c.asker())
 		}
 		if err != nil {
 			return c, 0, err
 		}
-		if demanded {
-			demanded, c.code.SendPool = false, model.SendChallenged
-			storing, cancel = context.WithTimeout(ctx, storageTime)
-			defer cancel()
-		}
+		storing, cancel = context.WithTimeout(ctx, storageTime)
+		defer cancel()
 	}
 	return a.store(storing, c, &demanded)
+}
+
+// asker is the client as challenges know it.
+func (c candidate) asker() model.Asker {
+	return model.Asker{Number: c.code.NumberKey, IP: c.caller.IP, At: c.code.SentAt}
+}
+
+// refusalAnew returns what the request would be refused with, and the demand of a
+// challenge, if it bore no answer. It returns nil if no challenge would be demanded.
+// The hour or the day of the number's open pool may refuse it, so that only the challenged
+// pool can serve it. demanded is the judgement of screen.
+func (a *Admission) refusalAnew(ctx context.Context, c candidate, demanded bool) (*model.Failure, error) {
+	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
+	if err != nil {
+		return nil, err
+	}
+	refusal := a.Quotas.numberRefusal(codes, c.code.SendPool, c.code.SentAt)
+	switch {
+	case refusal != nil && refusal.exhausted:
+		return refusal.Failure, nil
+	case demanded:
+		return model.ErrTooMany, nil
+	}
+	return nil, nil
 }
 
 // recognise finds the pool of the request, and the number's account if the request bears
@@ -99,17 +118,6 @@ func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, erro
 	return c, nil
 }
 
-// exhausted reports whether the hour or the day of the number's open pool refuses the
-// request, so that only the challenged pool can serve it.
-func (a *Admission) exhausted(ctx context.Context, c candidate) (bool, error) {
-	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
-	if err != nil {
-		return false, err
-	}
-	refusal := a.Quotas.numberRefusal(codes, c.code.SendPool, c.code.SentAt)
-	return refusal != nil && refusal.exhausted, nil
-}
-
 // errSuspicious is the error of store if screen must judge the request first.
 var errSuspicious = errors.New("to be screened")
 
@@ -134,11 +142,13 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (sto
 	if err == nil {
 		a.Bursts.note(c)
 	}
+	demanding := model.ErrTooMany
 	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
-		asked, err = true, a.Challenge.demand(refused.Failure)
+		asked, demanding = true, refused.Failure
 	}
 	if asked {
 		a.Challenge.report(ChallengeDemanded, nil)
+		err = a.Challenge.demand(ctx, demanding, c.asker(), a.Challenge.Vendors)
 	}
 	return c, resendAfter, err
 }
@@ -166,7 +176,7 @@ func (a *Admission) reserve(ctx context.Context, c *candidate, demanded *bool) (
 			})
 		}
 		if asked = err == nil && demanded != nil && *demanded; asked {
-			err = a.Challenge.demand(model.ErrTooMany)
+			err = model.ErrTooMany // nothing is stored
 		}
 		return err
 	})

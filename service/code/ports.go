@@ -111,8 +111,12 @@ type Gateway interface {
 	Send(ctx context.Context, message model.Message) (model.Sent, error)
 }
 
-// Challenger verifies the answer to a challenge, such as a CAPTCHA. What its errors mean:
-// model.ErrChallengeFailed.
+// Challenger poses challenges, such as a CAPTCHA, and verifies their answers.
 type Challenger interface {
-	Verify(ctx context.Context, answer model.Secret, ip string) error
+	// Params returns what the vendor's widget needs, beside its site key, to pose the
+	// challenge to the client: a JSON object.
+	Params(ctx context.Context, asker model.Asker) (any, error)
+	// Verify returns nil if the answer is right, and was not used before. What its errors
+	// mean: model.ErrChallengeFailed. model.ErrUnavailable is a fault of the storage.
+	Verify(ctx context.Context, answer model.Secret, asker model.Asker) error
 }

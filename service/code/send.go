@@ -53,6 +53,7 @@ type SendRequest struct {
 	Purpose     model.Purpose
 	Language    string       // of the message, model.LanguageZhCN or LanguageEn
 	Challenge   model.Secret // answer to a challenge; "" when none was given
+	Challenger  string       // the vendor of the challenge, one of those on offer; "": the first one
 	Credential  model.Secret // of the device; "" when none was given
 	Caller      model.Caller
 }
@@ -84,7 +85,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	now := model.TimeOf(s.Now())
-	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
+	c := candidate{mobile: mobile, challenge: given{answer: r.Challenge, vendor: r.Challenger}, credential: r.Credential, caller: r.Caller}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
 	region := s.Numbers.Region(mobile)

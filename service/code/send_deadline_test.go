@@ -71,7 +71,9 @@ func (s *slow) Within(ctx context.Context, act func(ctx context.Context) error) 
 
 func (s *slow) Append(context.Context, ...model.Event) error { return nil }
 
-func (s *slow) Verify(ctx context.Context, _ model.Secret, _ string) error {
+func (s *slow) Params(context.Context, model.Asker) (any, error) { return nil, nil }
+
+func (s *slow) Verify(ctx context.Context, _ model.Secret, _ model.Asker) error {
 	return s.step(ctx, "challenge")
 }
 
@@ -111,7 +113,7 @@ func (s *slow) send(t *testing.T) error {
 		Catalog: model.Catalog{Companies: []model.Company{{}}, Products: []model.Product{{}}},
 		Numbers: phone.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}},
 		Vault:   keys, Length: 6, TTL: 5 * time.Minute, NewCode: random.Digits, Now: time.Now,
-		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Challenger: s, Timeout: 3 * time.Second}},
+		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Vendors: []ChallengeVendor{{Challenger: s}}, Timeout: 3 * time.Second}},
 		Delivery: &Delivery{Tx: s, Store: s, Messages: traced{}, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
 			{Name: "first", Gateway: slowProvider{s, "first"}}, {Name: "second", Gateway: slowProvider{s, "second"}},
 		}}}},

@@ -39,7 +39,7 @@ func operations(mobile string) []operation {
 		{
 			name: "code", method: http.MethodPost, path: "/auth/mobile/code", code: 40001,
 			body:   map[string]any{"companyType": 0, "mobile": "none", "productType": 0},
-			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 2048, printed: true}},
+			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 8192, printed: true}},
 		},
 		{
 			name: "login", method: http.MethodPost, path: "/auth/mobile/login", code: 40002,
