@@ -38,6 +38,7 @@ const (
 	EventConfigChanged  Kind = "config_changed"
 	EventUnlocked       Kind = "unlocked"
 	EventViewed         Kind = "viewed"
+	EventUserCreated    Kind = "user_created"
 )
 
 // Kinds lists all kinds of events.

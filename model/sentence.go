@@ -40,5 +40,6 @@ var sentences = map[Kind]struct{ zh, en string }{
 	EventPumping:        {"疑似短信盗刷", "SMS pumping is suspected."},
 	EventConfigChanged:  {"配置变更", "The configuration was changed."},
 	EventUnlocked:       {"解除号码限制", "An operator lifted the limits of the number."},
+	EventUserCreated:    {"管理员创建账号", "An operator created the account."},
 	EventViewed:         {"管理员查看了用户", "An operator looked at the user."},
 }

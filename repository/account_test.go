@@ -77,6 +77,8 @@ func TestUsersErase(t *testing.T) {
 		for id, free := range map[int64]bool{1: true, 2: false} {
 			user := mustRegister(t, db, aUser(id, byte(id)))
 			must(t, users.SetBan(t.Context(), id, 5, "reason"))
+			user.ExternalID, user.Metadata = new(string(rune('a'+id))), []byte(`{}`)
+			must(t, users.Describe(t.Context(), user))
 			must(t, users.Erase(t.Context(), id, free, t0+9))
 			want := model.User{
 				ID: id, CompanyType: user.CompanyType, MobileKey: user.MobileKey, BannedUntil: 5, BanReason: "reason",

@@ -78,11 +78,11 @@ var codeTable = table[model.Code]{
 
 var userTable = table[model.User]{
 	"users", `id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, ` +
-		`banned_until, ban_reason, created_at, deleted_at, credential_epoch`,
+		`banned_until, ban_reason, created_at, deleted_at, credential_epoch, external_id, metadata`,
 	func(u *model.User) []any {
 		return []any{
 			&u.ID, &u.CompanyType, &u.MobileKey, &u.Mobile, &u.UserName, &u.NickName, &u.RealName, &u.AvatarURL, &u.FirstSource, &u.LastSource,
-			&u.BannedUntil, &u.BanReason, &u.CreatedAt, &u.DeletedAt, &u.CredentialEpoch,
+			&u.BannedUntil, &u.BanReason, &u.CreatedAt, &u.DeletedAt, &u.CredentialEpoch, &u.ExternalID, &u.Metadata,
 		}
 	},
 }

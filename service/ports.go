@@ -51,7 +51,8 @@ type UserStore interface {
 	EndCredentials(ctx context.Context, id int64) error
 	// SetBan sets the end of a ban, 0 for no ban, and its reason.
 	SetBan(ctx context.Context, id int64, until model.Time, reason string) error
-	// Describe writes nick name, real name and avatar.
+	// Describe writes nick name, real name, avatar, external id and metadata. It returns
+	// model.ErrExternalIDTaken if another account of the company has the external id.
 	Describe(ctx context.Context, user model.User) error
 }
 
