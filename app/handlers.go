@@ -102,7 +102,7 @@ const minAdminKey = 32
 func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	keys := middleware.AdminKeys{}
 	for _, key := range cfg.Admin.Keys {
-		keys.Add(key.Name, key.Hash())
+		keys.Add(model.AdminKey{Name: key.Name, Role: model.Role(key.Role), Companies: key.Companies}, key.Hash())
 	}
 	if len(keys) > 0 || cfg.Production() {
 		return keys, nil
@@ -114,7 +114,7 @@ func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	if len(key) < minAdminKey {
 		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
 	}
-	keys.Add("admin.key", sha256.Sum256([]byte(key)))
+	keys.Add(model.AdminKey{Name: "admin.key", Role: model.RoleAdmin}, sha256.Sum256([]byte(key)))
 	return keys, nil
 }
 

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 
@@ -55,6 +56,11 @@ func viewEvents(events []model.Event, next string) listView {
 		list.Next = &next
 	}
 	return list
+}
+
+// RecordDenied records a request of an operator whose key's role does not allow it.
+func (h Audit) RecordDenied(ctx context.Context, r model.Request, route string, needs model.Role) error {
+	return h.Audit.RecordDenied(ctx, operator(r), route, needs)
 }
 
 // Timeline is GET /admin/users/{id}/timeline?cursor=.
@@ -132,7 +138,7 @@ func (h Audit) Stats(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	stats, active, err := h.Audit.Stats(c.Request.Context(), from, to)
+	stats, active, err := h.Audit.Stats(c.Request.Context(), operatorOf(c), from, to)
 	if err != nil {
 		return nil, err
 	}

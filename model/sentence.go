@@ -42,4 +42,6 @@ var sentences = map[Kind]struct{ zh, en string }{
 	EventUnlocked:       {"解除号码限制", "An operator lifted the limits of the number."},
 	EventUserCreated:    {"管理员创建账号", "An operator created the account."},
 	EventViewed:         {"管理员查看了用户", "An operator looked at the user."},
+	EventDenied:         {"管理员越权操作被拒绝", "An operator's key was refused an operation beyond its role."},
+	EventExported:       {"管理员导出了用户数据", "An operator exported the user's data."},
 }

@@ -155,7 +155,7 @@ func TestSessionsCountActive(t *testing.T) {
 		insertSessions(t, db, aSession(1, 7, 0), aSession(2, 8, 0), idle, over, other, aSession(6, 7, 6))
 		_, err := sessions.End(t.Context(), testID(6), model.ReasonKicked, "", t0)
 		must(t, err)
-		got, err := sessions.CountActive(t.Context(), t0)
+		got, err := sessions.CountActive(t.Context(), nil, t0)
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, got); err != nil || diff != "" {
 			t.Errorf("error %v, counts differ:\n%s", err, diff)
 		}

@@ -89,9 +89,9 @@ var userTable = table[model.User]{
 
 // eventTable has no id: the database assigns it.
 var eventTable = table[model.Event]{
-	"events", `at, kind, user_id, session_id, actor, ip, device, request_id, detail, fold`,
+	"events", `at, kind, user_id, company_type, session_id, actor, ip, device, request_id, detail, fold`,
 	func(e *model.Event) []any {
-		return []any{&e.At, &e.Kind, &e.UserID, &e.SessionID, &e.Actor, &e.IP, &e.Device, &e.RequestID, &e.Detail, &e.Fold}
+		return []any{&e.At, &e.Kind, &e.UserID, &e.CompanyType, &e.SessionID, &e.Actor, &e.IP, &e.Device, &e.RequestID, &e.Detail, &e.Fold}
 	},
 }
 

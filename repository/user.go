@@ -38,6 +38,11 @@ func (u Users) ByNumber(ctx context.Context, company int32, mobileKey []byte) (m
 	return userTable.first(ctx, u.DB, "WHERE company_type = ? AND mobile_key = ?", company, mobileKey)
 }
 
+// ByExternalID finds an account by its id in the company's own system.
+func (u Users) ByExternalID(ctx context.Context, company int32, externalID string) (model.User, error) {
+	return userTable.first(ctx, u.DB, "WHERE company_type = ? AND external_id = ?", company, externalID)
+}
+
 // ByID finds an account, deleted ones too.
 func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
 	return userTable.first(ctx, u.DB, "WHERE id = ?", id)

@@ -153,6 +153,19 @@ type AdminGuards struct {
 	Ping     func(ctx context.Context) error // the storage
 }
 
+// needs are the roles for routes of the admin API. Any other route that answers GET is for
+// model.RoleRead, and the rest for model.RoleAdmin. It is never written to.
+var needs = map[string]model.Role{
+	"POST /admin/users/:id/ban":    model.RoleSupport,
+	"POST /admin/users/:id/unban":  model.RoleSupport,
+	"POST /admin/users/:id/kick":   model.RoleSupport,
+	"POST /admin/users/:id/unlock": model.RoleSupport,
+	"POST /admin/numbers/unlock":   model.RoleSupport,
+	"POST /admin/simulate":         model.RoleRead, // changes nothing
+	"GET /admin/users/:id/export":  model.RoleAdmin,
+	"GET /admin/config":            model.RoleAdmin,
+}
+
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
@@ -166,10 +179,14 @@ func (a Admin) Handler() http.Handler {
 	h := middleware.Handle
 	r.Match(reading, "/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
-	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit))
+	roles := middleware.Roles{Needs: needs, Record: a.Audit.RecordDenied}
+	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit), roles.Guard)
+	keyed.POST("/users/:id/code", middleware.InTurn, h(a.Admin.SendCode)) // no deadline, as of /auth/mobile/code
 	users := keyed.Group("/users", middleware.Deadline(model.StorageTime))
-	users.Match(reading, "", h(a.Admin.Find))
+	users.Match(reading, "", h(a.Admin.List))
 	users.Match(reading, "/:id", h(a.Admin.Show))
+	users.DELETE("/:id", h(a.Admin.Delete))
+	users.POST("/:id/mobile", h(a.Admin.Renumber))
 	users.POST("/:id/ban", h(a.Admin.Ban))
 	users.POST("/:id/unban", h(a.Admin.Unban))
 	users.POST("/:id/kick", h(a.Admin.Kick))
@@ -179,6 +196,7 @@ func (a Admin) Handler() http.Handler {
 	numbers.POST("/unlock", h(a.Admin.UnlockNumber))
 
 	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
+	reports.Match(reading, "/users/:id/export", h(a.Admin.Export))
 	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
 	reports.Match(reading, "/audit", h(a.Audit.List))
 	reports.Match(reading, "/stats", h(a.Audit.Stats))

@@ -55,6 +55,10 @@ type SendRequest struct {
 	Challenge   model.Secret // answer to a challenge; "" when none was given
 	Credential  model.Secret // of the device; "" when none was given
 	Caller      model.Caller
+	// Operator is the name of the operator who asks for the code, for the user with the id
+	// UserID: the product counts for nothing then. "" if a client asks.
+	Operator string
+	UserID   int64
 }
 
 // SendResult is the life of the code, and after how many seconds the next one would be
@@ -75,7 +79,9 @@ type SendResult struct {
 // the number not charged. After a time-out the code stays valid and is charged, and the
 // result has its ticket beside the error. The response comes within RequestTime.
 func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
-	if _, _, err := s.Catalog.Find(r.CompanyType, r.ProductType); err != nil {
+	if r.Operator != "" {
+		r.ProductType = s.Catalog.Products[0].Type
+	} else if _, _, err := s.Catalog.Find(r.CompanyType, r.ProductType); err != nil {
 		return SendResult{}, err
 	}
 	mobile, err := s.Numbers.Parse(r.Mobile)
@@ -83,7 +89,9 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	now := model.TimeOf(s.Now())
-	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
+	c := candidate{
+		mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller, operator: r.Operator, account: model.User{ID: r.UserID},
+	}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
 	test := s.testNumber(mobile, now)
