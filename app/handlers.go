@@ -39,11 +39,12 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	var docs *router.Docs
-	if cfg.Server.Docs {
-		if docs, err = router.NewDocs(a.Version); err != nil {
-			return h, err
-		}
+	docs, adminDocs, err := router.NewDocs(a.Version)
+	if err != nil {
+		return h, err
+	}
+	if !cfg.Server.Docs {
+		docs = nil
 	}
 	edge, err := a.newEdge(cfg, res, deps)
 	if err != nil {
@@ -78,7 +79,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit}, Backend: backend, Health: health,
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
-		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
+		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
 	}.Handler()
 	return h, nil
 }

@@ -108,23 +108,9 @@ func (p Public) engine() *gin.Engine {
 	r.Match(reading, "/readyz", deadline, p.Health.Serving)
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
-		r.Match(reading, docsPrefix+"*path", limited, p.page)
+		r.Match(reading, docsPrefix+"*path", limited, p.Docs.serve)
 	}
 	return r
-}
-
-// toDocs leads to the page of the API document.
-func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
-
-// page serves the files of the API document; any other path is 404.
-func (p Public) page(c *gin.Context) {
-	if c.Request.URL.Path == docsPrefix {
-		toDocs(c)
-		return
-	}
-	if !p.Docs.Serve(c.Writer, c.Request) {
-		middleware.Fail(c, model.ErrNotFound)
-	}
 }
 
 // Admin is the admin listener, which is never the public one.
@@ -132,6 +118,7 @@ type Admin struct {
 	AdminHandlers
 	AdminGuards
 	Edge
+	Docs      *Docs
 	Metrics   http.Handler // GET /metrics
 	Profiling bool         // serve /debug/pprof, which shows the memory of the process
 }
@@ -169,6 +156,8 @@ var needs = map[string]model.Role{
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
+	r.Match(reading, "/swagger", toDocs)
+	r.Match(reading, docsPrefix+"*path", a.Docs.serve)
 	r.Match(reading, "/metrics", a.Hosts.Guard, gin.WrapH(a.Metrics))
 	if a.Profiling {
 		profiles(r, a.Hosts.Guard)
