@@ -30,18 +30,28 @@ func (u Users) List(ctx context.Context, f model.UserFilter, limit int) ([]model
 
 // listOne is List for one company or all. It reads two stretches of an index: the rest of
 // the accounts that are as old as f.After, then older ones.
-func (u Users) listOne(ctx context.Context, f model.UserFilter, limit int) (users []model.User, err error) {
-	if f.After.ID != 0 {
-		equal := append(u.conditions(f), condition{"created_at = ?", f.After.CreatedAt}, condition{"id < ?", f.After.ID})
-		if users, err = u.listBy(ctx, equal, limit); err != nil || len(users) == limit {
-			return users, err
+func (u Users) listOne(ctx context.Context, f model.UserFilter, limit int) (users []model.User, _ error) {
+	for _, where := range u.stretches(f) {
+		part, err := u.listBy(ctx, where, limit-len(users))
+		if err != nil {
+			return nil, err
 		}
+		if users = append(users, part...); len(users) == limit {
+			break
+		}
+	}
+	return users, nil
+}
+
+// stretches are the conditions of the two stretches, or of one for the first page.
+func (u Users) stretches(f model.UserFilter) (all [][]condition) {
+	if f.After.ID != 0 {
+		all = append(all, append(u.conditions(f), condition{"created_at = ?", f.After.CreatedAt}, condition{"id < ?", f.After.ID}))
 		if f.To == 0 || f.After.CreatedAt < f.To {
 			f.To = f.After.CreatedAt
 		}
 	}
-	older, err := u.listBy(ctx, u.conditions(f), limit-len(users))
-	return append(users, older...), err
+	return append(all, u.conditions(f))
 }
 
 // condition is a part of a WHERE clause with its argument.
@@ -87,6 +97,12 @@ func (db *DB) byIndex(name string) string { return strings.Replace(db.dialect.us
 // large table say. Few accounts have ever been banned, so that their index needs no other
 // column.
 func (u Users) listBy(ctx context.Context, where []condition, limit int) ([]model.User, error) {
+	rest, args := u.listStatement(where, limit)
+	return userTable.list(ctx, u.DB, rest, args...)
+}
+
+// listStatement returns what follows the name of the table, with its arguments.
+func (u Users) listStatement(where []condition, limit int) (rest string, args []any) {
 	has := func(text string) bool {
 		return slices.ContainsFunc(where, func(c condition) bool { return c.text == text })
 	}
@@ -101,10 +117,9 @@ func (u Users) listBy(ctx context.Context, where []condition, limit int) ([]mode
 	case has(ofCompany):
 		index = "users_company"
 	}
-	texts, args := make([]string, len(where)), make([]any, len(where))
+	texts := make([]string, len(where))
 	for i, c := range where {
-		texts[i], args[i] = c.text, c.arg
+		texts[i], args = c.text, append(args, c.arg)
 	}
-	return userTable.list(ctx, u.DB, u.DB.byIndex(index)+" WHERE "+strings.Join(texts, " AND ")+
-		" ORDER BY created_at DESC, id DESC LIMIT "+strconv.Itoa(limit), args...)
+	return u.DB.byIndex(index) + " WHERE " + strings.Join(texts, " AND ") + " ORDER BY created_at DESC, id DESC LIMIT " + strconv.Itoa(limit), args
 }
