@@ -41,11 +41,12 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	var docs *router.Docs
-	if cfg.Server.Docs {
-		if docs, err = router.NewDocs(a.Version); err != nil {
-			return h, err
-		}
+	docs, adminDocs, err := router.NewDocs(a.Version)
+	if err != nil {
+		return h, err
+	}
+	if !cfg.Server.Docs {
+		docs = nil
 	}
 	var widget *router.Widget
 	if cfg.Challenge.Uses(config.ChallengePow) {
@@ -92,7 +93,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Console: controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree},
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
-		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
+		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
 	}.Handler()
 	return h, nil
 }
@@ -125,7 +126,7 @@ const minAdminKey = 32
 func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	keys := middleware.AdminKeys{}
 	for _, key := range cfg.Admin.Keys {
-		keys.Add(key.Name, key.Hash())
+		keys.Add(model.AdminKey{Name: key.Name, Role: model.Role(key.Role), Companies: key.Companies}, key.Hash())
 	}
 	if len(keys) > 0 || cfg.Production() {
 		return keys, nil
@@ -137,7 +138,7 @@ func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	if len(key) < minAdminKey {
 		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
 	}
-	keys.Add("admin.key", sha256.Sum256([]byte(key)))
+	keys.Add(model.AdminKey{Name: "admin.key", Role: model.RoleAdmin}, sha256.Sum256([]byte(key)))
 	return keys, nil
 }
 

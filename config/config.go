@@ -53,6 +53,13 @@ const (
 	TicketRequired = "required"
 )
 
+// Values of admin.keys[].role.
+const (
+	RoleRead    = "read"
+	RoleSupport = "support"
+	RoleAdmin   = "admin"
+)
+
 // Values of products[].on_conflict.
 const (
 	OnConflictReplace = "replace"
@@ -223,8 +230,10 @@ type Admin struct {
 
 // AdminKey is one operator's bearer key; the name is the actor in the audit trail.
 type AdminKey struct {
-	Name string `mapstructure:"name" member:"required"`
-	Key  Secret `mapstructure:"key" member:"required"` // sha256:<64 hexadecimal digits> after Load; see [AdminKey.Hash]
+	Name      string  `mapstructure:"name" member:"required"`
+	Key       Secret  `mapstructure:"key" member:"required"` // sha256:<64 hexadecimal digits> after Load; see [AdminKey.Hash]
+	Role      string  `mapstructure:"role" default:"admin"`  // RoleRead, RoleSupport or RoleAdmin
+	Companies []int32 `mapstructure:"companies"`             // types; empty: all
 }
 
 // Log configures the log of the process.

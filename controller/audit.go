@@ -64,6 +64,11 @@ func viewEvents(events []model.Event, next string) listView {
 	return list
 }
 
+// RecordDenied records a request of an operator whose key's role does not allow it.
+func (h Audit) RecordDenied(ctx context.Context, r model.Request, route string, needs model.Role) error {
+	return h.Audit.RecordDenied(ctx, operator(r), route, needs)
+}
+
 // Timeline is GET /admin/users/{id}/timeline?cursor=.
 func (h Audit) Timeline(c *gin.Context) (any, error) {
 	id, err := service.ParseID(c.Param("id"))
@@ -164,7 +169,7 @@ func (h Audit) Stats(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	stats, active, err := h.Audit.Stats(c.Request.Context(), from, to)
+	stats, active, err := h.Audit.Stats(c.Request.Context(), operatorOf(c), from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -57,8 +57,13 @@ func (h Code) Send(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	sent, err := h.Codes.Send(c.Request.Context(), request)
+	return viewSent(c, sent), err
+}
+
+// viewSent is the view of a code that was sent. It sets the header of its ticket.
+func viewSent(c *gin.Context, sent code.SendResult) codeView {
 	if sent.Ticket != "" {
 		c.Header(ticketHeader, string(sent.Ticket))
 	}
-	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}, err
+	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}
 }

@@ -40,6 +40,9 @@ const (
 	EventViewed         Kind = "viewed"
 	EventReceipt        Kind = "receipt"
 	EventConversionLow  Kind = "conversion_low"
+	EventUserCreated    Kind = "user_created"
+	EventDenied         Kind = "denied"
+	EventExported       Kind = "exported"
 )
 
 // Kinds lists all kinds of events.
@@ -47,14 +50,22 @@ func Kinds() []Kind { return slices.Sorted(maps.Keys(sentences)) }
 
 // EventFilter selects events. A field that is zero selects all.
 type EventFilter struct {
-	UserID int64
-	Kind   Kind
-	Actor  string
-	From   Time  // inclusive
-	To     Time  // exclusive
-	Before int64 // the cursor: events with a lower id
-	Follow bool  // oldest first: events with a higher id than After
-	After  int64
+	UserID    int64
+	Companies Companies // events of no company are of none of them
+	Kind      Kind
+	Actor     string
+	From      Time  // inclusive
+	To        Time  // exclusive
+	Before    int64 // the cursor: events with a lower id
+	Follow    bool  // oldest first: events with a higher id than After
+	After     int64
+}
+
+// EventSpan selects the events to count.
+type EventSpan struct {
+	From, To  Time // inclusive, exclusive
+	Bucket    time.Duration
+	Companies Companies // as in EventFilter
 }
 
 // EventCount counts the events of a kind in one period, apart by detail for kinds
@@ -70,17 +81,20 @@ type EventCount struct {
 // Event is one row of the append-only event log, which serves as audit trail, outbox
 // and change feed.
 type Event struct {
-	ID        int64
-	At        Time
-	Kind      Kind
-	UserID    int64  // 0: no known user
-	SessionID string // "": none
-	Actor     string // "user", "system" or the name of an operator's key
-	IP        string
-	Device    string // label of the device, never its number
-	RequestID string
-	Detail    string // JSON object or ""
-	Fold      []byte // nil, or the key of Folded
+	ID     int64
+	At     Time
+	Kind   Kind
+	UserID int64 // 0: no known user
+	// CompanyType is the company that the event is of; nil: none, or the row is of a program
+	// that did not write it.
+	CompanyType *int32
+	SessionID   string // "": none
+	Actor       string // "user", "system" or the name of an operator's key
+	IP          string
+	Device      string // label of the device, never its number
+	RequestID   string
+	Detail      string // JSON object or ""
+	Fold        []byte // nil, or the key of Folded
 }
 
 // Folded returns the event so that its repeats are kept as one row: the first event

@@ -53,8 +53,8 @@ const MaxMessageID = 64
 type MessageFilter struct {
 	NumberKey []byte
 	UserID    int64
-	Ownerless Time    // not 0: only those from then on that were sent to no account
-	Companies []int32 // nil: of all companies
+	Ownerless Time // not 0: only those from then on that were sent to no account
+	Companies Companies
 	Provider  string
 	State     MessageState
 	Before    int64 // the cursor: messages with a lower id

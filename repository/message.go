@@ -83,12 +83,12 @@ func (m Messages) List(ctx context.Context, filter model.MessageFilter, limit in
 	where(filter.Provider != "", "messages.provider = ?", filter.Provider)
 	where(filter.State != "", "messages.state = ?", filter.State)
 	where(filter.Before != 0, "messages.id < ?", filter.Before)
-	if filter.Companies != nil {
+	if len(filter.Companies) > 0 {
 		companies := make([]any, len(filter.Companies))
 		for i, company := range filter.Companies {
 			companies[i] = company
 		}
-		where(true, "messages.company_type IN (NULL"+strings.Repeat(", ?", len(companies))+")", companies...)
+		where(true, "messages.company_type IN (?"+strings.Repeat(", ?", len(companies)-1)+")", companies...)
 	}
 	rest := ""
 	if len(conditions) > 0 {

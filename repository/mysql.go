@@ -18,7 +18,7 @@ import (
 
 var mysqlDialect = dialect{
 	forUpdate: ` FOR UPDATE`,
-	sealIndex: ` FORCE INDEX (users_seal)`,
+	useIndex:  ` FORCE INDEX (?)`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
 ON DUPLICATE KEY UPDATE last_source = ?, logins = logins + 1`,

@@ -16,7 +16,7 @@ import (
 )
 
 var sqliteDialect = dialect{
-	sealIndex: ` INDEXED BY users_seal`,
+	useIndex: ` INDEXED BY ?`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
 ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = ?, logins = logins + 1`,

@@ -38,6 +38,11 @@ func (u Users) ByNumber(ctx context.Context, company int32, mobileKey []byte) (m
 	return userTable.first(ctx, u.DB, "WHERE company_type = ? AND mobile_key = ?", company, mobileKey)
 }
 
+// ByExternalID finds an account by its id in the company's own system.
+func (u Users) ByExternalID(ctx context.Context, company int32, externalID string) (model.User, error) {
+	return userTable.first(ctx, u.DB, "WHERE company_type = ? AND external_id = ?", company, externalID)
+}
+
 // ByID finds an account, deleted ones too.
 func (u Users) ByID(ctx context.Context, id int64) (model.User, error) {
 	return userTable.first(ctx, u.DB, "WHERE id = ?", id)
@@ -48,10 +53,15 @@ func (u Users) Lock(ctx context.Context, id int64) (model.User, error) {
 	return userTable.first(ctx, u.DB, "WHERE id = ?"+u.DB.dialect.forUpdate, id)
 }
 
-// Describe writes the three fields that a user may change.
+// Describe writes the members that users and operators may change. The unique key
+// decides races for an external id.
 func (u Users) Describe(ctx context.Context, user model.User) error {
-	return u.DB.exec(ctx, "describe user", "UPDATE users SET nick_name = ?, real_name = ?, avatar_url = ? WHERE id = ?",
-		user.NickName, user.RealName, user.AvatarURL, user.ID)
+	err := u.DB.exec(ctx, "describe user", "UPDATE users SET nick_name = ?, real_name = ?, avatar_url = ?, external_id = ?, metadata = ? WHERE id = ?",
+		user.NickName, user.RealName, user.AvatarURL, user.ExternalID, user.Metadata, user.ID)
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return model.ErrExternalIDTaken.Wrap(err)
+	}
+	return err
 }
 
 // SetBan writes the end of a ban, 0 for none, and its reason.
@@ -77,7 +87,7 @@ func (u Users) EndCredentials(ctx context.Context, id int64) error {
 // Erase removes the personal data of an account and keeps its id.
 func (u Users) Erase(ctx context.Context, id int64, free bool, now model.Time) error {
 	err := u.DB.exec(ctx, "erase user",
-		`UPDATE users SET mobile = NULL, user_name = '', nick_name = '', real_name = '', avatar_url = '', first_source = '', last_source = '', deleted_at = ?, credential_epoch = credential_epoch + 1 WHERE id = ?`, now, id)
+		`UPDATE users SET mobile = NULL, user_name = '', nick_name = '', real_name = '', avatar_url = '', first_source = '', last_source = '', external_id = NULL, metadata = NULL, deleted_at = ?, credential_epoch = credential_epoch + 1 WHERE id = ?`, now, id)
 	if err == nil && free {
 		err = u.Free(ctx, id)
 	}

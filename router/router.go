@@ -125,23 +125,9 @@ func (p Public) engine() *gin.Engine {
 	}
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
-		r.Match(reading, docsPrefix+"*path", limited, p.page)
+		r.Match(reading, docsPrefix+"*path", limited, p.Docs.serve)
 	}
 	return r
-}
-
-// toDocs leads to the page of the API document.
-func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
-
-// page serves the files of the API document; any other path is 404.
-func (p Public) page(c *gin.Context) {
-	if c.Request.URL.Path == docsPrefix {
-		toDocs(c)
-		return
-	}
-	if !p.Docs.Serve(c.Writer, c.Request) {
-		middleware.Fail(c, model.ErrNotFound)
-	}
 }
 
 // Admin is the admin listener, which is never the public one.
@@ -149,6 +135,7 @@ type Admin struct {
 	AdminHandlers
 	AdminGuards
 	Edge
+	Docs      *Docs
 	Metrics   http.Handler // GET /metrics
 	Profiling bool         // serve /debug/pprof, which shows the memory of the process
 }
@@ -171,9 +158,24 @@ type AdminGuards struct {
 	Ping     func(ctx context.Context) error // the storage
 }
 
+// needs are the roles for routes of the admin API. Any other route that answers GET is for
+// model.RoleRead, and the rest for model.RoleAdmin. It is never written to.
+var needs = map[string]model.Role{
+	"POST /admin/users/:id/ban":    model.RoleSupport,
+	"POST /admin/users/:id/unban":  model.RoleSupport,
+	"POST /admin/users/:id/kick":   model.RoleSupport,
+	"POST /admin/users/:id/unlock": model.RoleSupport,
+	"POST /admin/numbers/unlock":   model.RoleSupport,
+	"POST /admin/simulate":         model.RoleRead, // changes nothing
+	"GET /admin/users/:id/export":  model.RoleAdmin,
+	"GET /admin/config":            model.RoleAdmin,
+}
+
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
+	r.Match(reading, "/swagger", toDocs)
+	r.Match(reading, docsPrefix+"*path", a.Docs.serve)
 	r.Match(reading, "/metrics", a.Hosts.Guard, gin.WrapH(a.Metrics))
 	if a.Profiling {
 		profiles(r, a.Hosts.Guard)
@@ -184,10 +186,14 @@ func (a Admin) Handler() http.Handler {
 	h := middleware.Handle
 	r.Match(reading, "/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
-	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit))
+	roles := middleware.Roles{Needs: needs, Record: a.Audit.RecordDenied}
+	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit), roles.Guard)
+	keyed.POST("/users/:id/code", middleware.InTurn, h(a.Admin.SendCode)) // no deadline, as of /auth/mobile/code
 	users := keyed.Group("/users", middleware.Deadline(model.StorageTime))
-	users.Match(reading, "", h(a.Admin.Find))
+	users.Match(reading, "", h(a.Admin.List))
 	users.Match(reading, "/:id", h(a.Admin.Show))
+	users.DELETE("/:id", h(a.Admin.Delete))
+	users.POST("/:id/mobile", h(a.Admin.Renumber))
 	users.POST("/:id/ban", h(a.Admin.Ban))
 	users.POST("/:id/unban", h(a.Admin.Unban))
 	users.POST("/:id/kick", h(a.Admin.Kick))
@@ -197,6 +203,7 @@ func (a Admin) Handler() http.Handler {
 	numbers.POST("/unlock", h(a.Admin.UnlockNumber))
 
 	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
+	reports.Match(reading, "/users/:id/export", h(a.Admin.Export))
 	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
 	reports.Match(reading, "/messages", h(a.Admin.Messages))
 	reports.Match(reading, "/stats", h(a.Audit.Stats))

@@ -95,7 +95,7 @@ func TestStats(t *testing.T) {
 				for _, tell := range log {
 					tell(t, d)
 				}
-				got, _, err := d.audit().Stats(t.Context(), at(t, tt.from), at(t, tt.to))
+				got, _, err := d.audit().Stats(t.Context(), root, at(t, tt.from), at(t, tt.to))
 				if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 					t.Errorf("error %v\n%s", err, diff)
 				}
@@ -116,7 +116,7 @@ func TestStatsOfActiveSessions(t *testing.T) {
 		kicked := i.logIn(d.number(), onDevice(3, "c"))
 		i.logIn(d.number(), onDevice(0, "d"))
 		mustEnd(t, 1)(i.admin.Kick(t.Context(), root, kicked.user, service.KickTarget{}, "x"))
-		stats, active, err := d.audit().Stats(t.Context(), 0, 0)
+		stats, active, err := d.audit().Stats(t.Context(), root, 0, 0)
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, active); err != nil || diff != "" {
 			t.Errorf("error %v\n%s", err, diff)
 		}

@@ -243,7 +243,7 @@ func (l *Login) insert(ctx context.Context, session model.Session, n newSession)
 	line.Detail = model.EventDetail("source", n.request.Source, "productType", strconv.Itoa(int(session.ProductType)))
 	lines := []model.Event{line}
 	if n.created {
-		register := event(model.EventRegister, model.Session{UserID: session.UserID}, n.now, n.request.Caller)
+		register := event(model.EventRegister, model.Session{UserID: session.UserID, CompanyType: session.CompanyType}, n.now, n.request.Caller)
 		register.Detail = line.Detail
 		lines = []model.Event{register, line}
 	}

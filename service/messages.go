@@ -15,12 +15,11 @@ import (
 
 // MessageQuery selects messages. A member that is empty selects all.
 type MessageQuery struct {
-	Mobile    string // in any spelling
-	UserID    int64
-	Provider  string
-	State     model.MessageState
-	Cursor    string
-	Companies []int32 // nil: of all companies
+	Mobile   string // in any spelling
+	UserID   int64
+	Provider string
+	State    model.MessageState
+	Cursor   string
 }
 
 const (
@@ -54,7 +53,7 @@ func (a *Admin) Messages(ctx context.Context, by Operator, q MessageQuery) ([]mo
 		}
 		messages = append(messages, found...)
 	}
-	slices.SortFunc(messages, func(x, y model.TracedMessage) int { return cmp.Compare(y.ID, x.ID) })
+	slices.SortFunc(messages, newestMessage)
 	next := ""
 	if len(messages) > messagePage {
 		messages = messages[:messagePage]
@@ -66,13 +65,13 @@ func (a *Admin) Messages(ctx context.Context, by Operator, q MessageQuery) ([]mo
 // messageFilters returns filters that select the messages of the query together, each
 // message once, and the events of the look.
 func (a *Admin) messageFilters(ctx context.Context, by Operator, q MessageQuery) (filters []model.MessageFilter, looks []model.Event, err error) {
-	all := model.MessageFilter{Provider: q.Provider, State: q.State, Companies: q.Companies}
+	all := model.MessageFilter{Provider: q.Provider, State: q.State, Companies: by.Companies}
 	if q.Mobile != "" {
 		number, err := a.Numbers.Parse(q.Mobile)
 		if err != nil {
 			return nil, nil, err
 		}
-		accounts, err := a.accounts(ctx, number, a.Catalog.Companies)
+		accounts, err := a.accounts(ctx, number, a.companies(by.Companies))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -81,7 +80,7 @@ func (a *Admin) messageFilters(ctx context.Context, by Operator, q MessageQuery)
 	if q.UserID == 0 {
 		return []model.MessageFilter{all}, looks, nil
 	}
-	user, err := a.Users.ByID(ctx, q.UserID)
+	user, err := served(by)(a.Users.ByID(ctx, q.UserID))
 	if errors.Is(err, model.ErrNotFound) {
 		return nil, looks, nil
 	}
@@ -89,25 +88,33 @@ func (a *Admin) messageFilters(ctx context.Context, by Operator, q MessageQuery)
 		return nil, nil, err
 	}
 	if q.Mobile == "" {
-		looks = append(looks, by.viewed(user.ID, model.TimeOf(a.Now())))
+		looks = append(looks, by.viewed(user, model.TimeOf(a.Now())))
 	}
+	return a.messagesOf(all, user), looks, nil
+}
+
+// messagesOf returns filters that select those of the messages that were sent to the user.
+func (a *Admin) messagesOf(all model.MessageFilter, user model.User) []model.MessageFilter {
 	own := all
 	own.UserID = user.ID
-	return append([]model.MessageFilter{own}, a.registering(all, user)...), looks, nil
+	return append([]model.MessageFilter{own}, a.registering(all, user)...)
 }
+
+// newestMessage orders messages, the newest first.
+func newestMessage(x, y model.TracedMessage) int { return cmp.Compare(y.ID, x.ID) }
 
 // registering returns the filter that selects what was sent to the user's number before it had
 // an account, none if nothing can match.
 func (a *Admin) registering(all model.MessageFilter, user model.User) []model.MessageFilter {
 	number, err := a.Vault.UnsealMobile(user.Mobile, user.ID)
-	if err != nil || all.Companies != nil && !slices.Contains(all.Companies, user.CompanyType) {
+	if err != nil || !all.Companies.Include(user.CompanyType) {
 		return nil // the user is deleted, or the operator may not see the company
 	}
 	key := a.Vault.NumberKey(number)
 	if all.NumberKey != nil && !bytes.Equal(all.NumberKey, key) {
 		return nil
 	}
-	all.NumberKey, all.Companies, all.Ownerless = key, []int32{user.CompanyType}, user.CreatedAt.Add(-registrationTime)
+	all.NumberKey, all.Companies, all.Ownerless = key, model.Companies{user.CompanyType}, user.CreatedAt.Add(-registrationTime)
 	return []model.MessageFilter{all}
 }
 

@@ -40,10 +40,10 @@ const (
 // Stats counts the log by hour, or beyond three days by day (UTC), and the sessions that
 // are active now by product. It leaves out hours and days in which nothing happened. The first
 // and the last are cut off at from (inclusive) and to (exclusive). Without bounds Stats
-// counts the last 24 hours.
+// counts the last 24 hours. It counts what the operator's companies did.
 //
 // Errors: model.ErrMalformed when from is not before to or they are too far apart.
-func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[int32]int64, error) {
+func (a *Audit) Stats(ctx context.Context, by Operator, from, to model.Time) ([]Stats, map[int32]int64, error) {
 	now := model.TimeOf(a.Now())
 	if to == 0 {
 		to = now + 1 // what happened this millisecond too
@@ -58,7 +58,7 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 	if to.Sub(from) > hourlyStats {
 		bucket = day
 	}
-	counts, err := a.Store.Count(ctx, from, to, bucket.Milliseconds())
+	counts, err := a.Store.Count(ctx, model.EventSpan{From: from, To: to, Bucket: bucket, Companies: by.Companies})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +66,7 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 	if err != nil {
 		return nil, nil, err
 	}
-	active, err := a.Active.CountActive(ctx, now)
+	active, err := a.Active.CountActive(ctx, by.Companies, now)
 	stats := statsOf(counts)
 	for i := range stats {
 		stats[i].Cost = costs[stats[i].From]

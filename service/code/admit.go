@@ -1,6 +1,7 @@
 package code
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -31,6 +32,7 @@ type candidate struct {
 	credential model.Secret
 	caller     model.Caller
 	account    model.User // of the number; zero if it has none
+	operator   string     // who asks, for account; "": a client
 }
 
 // admit stores the code unless an alarm or a limit refuses it. It returns the code with
@@ -95,9 +97,12 @@ func (a *Admission) refusalAnew(ctx context.Context, c candidate, demanded bool)
 }
 
 // recognise finds the pool of the request, and the number's account if the request bears
-// a credential. A request of the known pool is counted for no address and belongs to no
-// group.
+// a credential. Requests of operators are of the known pool. A request of that pool is
+// counted for no address and belongs to no group.
 func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, error) {
+	if c.operator != "" {
+		return c.known(), nil
+	}
 	if c.credential == "" {
 		return c, nil
 	}
@@ -106,6 +111,9 @@ func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, erro
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return c, err
 	}
+	if c.account.DeletedAt != 0 { // it keeps its number because it is banned
+		c.account = model.User{}
+	}
 	if !a.Vault.CredentialMatches(c.credential, c.account, c.code.SentAt) {
 		return c, nil
 	}
@@ -113,9 +121,14 @@ func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, erro
 	if err != nil || knownSpent(codes, c.code.SentAt) {
 		return c, err
 	}
+	return c.known(), nil
+}
+
+// known moves the code to the known pool.
+func (c candidate) known() candidate {
 	c.code.SendPool = model.SendKnown
 	c.code.IPKey, c.code.BlockKey, c.code.PrefixKey = "", "", ""
-	return c, nil
+	return c
 }
 
 // errSuspicious is the error of store if screen must judge the request first.
@@ -171,7 +184,7 @@ func (a *Admission) reserve(ctx context.Context, c *candidate, demanded *bool) (
 		resendAfter, err = a.Quotas.reserve(ctx, c.code, near, found.Sent)
 		if err == nil {
 			err = a.Events.Append(ctx, model.Event{
-				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
+				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, CompanyType: new(c.code.CompanyType), Actor: cmp.Or(c.operator, model.ActorUser), IP: c.caller.IP, RequestID: c.caller.RequestID,
 				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose), model.DetailCode, strconv.FormatInt(c.code.ID, 10)),
 			})
 		}

@@ -56,6 +56,10 @@ type SendRequest struct {
 	Challenger  string       // the vendor of the challenge, one of those on offer; "": the first one
 	Credential  model.Secret // of the device; "" when none was given
 	Caller      model.Caller
+	// Operator is the name of the operator who asks for the code, for the user with the id
+	// UserID: the product counts for nothing then. "" if a client asks.
+	Operator string
+	UserID   int64
 }
 
 // SendResult is the life of the code, and after how many seconds the next one would be
@@ -64,6 +68,15 @@ type SendResult struct {
 	Expire      model.Time
 	ResendAfter int64
 	Ticket      model.Secret // "": the code is not valid
+}
+
+// product returns the product of a request, the first one for an operator.
+func (s *Sender) product(r SendRequest) (model.Product, error) {
+	if r.Operator != "" {
+		return s.Catalog.Products[0], nil
+	}
+	_, product, err := s.Catalog.Find(r.CompanyType, r.ProductType)
+	return product, err
 }
 
 // Send makes a code and hands it to the provider. Response and work are the same for
@@ -76,7 +89,7 @@ type SendResult struct {
 // the number not charged. After a time-out the code stays valid and is charged, and the
 // result has its ticket beside the error. The response comes within RequestTime.
 func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
-	_, product, err := s.Catalog.Find(r.CompanyType, r.ProductType)
+	product, err := s.product(r)
 	if err != nil {
 		return SendResult{}, err
 	}
@@ -85,7 +98,9 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	now := model.TimeOf(s.Now())
-	c := candidate{mobile: mobile, challenge: given{answer: r.Challenge, vendor: r.Challenger}, credential: r.Credential, caller: r.Caller}
+	c := candidate{
+		mobile: mobile, challenge: given{answer: r.Challenge, vendor: r.Challenger}, credential: r.Credential, caller: r.Caller, operator: r.Operator, account: model.User{ID: r.UserID},
+	}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
 	region := s.Numbers.Region(mobile)
@@ -115,7 +130,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 	send := delivery{
 		code: admitted.code, account: admitted.account.ID, mobile: s.Vault.MobileKey(r.CompanyType, mobile),
 		message: model.Message{
-			ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
+			ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: product.Type,
 			Region: region, Domain: product.Domain, AppHash: product.AppHash,
 			Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
 		},
