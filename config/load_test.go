@@ -27,6 +27,7 @@ func contract() *config.Config {
 			Aliyun:    config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
 			Tencent:   config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou"},
 			Twilio:    config.Twilio{Endpoint: "https://api.twilio.com"},
+			SNS:       config.SNS{Region: "us-east-1"},
 			Templates: []config.Template{},
 		},
 		Code: config.Code{

@@ -83,6 +83,11 @@ var others = map[string]string{
 	"sms.twilio.account_sid":       "AC" + strings.Repeat("0a", 16),
 	"sms.twilio.auth_token":        "hush",
 	"sms.twilio.from":              "+14155550123",
+	"sms.sns.endpoint":             "https://sns-fips.us-east-1.amazonaws.com",
+	"sms.sns.region":               "ap-southeast-1",
+	"sms.sns.access_key_id":        "AKIA",
+	"sms.sns.secret_access_key":    "hush",
+	"sms.sns.sender_id":            "menshen",
 
 	"code.test_numbers":  `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
 	"guard.action":       "deny",

@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	vendors     = []string{ProviderAliyun, ProviderTencent, ProviderTwilio} // providers with templates
-	textVendors = []string{ProviderTwilio}                                  // those that receive the text
+	vendors     = []string{ProviderAliyun, ProviderTencent, ProviderTwilio, ProviderSNS} // providers with templates
+	textVendors = []string{ProviderTwilio, ProviderSNS}                                  // those that receive the text
 	purposes    = []string{"login", "change", "delete"}
 )
 

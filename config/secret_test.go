@@ -27,7 +27,7 @@ func withCanaries(t *testing.T) *config.Config {
 	cfg.Challenge.Secret, cfg.Challenge.Turnstile.Secret = secret, secret
 	cfg.Database = config.Database{Driver: "mysql", DSN: "root:" + canary + "@tcp(db:3306)/menshen?timeout=1s"}
 	cfg.SMS.Webhook.Secret, cfg.SMS.Aliyun.AccessKeySecret = secret, secret
-	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken = secret, secret
+	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken, cfg.SMS.SNS.SecretAccessKey = secret, secret, secret
 	cfg.Secret = config.SecretKeys{Key: secret, Previous: []config.Secret{secret, secret}}
 	cfg.Clients = []config.Client{{ID: "orders", Secret: secret}}
 	cfg.Admin.Keys = []config.AdminKey{{Name: "alice", Key: secret}}

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Values of sms.routes[].providers, sms.provider and sms.fallback.
 const (
@@ -9,6 +12,7 @@ const (
 	ProviderAliyun  = "aliyun"
 	ProviderTencent = "tencent"
 	ProviderTwilio  = "twilio"
+	ProviderSNS     = "sns"
 )
 
 // Languages are the values of server.locale and of sms.templates[].languages.
@@ -25,6 +29,7 @@ type SMS struct {
 	Aliyun        Aliyun     `mapstructure:"aliyun"`
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
+	SNS           SNS        `mapstructure:"sns"`
 	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
 }
 
@@ -65,6 +70,20 @@ type Twilio struct {
 	AccountSID string `mapstructure:"account_sid"`          // AC…
 	AuthToken  Secret `mapstructure:"auth_token"`           // password of HTTP Basic
 	From       string `mapstructure:"from" member:"digits"` // sender: a number, a name, or a messaging service MG…
+}
+
+// SNS is Amazon's Simple Notification Service (2010-03-31).
+type SNS struct {
+	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production; empty: that of the region, see Address
+	Region          string `mapstructure:"region"`            // such as us-east-1
+	AccessKeyID     string `mapstructure:"access_key_id"`     // of an IAM user that may sns:Publish
+	SecretAccessKey Secret `mapstructure:"secret_access_key"` // signs the requests
+	SenderID        string `mapstructure:"sender_id"`         // name of the sender; empty: that of the account
+}
+
+// Address is the endpoint, or that of the region.
+func (s SNS) Address() string {
+	return cmp.Or(s.Endpoint, "https://sns."+s.Region+".amazonaws.com")
 }
 
 // Routing returns the routes in force: Routes, else the short form as one route.
