@@ -57,11 +57,7 @@ func (r *rules) route(key string, route Route) {
 	if len(route.Regions) == 0 && r.valid(key+".regions") {
 		r.breaks(key+".regions", "must not be empty")
 	}
-	for i, region := range route.Regions {
-		if region != AnyRegion {
-			r.region(item(key+".regions", i), region)
-		}
-	}
+	r.regionList(key+".regions", route.Regions)
 	if len(route.Providers) == 0 && r.valid(key+".providers") {
 		r.breaks(key+".providers", "must not be empty")
 	}
@@ -86,6 +82,15 @@ func (r *rules) region(key, region string) bool {
 		r.breaks(key, "must be the two capital letters of a region, such as CN")
 	}
 	return known
+}
+
+// regionList checks a list that may hold AnyRegion.
+func (r *rules) regionList(key string, list []string) {
+	for i, region := range list {
+		if region != AnyRegion {
+			r.region(item(key, i), region)
+		}
+	}
 }
 
 func (r *rules) regions() {
