@@ -26,6 +26,8 @@ func newProviders(cfg *config.Config, out io.Writer, now func() time.Time) (prov
 			sender = sms.NewTencent(cfg.SMS, now)
 		case config.ProviderTwilio:
 			sender = sms.NewTwilio(cfg.SMS)
+		case config.ProviderSNS:
+			sender = sms.NewSNS(cfg.SMS, now)
 		case config.ProviderWebhook:
 			webhook, err := sms.NewWebhook(cfg.SMS.Webhook.URL, model.Secret(cfg.SMS.Webhook.Secret), now)
 			if err != nil {

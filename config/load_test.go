@@ -27,6 +27,7 @@ func contract() *config.Config {
 			Aliyun:     config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com", ReceiptTokens: []config.Secret{}},
 			Tencent:    config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", ReceiptTokens: []config.Secret{}},
 			Twilio:     config.Twilio{Endpoint: "https://api.twilio.com", ReceiptTokens: []config.Secret{}},
+			SNS:        config.SNS{Region: "us-east-1"},
 			Templates:  []config.Template{},
 			Conversion: config.Conversion{Window: 15 * time.Minute, Margin: 30, Least: 20},
 			Prices:     []config.Price{},

@@ -88,6 +88,11 @@ var others = map[string]string{
 	"sms.twilio.receipt_token":     "01234567890123456789012345678901",
 	"sms.twilio.receipt_url":       "https://a.example/hooks/sms/twilio/01234567890123456789012345678901",
 	"sms.prices":                   `[{"provider":"aliyun","region":"CN","segment":0.045}]`,
+	"sms.sns.endpoint":             "https://sns-fips.us-east-1.amazonaws.com",
+	"sms.sns.region":               "ap-southeast-1",
+	"sms.sns.access_key_id":        "AKIA",
+	"sms.sns.secret_access_key":    "hush",
+	"sms.sns.sender_id":            "menshen",
 
 	"code.test_numbers":  `[{"mobile":"13800138000","code":"123456","until":"2030-01-31T00:00:00Z"}]`,
 	"guard.action":       "deny",

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -12,6 +13,7 @@ const (
 	ProviderAliyun  = "aliyun"
 	ProviderTencent = "tencent"
 	ProviderTwilio  = "twilio"
+	ProviderSNS     = "sns"
 )
 
 // Languages are the values of server.locale and of sms.templates[].languages.
@@ -28,6 +30,7 @@ type SMS struct {
 	Aliyun        Aliyun     `mapstructure:"aliyun"`
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
+	SNS           SNS        `mapstructure:"sns"`
 	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
 	Conversion    Conversion `mapstructure:"conversion"`
 	Prices        []Price    `mapstructure:"prices"` // the first that matches counts
@@ -91,6 +94,20 @@ type Twilio struct {
 
 	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
 	ReceiptURL    Secret   `mapstructure:"receipt_url"`                   // that address as Twilio reaches it, with the token
+}
+
+// SNS is Amazon's Simple Notification Service (2010-03-31).
+type SNS struct {
+	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production; empty: that of the region, see Address
+	Region          string `mapstructure:"region"`            // such as us-east-1
+	AccessKeyID     string `mapstructure:"access_key_id"`     // of an IAM user that may sns:Publish
+	SecretAccessKey Secret `mapstructure:"secret_access_key"` // signs the requests
+	SenderID        string `mapstructure:"sender_id"`         // name of the sender; empty: that of the account
+}
+
+// Address is the endpoint, or that of the region.
+func (s SNS) Address() string {
+	return cmp.Or(s.Endpoint, "https://sns."+s.Region+".amazonaws.com")
 }
 
 // Routing returns the routes in force: Routes, else the short form as one route.

@@ -166,7 +166,8 @@ func TestMissingTemplatesByDimension(t *testing.T) {
 	const base = "sms: {regions: [CN, HK, US], routes: [{regions: [CN, HK], providers: [aliyun]}, {regions: ['*'], providers: [log]}], aliyun: {access_key_id: a, access_key_secret: b}, templates: ["
 	const rest = "]}\ncompanies: [{type: 3}, {type: 4}]\nproducts: [{type: 5, group: a}, {type: 6, group: a}]\n"
 	for templates, want := range map[string]string{
-		"{provider: aliyun, sign: a, template: b}": "",
+		"{provider: aliyun, regions: ['*'], sign: a, template: b}":                                                         "",
+		"{provider: aliyun, sign: a, template: b}":                                                                         "",
 		"{provider: aliyun, regions: [CN], sign: a, template: b}, {provider: aliyun, regions: [HK], sign: a, template: c}": "",
 		"{provider: aliyun, regions: [CN, US], sign: a, template: b}":                                                      "company 3/4, product 5/6, region HK, purpose login/change/delete, language zh-CN/en (",
 		"{provider: aliyun, regions: [CN], sign: a, template: b}, {provider: aliyun, regions: [HK], companies: [3], products: [5], purposes: [login], languages: [en], sign: a, template: c}": "company 4, product 5/6, region HK, purpose login/change/delete, language zh-CN/en; " +
@@ -251,7 +252,7 @@ func TestDocumentedConfigurations(t *testing.T) {
 func TestBadTemplatesAreRefused(t *testing.T) {
 	for _, tt := range []refused{
 		sms("template of an unknown product", "templates: [{provider: twilio, products: [0, 9], text: '{code}'}]", "sms.templates[0].products[1]"),
-		sms("template of an unknown region", "templates: [{provider: twilio, regions: [CN, '*'], text: '{code}'}]", "sms.templates[0].regions[1]"),
+		sms("template of an unknown region", "templates: [{provider: twilio, regions: [CN, cn], text: '{code}'}]", "sms.templates[0].regions[1]"),
 		sms("text with a control character", "templates: [{provider: twilio, text: \"{code}\\t\"}]", "sms.templates[0].text"),
 		sms("sign of two lines", "templates: [{provider: tencent, sign: \"a\\nb\", template: 1}]", "sms.templates[0].sign"),
 		file("domain with a scheme", "products: [{type: 0, group: a, domain: 'https://app.example.com'}]", "products[0].domain"),
@@ -290,6 +291,10 @@ products: [{type: 1, group: a, domain: a.example}, {type: 2, group: a, domain: l
 	}
 	if diff := cmp.Diff(want, cfg.TextExamples()); diff != "" {
 		t.Errorf("examples:\n%s", diff)
+	}
+	json := mustLoad(t, "", `MENSHEN_SMS_TEMPLATES=[{"provider":"twilio","languages":["en"],"text":"{code}\r\n{minutes}\n"}]`)
+	if diff := cmp.Diff([]config.Example{{Language: "en", Text: "123456\n5"}}, json.TextExamples()); diff != "" {
+		t.Errorf("examples of the environment:\n%s", diff)
 	}
 	if diff := cmp.Diff(want, mustLoad(t, cfg.Masked()).TextExamples()); diff != "" {
 		t.Errorf("read again from the masked text:\n%s", diff)
