@@ -139,7 +139,7 @@ func TestCodeDelivery(t *testing.T) {
 				t.Errorf("ids %q and %q", got[0].ID, got[1].ID)
 			}
 			want := model.Message{
-				ID: got[0].ID, Mobile: model.NewMobile("+8613800138000"), Code: "000001", CompanyType: 1, ProductType: pc,
+				ID: got[0].ID, Mobile: model.NewMobile("+8613800138000"), Code: "000001", CompanyType: 1, ProductType: pc, Region: "CN",
 				Purpose: model.PurposeChange, Language: model.LanguageEn, Expire: sent.Expire, Life: 5 * time.Minute,
 			}
 			if got[0] != want {
