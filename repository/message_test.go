@@ -204,7 +204,7 @@ func TestMessagesRedeemed(t *testing.T) {
 }
 
 // TestMessagesUser: a message to a number without an account is the user's whom its code
-// registered, and nobody else's.
+// registered, and that of no other user.
 func TestMessagesUser(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		m := repository.Messages{DB: db}
