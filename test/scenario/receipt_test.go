@@ -25,6 +25,9 @@ const (
 	receiptURL      = "https://auth.example.com/hooks/sms/twilio/" + newReceiptToken
 )
 
+// hooks begins the paths of receipts.
+const hooks = "/hooks/"
+
 // hook posts what a vendor sends to a route of receipts, which is in no envelope.
 func (d *deployment) hook(t *testing.T, path, body string, header map[string]string) (status int, answer string) {
 	t.Helper()
