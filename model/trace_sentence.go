@@ -22,7 +22,7 @@ var messageStates = map[MessageState]text{
 	MessageUndelivered: {"未送达", "The message was not delivered."},
 	MessageRefused:     {"服务商拒绝发送", "The vendor refused the message."},
 	MessageThrottled:   {"超出服务商限额", "A limit of the vendor was reached."},
-	MessageUnknown:     {"服务商没有明确答复，短信可能送达", "The vendor gave no clear answer; the message may arrive."},
+	MessageUnknown:     {"结果不明，短信可能送达", "The vendor gave no clear answer; the message may arrive."},
 	MessageTest:        {"测试号码或测试短信", "The message was a test."},
 }
 

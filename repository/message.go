@@ -70,8 +70,13 @@ func (m Messages) Insert(ctx context.Context, since model.Time, messages ...mode
 
 // List lists the newest messages that match the filter, newest first, at most limit.
 func (m Messages) List(ctx context.Context, filter model.MessageFilter, limit int) ([]model.TracedMessage, error) {
+	rest, args := selecting(filter, limit)
+	return m.read(ctx, "list messages", rest, args...)
+}
+
+// selecting is the query of List after FROM.
+func selecting(filter model.MessageFilter, limit int) (rest string, args []any) {
 	var conditions []string
-	var args []any
 	where := func(given bool, condition string, values ...any) {
 		if given {
 			conditions, args = append(conditions, condition), append(args, values...)
@@ -90,11 +95,10 @@ func (m Messages) List(ctx context.Context, filter model.MessageFilter, limit in
 		}
 		where(true, "messages.company_type IN (?"+strings.Repeat(", ?", len(companies)-1)+")", companies...)
 	}
-	rest := ""
 	if len(conditions) > 0 {
 		rest = "WHERE " + strings.Join(conditions, " AND ")
 	}
-	return m.read(ctx, "list messages", rest+" ORDER BY messages.id DESC LIMIT "+strconv.Itoa(limit), args...)
+	return rest + " ORDER BY messages.id DESC LIMIT " + strconv.Itoa(limit), args
 }
 
 // OfCodes lists the last attempt at a vendor for each of the codes, by code.

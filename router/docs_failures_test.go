@@ -26,6 +26,11 @@ var failuresOf = map[string][]int32{
 	"DELETE /app/auth/user":                        {40000, 40002, 40100, 40101, 40102, 40103, 41300, 41500, 42900, 42903, 50000, 50300},
 	"POST /app/auth/user/mobile":                   {40000, 40001, 40002, 40100, 40101, 40102, 40103, 40901, 41300, 41500, 42900, 42903, 50000, 50300},
 	"POST /oauth/introspect":                       {41300, 41500, 50000, 50300},
+	"POST /hooks/sms/aliyun/{token}":               {40000, 40400, 41300, 42900, 50000, 50300},
+	"POST /hooks/sms/tencent/{token}":              {40000, 40400, 41300, 42900, 50000, 50300},
+	"POST /hooks/sms/twilio/{token}":               {40000, 40100, 40400, 41300, 41500, 42900, 50000, 50300},
+	"POST /hooks/sms/webhook":                      {40000, 40100, 40400, 41300, 41500, 42900, 50000, 50300},
+	"GET /challenge/pow.js":                        {40400, 42900, 50000},
 	"GET /.well-known/jwks.json":                   {50000},
 	"GET /healthz":                                 {50000},
 	"GET /readyz":                                  {50000},
@@ -42,6 +47,10 @@ var failuresOf = map[string][]int32{
 	"POST /admin/numbers/unlock":     {40000, 40001, 40100, 40301, 40400, 41300, 41500, 42900, 50000, 50300},
 	"GET /admin/audit":               {40000, 40100, 42900, 50000, 50300},
 	"GET /admin/stats":               {40000, 40100, 42900, 50000, 50300},
+	"GET /admin/messages":            {40000, 40001, 40100, 42900, 50000, 50300},
+	"GET /admin/health":              {40100, 42900, 50000, 50300},
+	"GET /admin/config":              {40100, 40301, 42900, 50000, 50300},
+	"POST /admin/simulate":           {40000, 40100, 40400, 41300, 41500, 42900, 50000, 50300},
 	"GET /internal/revocations":      {40000, 40100, 42900, 50000, 50300},
 	"GET /metrics":                   {},
 	"POST /admin/users/{id}/ban":     {40000, 40100, 40301, 40400, 41300, 41500, 42900, 50000, 50300},
@@ -91,7 +100,7 @@ func testFailuresOfEachOperation(t *testing.T, l listener) {
 					t.Errorf("%s: %s: %d is named %s and described as %s", operation, status, code, name, *response.Value.Description)
 				}
 				want := sentences[code]
-				if code == model.ErrMediaType.Code && operation == "POST /oauth/introspect" {
+				if code == model.ErrMediaType.Code && (operation == "POST /oauth/introspect" || strings.Contains(operation, "/twilio/")) {
 					want = model.ErrMediaType.Taking("application/x-www-form-urlencoded").Zh
 				}
 				if answer["msg"] != want {

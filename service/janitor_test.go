@@ -25,7 +25,7 @@ func (in *instance) janitor() *service.Janitor {
 		Store: repository.Janitor{DB: in.db}, Feed: feed, Endings: in.sessions.Endings, Now: in.clock.Now,
 		Seals: &vault.Reencrypter{Vault: in.vault}, OnError: func(err error) { in.t.Error(err) },
 	}
-	j.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour})
+	j.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour, Messages: 30 * 24 * time.Hour})
 	return j
 }
 
@@ -149,12 +149,12 @@ func TestJanitorKeepsWhatHasNoRetention(t *testing.T) {
 		if n := left(); n != 2 {
 			t.Errorf("%d rows are left before any retention is set", n)
 		}
-		fresh.SetRetention(service.Retention{Sessions: 91 * 24 * time.Hour, Events: 181 * 24 * time.Hour})
+		fresh.SetRetention(service.Retention{Sessions: 91 * 24 * time.Hour, Events: 181 * 24 * time.Hour, Messages: 31 * 24 * time.Hour})
 		in.sweep(fresh)
 		if n := left(); n != 2 {
 			t.Errorf("%d rows are left of a longer retention", n)
 		}
-		fresh.SetRetention(service.Retention{Sessions: 24 * time.Hour, Events: 24 * time.Hour})
+		fresh.SetRetention(service.Retention{Sessions: 24 * time.Hour, Events: 24 * time.Hour, Messages: 24 * time.Hour})
 		in.sweep(fresh)
 		if n := left(); n != 0 {
 			t.Errorf("%d rows are left of a shorter retention", n)

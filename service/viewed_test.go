@@ -23,6 +23,14 @@ func (in *instance) looks(mobile string, id int64) map[string]func(ctx context.C
 		"find by id":     func(ctx context.Context, by service.Operator) error { return errOf(in.findBy(ctx, by, "", id)) },
 		"find by both":   func(ctx context.Context, by service.Operator) error { return errOf(in.findBy(ctx, by, mobile, id)) },
 		"show":           func(ctx context.Context, by service.Operator) error { return errOf(in.admin.Show(ctx, by, id)) },
+		"messages of the number": func(ctx context.Context, by service.Operator) error {
+			_, _, err := in.admin.Messages(ctx, by, service.MessageQuery{Mobile: mobile})
+			return err
+		},
+		"messages of the user": func(ctx context.Context, by service.Operator) error {
+			_, _, err := in.admin.Messages(ctx, by, service.MessageQuery{UserID: id})
+			return err
+		},
 		"timeline": func(ctx context.Context, by service.Operator) error {
 			_, _, err := audit.Timeline(ctx, by, id, "")
 			return err

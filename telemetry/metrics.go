@@ -119,6 +119,9 @@ func (m *Metrics) InitProvider(provider string) {
 	for _, outcome := range code.Outcomes() {
 		m.messages.WithLabelValues(provider, string(outcome))
 	}
+	for _, state := range []model.MessageState{model.MessageDelivered, model.MessageUndelivered} {
+		m.receipts.WithLabelValues(provider, string(state))
+	}
 	for _, outcome := range []string{outcomeRight, outcomeWrong} {
 		m.attempts.WithLabelValues(provider, outcome)
 	}

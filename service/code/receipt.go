@@ -59,7 +59,7 @@ func (r *Receipts) Take(ctx context.Context, receipts ...model.Receipt) error {
 	return nil
 }
 
-// keep keeps an early receipt. It looks for the message once more afterwards, since whoever
+// keep keeps an early receipt. It looks for the message once more afterwards, since an instance that
 // wrote the message in between could not see the receipt.
 func (r *Receipts) keep(ctx context.Context, receipt model.Receipt, now model.Time) error {
 	if err := r.Store.KeepEarly(ctx, receipt, now); err != nil {

@@ -278,8 +278,8 @@ func TestEveryBodyHasATable(t *testing.T) {
 	documented := map[string][]string{}
 	for path, item := range mustDocument(t).Paths.Map() {
 		for method, operation := range item.Operations() {
-			if operation.RequestBody == nil || operation.RequestBody.Value.Content["application/json"] == nil {
-				continue
+			if operation.RequestBody == nil || operation.RequestBody.Value.Content["application/json"] == nil || strings.HasPrefix(path, hooks) {
+				continue // receipts are signed or bear a token: TestReceipts
 			}
 			schema := operation.RequestBody.Value.Content["application/json"].Schema.Value
 			documented[method+" "+path] = slices.Sorted(maps.Keys(schema.Properties))
