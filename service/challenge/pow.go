@@ -25,12 +25,12 @@ const (
 	powRecent = 10 * time.Minute
 )
 
-// Pow poses puzzles that cost a client processor time and nobody else anything: no vendor,
-// no cookie, no third page. They are those of ALTCHA's proof of work, version 2, with
+// Pow poses puzzles that cost a client processor time and need no vendor, no cookie and no
+// other page. They are those of ALTCHA's proof of work, version 2, with
 // PBKDF2 (https://altcha.org/docs/v2/proof-of-work-captcha), which its widget solves.
 //
-// The server chooses a counter and derives a key from it. The client is told the first
-// half of the key and derives keys from 0, 1, 2 … until one begins with it. So the work
+// The server chooses a counter and derives a key from it. The client gets the first half
+// of the key and derives keys from 0, 1, 2 … until one begins with it. So the work
 // has an upper bound, and a right answer shows that it was done. The server derives one
 // key for a puzzle and one for an answer.
 //
@@ -85,7 +85,7 @@ type payload struct {
 const (
 	powAlgorithm = "PBKDF2/SHA-256"
 	powKeySize   = 32
-	powPrefix    = powKeySize / 2 // bytes of the key that the client is told
+	powPrefix    = powKeySize / 2 // bytes of the key that the client gets
 	powNonceSize = 16
 )
 

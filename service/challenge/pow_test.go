@@ -197,8 +197,14 @@ func TestPowIsHard(t *testing.T) {
 	unsigned := c
 	unsigned.Signature = ""
 	prefix := c.Parameters["keyPrefix"].(string)
+	another := posed{map[string]any{"keyPrefix": ""}, ""}
+	for _, name := range []string{"nonce", "salt", "cost", "keyLength"} {
+		another.Parameters[name] = c.Parameters[name]
+	}
+	_, firstKey := another.solve(t) // that of the counter 0
 	for name, answer := range map[string]model.Secret{
 		"a wrong counter":      c.answer(counter+1, key),
+		"a key that is none":   c.answer(0, firstKey),
 		"a negative counter":   c.answer(-1, key),
 		"a long counter":       c.answer(1<<32+counter, key),
 		"the prefix as key":    c.answer(counter, prefix+strings.Repeat("0", 32)),

@@ -21,7 +21,7 @@ import (
 )
 
 // site is a client of the service as a page in a browser. The page asks for a code, solves
-// the puzzle that it is told with the widget, and asks again.
+// the puzzle of the refusal with the widget, and asks again.
 const site = `<!doctype html><title>puzzle</title><altcha-widget name="puzzle"></altcha-widget>
 <script %s src="%s/challenge/pow.js"></script><script type="module" src="/page.js"></script>`
 

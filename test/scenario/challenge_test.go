@@ -89,7 +89,7 @@ func solvePuzzle(t *testing.T, params json.RawMessage) string {
 }
 
 // TestChallenges: several providers, in order of preference, and the last of them needs
-// nobody (contract §12).
+// no vendor (contract §12).
 func TestChallenges(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
