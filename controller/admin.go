@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"menshen/middleware"
 	"menshen/model"
@@ -24,6 +25,9 @@ type adminUserView struct {
 	UserName    string     `json:"userName"`
 	NickName    string     `json:"nickName"`
 	RealName    string     `json:"realName"`
+	AvatarURL   string     `json:"avatarUrl"`
+	ExternalID  *string    `json:"externalId"`
+	Source      string     `json:"source"` // the first one
 	FirstSource string     `json:"firstSource"`
 	LastSource  string     `json:"lastSource"`
 	CreatedAt   model.Time `json:"createdAt"`
@@ -37,7 +41,7 @@ func viewAdminUser(p service.Profile, now time.Time) adminUserView {
 	u := p.User
 	view := adminUserView{
 		ID: u.ID, CompanyType: u.CompanyType, Mobile: p.Mobile, UserName: u.UserName, NickName: u.NickName, RealName: u.RealName,
-		FirstSource: u.FirstSource, LastSource: u.LastSource, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt,
+		AvatarURL: u.AvatarURL, ExternalID: u.ExternalID, Source: u.FirstSource, FirstSource: u.FirstSource, LastSource: u.LastSource, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt,
 	}
 	if u.Banned(model.TimeOf(now)) {
 		view.Banned, view.BanReason = true, u.BanReason
@@ -71,8 +75,10 @@ func (h Admin) Find(c *gin.Context) (any, error) {
 
 type adminUserDetail struct {
 	adminUserView
-	Sessions []sessionView `json:"sessions"`
-	Locks    locksView     `json:"locks"`
+	Metadata      jsontext.Value `json:"metadata"` // an object
+	LastLoginTime model.Time     `json:"lastLoginTime"`
+	Sessions      []sessionView  `json:"sessions"`
+	Locks         locksView      `json:"locks"`
 }
 
 // Show is GET /admin/users/{id}.
@@ -90,7 +96,14 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 
 // ViewPerson is the view of a user for an operator. Commands print it too.
 func ViewPerson(p service.Person, now time.Time) any {
-	return adminUserDetail{adminUserView: viewAdminUser(p.Profile, now), Sessions: viewer{operator: true}.viewSessions(p.Sessions), Locks: viewLocks(p.Locks)}
+	metadata := jsontext.Value(p.Profile.User.Metadata)
+	if metadata == nil {
+		metadata = jsontext.Value("{}")
+	}
+	return adminUserDetail{
+		adminUserView: viewAdminUser(p.Profile, now), Metadata: metadata, LastLoginTime: p.LastLogin,
+		Sessions: viewer{operator: true}.viewSessions(p.Sessions), Locks: viewLocks(p.Locks),
+	}
 }
 
 // act is what the requests about one user have in common.

@@ -43,6 +43,12 @@ func (s Sessions) LoginSequence(ctx context.Context, userID int64, group string)
 	return loginSequenceTable.first(ctx, s.DB, "WHERE user_id = ? AND product_group = ?", userID, group)
 }
 
+// LastLogin reads the time of a user's newest login.
+func (s Sessions) LastLogin(ctx context.Context, userID int64) (model.Time, error) {
+	at, err := scalar[model.Time](ctx, s.DB, "SELECT COALESCE(MAX(login_at), 0) FROM slots WHERE user_id = ?", userID)
+	return at, unavailable("read last login", err)
+}
+
 // LockLoginSequence locks the row until the transaction ends. It writes, because the
 // nodes of a cluster do not share locks, only changes.
 func (s Sessions) LockLoginSequence(ctx context.Context, userID int64, group string) error {

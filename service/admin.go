@@ -133,9 +133,10 @@ func (a *Admin) profile(user model.User) Profile {
 
 // Person is what an operator sees of a user.
 type Person struct {
-	Profile  Profile
-	Sessions []model.Session // active ones, newest first
-	Locks    code.Locks      // of the number; none if it cannot be decrypted
+	Profile   Profile
+	LastLogin model.Time      // 0: never
+	Sessions  []model.Session // active ones, newest first
+	Locks     code.Locks      // of the number; none if it cannot be decrypted
 }
 
 // Show returns a user, and records the look.
@@ -158,6 +159,9 @@ func (a *Admin) Show(ctx context.Context, by Operator, id int64) (Person, error)
 func (a *Admin) Person(ctx context.Context, user model.User) (person Person, err error) {
 	person.Profile = a.profile(user)
 	if person.Sessions, err = a.Endings.Active(ctx, model.Session{UserID: user.ID}); err != nil {
+		return person, err
+	}
+	if person.LastLogin, err = a.Endings.Store.LastLogin(ctx, user.ID); err != nil {
 		return person, err
 	}
 	if number, err := a.Vault.UnsealMobile(user.Mobile, user.ID); err == nil {

@@ -157,12 +157,9 @@ func (l *Login) account(ctx context.Context, company model.Company, mobile model
 }
 
 func (l *Login) register(ctx context.Context, company model.Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
-	id := random.ID()
-	return l.Users.Register(ctx, model.User{
-		ID: id, CompanyType: company.Type, MobileKey: l.Vault.MobileKey(company.Type, mobile), Mobile: l.Vault.SealMobile(mobile, id),
-		UserName: "u" + strconv.FormatInt(id, 36), NickName: "用户" + mobile.Last4(),
-		FirstSource: source, LastSource: source, CreatedAt: now,
-	})
+	user := newUser(l.Vault, company.Type, mobile, now)
+	user.FirstSource, user.LastSource = source, source
+	return l.Users.Register(ctx, user)
 }
 
 // newSession holds what openSession needs for a new session.

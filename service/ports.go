@@ -33,6 +33,10 @@ type UserStore interface {
 	// inserts. It returns model.ErrIDTaken if another account has user's id: the caller
 	// must roll back and call again with another id.
 	Register(ctx context.Context, user model.User) (kept model.User, created bool, err error)
+	// Insert adds accounts. It returns model.ErrNumberTaken, ErrExternalIDTaken or
+	// ErrIDTaken if another account has the number, the external id or the id; the
+	// caller must roll back. Of concurrent calls one succeeds.
+	Insert(ctx context.Context, users ...model.User) error
 	// ByNumber returns an account, model.ErrNotFound if there is none.
 	ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error)
 	// ByID returns an account, also a deleted one; model.ErrNotFound if there is none.
@@ -62,6 +66,8 @@ type SessionStore interface {
 	// transaction ends: the epoch rises by one, LoginAt never falls. It returns the sequence
 	// and the sessions of the user and group that were not ended, lowest epoch first.
 	Advance(ctx context.Context, login model.LoginSequence) (model.LoginSequence, []model.Session, error)
+	// LastLogin returns the time of a user's newest login, 0 if there is none.
+	LastLogin(ctx context.Context, userID int64) (model.Time, error)
 	// LoginSequence returns a sequence, model.ErrNotFound if there is none.
 	LoginSequence(ctx context.Context, userID int64, group string) (model.LoginSequence, error)
 	// LockLoginSequence locks an existing sequence until the transaction ends.

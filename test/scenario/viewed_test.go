@@ -34,6 +34,8 @@ var adminRequests = []adminRequest{
 	{"GET /admin/audit", "/admin/audit?userId={id}&kind=login", "", "viewed"},
 	{"GET /admin/audit", "/admin/audit", "", ""},
 	{"GET /admin/stats", "/admin/stats", "", ""},
+	{"POST /admin/users", "/admin/users", `{"companyType":0,"mobile":"{mobile}"}`, ""},
+	{"PATCH /admin/users/:id", "/admin/users/{id}", `{"nickName":"n","metadata":{"a":1}}`, "user_changed"},
 	{"POST /admin/users/:id/ban", "/admin/users/{id}/ban", `{"reason":"r"}`, "ban"},
 	{"POST /admin/users/:id/unban", "/admin/users/{id}/unban", `{}`, "unban"},
 	{"POST /admin/users/:id/kick", "/admin/users/{id}/kick", `{"reason":"r","productType":9}`, "kick"},
@@ -76,7 +78,12 @@ func TestAdminRequestsAreAll(t *testing.T) {
 // about returns the request with the person's id and number.
 func (r adminRequest) about(a account) call {
 	fill := strings.NewReplacer("{id}", strconv.FormatInt(a.UserInfo.ID, 10), "{mobile}", a.UserInfo.Mobile)
-	return call{path: fill.Replace(r.path), body: fill.Replace(r.body)}
+	c := call{path: fill.Replace(r.path), body: fill.Replace(r.body)}
+	c.method, _, _ = strings.Cut(r.route, " ")
+	if r.route == "POST /admin/users" {
+		c.code = 40901 // the person has an account
+	}
+	return c
 }
 
 // TestLooksLeaveNames: each request about a person leaves an event with the name of the
