@@ -228,7 +228,7 @@ func (l *Login) endReplaced(ctx context.Context, leaving []model.Session, sessio
 func (l *Login) insert(ctx context.Context, session model.Session, n newSession) (result LoginResult, err error) {
 	s := l.Sessions
 	session.EndsAt = n.now.Add(cmp.Or(n.product.RefreshTTL, s.RefreshTTL)).Second()
-	if result.Access, err = s.issue(&session, 1, n.now); err != nil {
+	if result.Access, err = s.issue(ctx, &session, 1, n.now); err != nil {
 		return result, err
 	}
 	result.Refresh.Expire = session.EndsAt
