@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,6 +46,7 @@ func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, l
 		},
 		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL, ReuseGrace: cfg.Token.ReuseGrace,
 		Hashes: service.NewRefreshHashes(), RefreshLimit: limits.Refresh.Take, AddressLimit: limits.Other.Take, OnRefresh: res.Metrics.Refresh,
+		Claims: newClaims(cfg.Token.Claims), Users: users,
 	}
 	s.Login = &service.Login{
 		Codes: verifier, Users: users, Sessions: s.Sessions, Vault: res.Vault, Numbers: numbers, Catalog: catalog,
@@ -112,6 +114,18 @@ func (a *App) newPlainCodes(cfg *config.Config, d Deployment) (*code.Sender, *co
 		TicketRequired: cfg.Code.Ticket == config.TicketRequired, Now: now,
 	}
 	return sender, verifier, nil
+}
+
+// newClaims are the configured claims of access tokens.
+func newClaims(claims config.Claims) (sources []model.ClaimSource) {
+	for _, claim := range claims {
+		member, _ := strings.CutPrefix(claim.Source, config.MetadataSource)
+		if claim.Source == config.ExternalIDSource {
+			member = ""
+		}
+		sources = append(sources, model.ClaimSource{Name: claim.Name, Member: member, Longest: config.MaxClaim})
+	}
+	return sources
 }
 
 // crowdShare is the part of the connections to the database that strangers may use at once.

@@ -10,7 +10,6 @@ import (
 	"menshen/controller"
 	"menshen/model"
 	"menshen/service"
-	"menshen/service/code"
 )
 
 // userAndNumber are the two arguments ID and NUMBER.
@@ -37,7 +36,7 @@ func sendCodeCommand(p app.Process) *urfave.Command {
 				return err
 			}
 			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
-				sent, err := a.admin.SendCode(ctx, a.by, id, code.SendRequest{Mobile: number, Language: model.LanguageZhCN})
+				sent, err := a.admin.SendCode(ctx, a.by, id, number, model.LanguageZhCN)
 				if err != nil {
 					return fmt.Errorf("user %d: %w", id, err)
 				}

@@ -185,6 +185,7 @@ type Token struct {
 	RefreshTTL    time.Duration `mapstructure:"refresh_ttl"`    // absolute life of a session
 	IdleTTL       time.Duration `mapstructure:"idle_ttl"`       // life of a session without a refresh
 	ReuseGrace    time.Duration `mapstructure:"reuse_grace"`    // how long an older pair is not a replay
+	Claims        Claims        `mapstructure:"claims"`         // added to access tokens
 }
 
 // SecretKeys are the master secrets, base64 of 32 bytes each. [SecretKeys.Current] and

@@ -134,6 +134,7 @@ var others = map[string]string{
 	"token.audience":   "a,b",
 	"token.algorithm":  "EdDSA",
 	"token.key_dir":    "keys",
+	"token.claims":     `{"ext":"externalId"}`,
 	"secret.key":       key(6, 32),
 	"secret.previous":  key(7, 32) + "," + key(8, 32),
 	"companies":        `[{"type":9}]`,

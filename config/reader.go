@@ -123,7 +123,10 @@ func (r *reader) pairs(n *yaml.Node, list []member, path string, each func(membe
 func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool) {
 	n = target(n)
 	r.setOrigin(key, r.at(n))
-	if m.typ.Kind() != reflect.Slice {
+	switch {
+	case m.typ == claimsType:
+		return r.claims(n, key)
+	case m.typ.Kind() != reflect.Slice:
 		return r.scalar(n, m, key)
 	}
 	r.replaced(key)

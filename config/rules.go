@@ -198,6 +198,7 @@ func (r *rules) tokens() {
 	within(r, "token.refresh_ttl", t.RefreshTTL, refreshTTL)
 	within(r, "token.idle_ttl", t.IdleTTL, refreshTTL)
 	within(r, "token.reuse_grace", t.ReuseGrace, span[time.Duration]{0, time.Second, day})
+	r.claims()
 }
 
 func (r *rules) companies() {

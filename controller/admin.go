@@ -9,7 +9,6 @@ import (
 	"menshen/middleware"
 	"menshen/model"
 	"menshen/service"
-	"menshen/service/code"
 )
 
 // Admin serves the operators' requests about users, on the admin listener alone.
@@ -177,11 +176,11 @@ func (h Admin) SendCode(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := code.SendRequest{Mobile: a.body.Verbatim("mobile", maxText), Language: middleware.RequestOf(c).Language}
+	mobile := a.body.Verbatim("mobile", maxText)
 	if err := a.body.Err(); err != nil {
 		return nil, err
 	}
-	sent, err := h.Admin.SendCode(c.Request.Context(), a.operator, a.id, request)
+	sent, err := h.Admin.SendCode(c.Request.Context(), a.operator, a.id, mobile, middleware.RequestOf(c).Language)
 	return viewSent(c, sent), err
 }
 

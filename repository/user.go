@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -31,6 +32,47 @@ func (u Users) Register(ctx context.Context, user model.User) (kept model.User, 
 		}
 	}
 	return kept, err == nil && kept.ID == user.ID, err
+}
+
+// Insert adds accounts. If a unique key refuses them, it looks which one did.
+func (u Users) Insert(ctx context.Context, users ...model.User) error {
+	err := userTable.insert(ctx, u.DB, users...)
+	if !errors.Is(err, gorm.ErrDuplicatedKey) {
+		return err
+	}
+	for _, user := range users {
+		switch kept, missing := u.ByNumber(ctx, user.CompanyType, user.MobileKey); {
+		case missing == nil && kept.ID != user.ID:
+			return model.ErrNumberTaken.Wrap(err)
+		case missing != nil && !errors.Is(missing, model.ErrNotFound):
+			return missing
+		}
+		if user.ExternalID == nil {
+			continue
+		}
+		switch kept, missing := u.ByExternalIDs(ctx, user.CompanyType, *user.ExternalID); {
+		case missing != nil:
+			return missing
+		case len(kept) > 0:
+			return model.ErrExternalIDTaken.Wrap(err)
+		}
+	}
+	return fmt.Errorf("%w: %w", model.ErrIDTaken, err)
+}
+
+// ByExternalIDs finds the accounts of a company that have one of the external ids.
+func (u Users) ByExternalIDs(ctx context.Context, company int32, ids ...string) ([]model.User, error) {
+	found, err := userTable.list(ctx, u.DB, "WHERE company_type = ? AND external_id IN (?"+strings.Repeat(", ?", len(ids)-1)+")", anyOf(company, ids)...)
+	return found, unavailable("find users by external id", err)
+}
+
+// anyOf are the arguments of a condition on a company and a list.
+func anyOf[T any](company int32, values []T) []any {
+	args := []any{company}
+	for _, value := range values {
+		args = append(args, value)
+	}
+	return args
 }
 
 // ByNumber finds an account by its key.

@@ -191,7 +191,9 @@ func (a Admin) Handler() http.Handler {
 	keyed.POST("/users/:id/code", middleware.InTurn, h(a.Admin.SendCode)) // no deadline, as of /auth/mobile/code
 	users := keyed.Group("/users", middleware.Deadline(model.StorageTime))
 	users.Match(reading, "", h(a.Admin.List))
+	users.POST("", h(a.Admin.Create))
 	users.Match(reading, "/:id", h(a.Admin.Show))
+	users.PATCH("/:id", h(a.Admin.Edit))
 	users.DELETE("/:id", h(a.Admin.Delete))
 	users.POST("/:id/mobile", h(a.Admin.Renumber))
 	users.POST("/:id/ban", h(a.Admin.Ban))

@@ -20,16 +20,17 @@ type LostNumber struct {
 // is of the number's known pool, and its event names the operator and the user.
 //
 // Errors: model.ErrNotFound, also for a deleted account; those of code.Sender.Send.
-func (a *Admin) SendCode(ctx context.Context, by Operator, id int64, r code.SendRequest) (code.SendResult, error) {
+func (a *Admin) SendCode(ctx context.Context, by Operator, id int64, mobile, language string) (code.SendResult, error) {
 	storing, cancel := context.WithTimeout(ctx, model.StorageTime)
 	defer cancel()
 	user, err := a.living(storing, by, id)
 	if err != nil {
 		return code.SendResult{}, err
 	}
-	r.CompanyType, r.Purpose, r.Caller = user.CompanyType, model.PurposeChange, by.Caller
-	r.Operator, r.UserID = by.Name, user.ID
-	return a.Sender.Send(ctx, r)
+	return a.Sender.Send(ctx, code.SendRequest{
+		CompanyType: user.CompanyType, Mobile: mobile, Purpose: model.PurposeChange, Language: language, Caller: by.Caller,
+		Operator: by.Name, UserID: user.ID,
+	})
 }
 
 // Renumber replaces the number of an account. It ends all sessions, with the reason

@@ -42,6 +42,10 @@ type UserStore interface {
 	// inserts. It returns model.ErrIDTaken if another account has user's id: the caller
 	// must roll back and call again with another id.
 	Register(ctx context.Context, user model.User) (kept model.User, created bool, err error)
+	// Insert adds accounts. It returns model.ErrNumberTaken, ErrExternalIDTaken or
+	// ErrIDTaken if another account has the number, the external id or the id; the
+	// caller must roll back. Of concurrent calls one succeeds.
+	Insert(ctx context.Context, users ...model.User) error
 	// ByNumber returns an account, model.ErrNotFound if there is none.
 	ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error)
 	// ByExternalID is ByNumber for the id in the company's own system.

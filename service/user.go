@@ -30,7 +30,7 @@ type Profile struct {
 	Mobile string // national number for the default region, else E.164
 }
 
-// Changes are the members that an owner may change. nil leaves a member as it is.
+// Changes are the members that owners and operators may change. nil leaves a member as it is.
 type Changes struct {
 	NickName  *string
 	RealName  *string
@@ -73,9 +73,7 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 			return errDeleted()
 		}
 		before := user
-		set(&user.NickName, changes.NickName)
-		set(&user.RealName, changes.RealName)
-		set(&user.AvatarURL, changes.AvatarURL)
+		changes.applyTo(&user)
 		if user.NickName == before.NickName && user.RealName == before.RealName && user.AvatarURL == before.AvatarURL {
 			return nil
 		}
@@ -89,6 +87,12 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 		return Profile{}, err
 	}
 	return u.profile(user)
+}
+
+func (c Changes) applyTo(user *model.User) {
+	set(&user.NickName, c.NickName)
+	set(&user.RealName, c.RealName)
+	set(&user.AvatarURL, c.AvatarURL)
 }
 
 func set(member, value *string) {

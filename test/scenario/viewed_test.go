@@ -50,6 +50,8 @@ var adminRequests = []adminRequest{
 	{route: "POST /admin/users/:id/kick", path: "/admin/users/{id}/kick", body: `{"reason":"r","productType":9}`, leaves: "kick"},
 	{route: "POST /admin/users/:id/unlock", path: "/admin/users/{id}/unlock", body: `{"reason":"r"}`, leaves: "unlocked"},
 	{route: "POST /admin/numbers/unlock", path: "/admin/numbers/unlock", body: `{"mobile":"{mobile}","reason":"r"}`, leaves: "unlocked"},
+	{route: "POST /admin/users", path: "/admin/users", body: `{"companyType":0,"mobile":"{mobile}"}`},
+	{route: "PATCH /admin/users/:id", path: "/admin/users/{id}", body: `{"nickName":"n","metadata":{"a":1}}`, leaves: "user_changed"},
 }
 
 // keyless are the paths of the admin listener that need no operator's key.
@@ -87,8 +89,12 @@ func TestAdminRequestsAreAll(t *testing.T) {
 // about returns the request with the person's id and number.
 func (r adminRequest) about(a account) call {
 	fill := strings.NewReplacer("{id}", strconv.FormatInt(a.UserInfo.ID, 10), "{mobile}", a.UserInfo.Mobile)
-	method, _, _ := strings.Cut(r.route, " ")
-	return call{method: method, path: fill.Replace(r.path), body: fill.Replace(r.body)}
+	c := call{path: fill.Replace(r.path), body: fill.Replace(r.body)}
+	c.method, _, _ = strings.Cut(r.route, " ")
+	if r.route == "POST /admin/users" {
+		c.code = 40901 // the person has an account
+	}
+	return c
 }
 
 // TestLooksLeaveNames: each request about a person leaves an event with the name of the
