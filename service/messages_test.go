@@ -193,7 +193,9 @@ func TestMessagesLookUp(t *testing.T) {
 		if err != nil || len(rest) != 10 || end != "" || rest[0].ID >= page[49].ID {
 			t.Errorf("%d rows, next %q, error %v", len(rest), end, err)
 		}
-		if found, _, err := in.admin.Messages(t.Context(), root, service.MessageQuery{Mobile: alice, Companies: []int32{1}}); err != nil || len(found) != 30 {
+		second := root
+		second.Companies = model.Companies{1}
+		if found, _, err := in.admin.Messages(t.Context(), second, service.MessageQuery{Mobile: alice}); err != nil || len(found) != 30 {
 			t.Errorf("%d rows of a company, error %v", len(found), err)
 		}
 		for field, q := range map[string]service.MessageQuery{
