@@ -96,12 +96,8 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 
 // ViewPerson is the view of a user for an operator. Commands print it too.
 func ViewPerson(p service.Person, now time.Time) any {
-	metadata := jsontext.Value(p.Profile.User.Metadata)
-	if metadata == nil {
-		metadata = jsontext.Value("{}")
-	}
 	return adminUserDetail{
-		adminUserView: viewAdminUser(p.Profile, now), Metadata: metadata, LastLoginTime: p.LastLogin,
+		adminUserView: viewAdminUser(p.Profile, now), Metadata: viewMetadata(p.Profile.User), LastLoginTime: p.LastLogin,
 		Sessions: viewer{operator: true}.viewSessions(p.Sessions), Locks: viewLocks(p.Locks),
 	}
 }

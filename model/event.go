@@ -39,6 +39,7 @@ const (
 	EventUnlocked       Kind = "unlocked"
 	EventViewed         Kind = "viewed"
 	EventUserCreated    Kind = "user_created"
+	EventExported       Kind = "exported"
 )
 
 // Kinds lists all kinds of events.
