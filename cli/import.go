@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strconv"
 
 	urfave "github.com/urfave/cli/v3"
@@ -64,6 +65,7 @@ func importFile(ctx context.Context, a adminCLI, job importJob) (err error) {
 	if err != nil {
 		return err
 	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(importMemory))
 	progress := newProgress(job.notes, file, info.Size())
 	run := a.admin.NewImport(a.by, job.dryRun)
 	err = errors.Join(importRows(ctx, run, accounts, func(bad []service.BadLine) error {
@@ -81,6 +83,10 @@ func importFile(ctx context.Context, a adminCLI, job importJob) (err error) {
 	}
 	return err
 }
+
+// importMemory is what the import of a million lines needs, twice. Beyond it the collector
+// works harder.
+const importMemory = 64 << 20
 
 // importRows imports the rows of a file, batch by batch. done receives the bad lines of
 // each batch.
