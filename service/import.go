@@ -203,9 +203,8 @@ func (e importEntry) fill(row ImportRow, now model.Time) (entry importEntry, pro
 }
 
 // newAccount is the account of an entry whose number has none.
-func (i *Import) newAccount(entry importEntry, key []byte, now model.Time) model.User {
+func (i *Import) newAccount(entry importEntry, now model.Time) model.User {
 	user := newUser(i.admin.Vault, entry.given.CompanyType, entry.mobile, now)
-	user.MobileKey = key
 	user.FirstSource, user.LastSource = entry.given.FirstSource, entry.given.LastSource
 	if entry.given.CreatedAt != 0 {
 		user.CreatedAt = entry.given.CreatedAt

@@ -45,8 +45,8 @@ func (b *importBatch) judge(ctx context.Context, company int32) error {
 		if entry.given.CompanyType != company {
 			continue
 		}
-		entries = append(entries, entry)
-		keys = append(keys, b.admin.Vault.MobileKey(company, entry.mobile))
+		entry.given.MobileKey = b.admin.Vault.MobileKey(company, entry.mobile)
+		entries, keys = append(entries, entry), append(keys, entry.given.MobileKey)
 		if entry.given.ExternalID != nil {
 			ids = append(ids, *entry.given.ExternalID)
 		}
@@ -62,9 +62,9 @@ func (b *importBatch) judge(ctx context.Context, company int32) error {
 	if err != nil {
 		return err
 	}
-	for n, entry := range entries {
-		user, found := known[string(keys[n])]
-		b.decide(entry, keys[n], user, found, taken)
+	for _, entry := range entries {
+		user, found := known[string(entry.given.MobileKey)]
+		b.decide(entry, user, found, taken)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (b *importBatch) taken(ctx context.Context, company int32, ids []string) (m
 	return taken, err
 }
 
-func (b *importBatch) decide(entry importEntry, key []byte, user model.User, found bool, taken map[string]bool) {
+func (b *importBatch) decide(entry importEntry, user model.User, found bool, taken map[string]bool) {
 	now := model.TimeOf(b.admin.Now())
 	refuse := func(reason string) { b.bad = append(b.bad, BadLine{entry.line, reason}) }
 	if found && user.DeletedAt != 0 {
@@ -115,7 +115,7 @@ func (b *importBatch) decide(entry importEntry, key []byte, user model.User, fou
 		taken[*id] = true
 	}
 	if !found {
-		b.created = append(b.created, b.newAccount(entry, key, now))
+		b.created = append(b.created, b.newAccount(entry, now))
 		return
 	}
 	if complete(&user, entry.given) {
