@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -34,9 +35,17 @@ func (u Users) Register(ctx context.Context, user model.User) (kept model.User, 
 	return kept, err == nil && kept.ID == user.ID, err
 }
 
+// rowsAtOnce bounds the rows of one INSERT, and so the parameters of the statement.
+const rowsAtOnce = 250
+
 // Insert adds accounts. If a unique key refuses them, it looks which one did.
 func (u Users) Insert(ctx context.Context, users ...model.User) error {
-	err := userTable.insert(ctx, u.DB, users...)
+	var err error
+	for chunk := range slices.Chunk(users, rowsAtOnce) {
+		if err = userTable.insert(ctx, u.DB, chunk...); err != nil {
+			break
+		}
+	}
 	if !errors.Is(err, gorm.ErrDuplicatedKey) {
 		return err
 	}
@@ -64,6 +73,18 @@ func (u Users) Insert(ctx context.Context, users ...model.User) error {
 func (u Users) ByExternalIDs(ctx context.Context, company int32, ids ...string) ([]model.User, error) {
 	found, err := userTable.list(ctx, u.DB, "WHERE company_type = ? AND external_id IN (?"+strings.Repeat(", ?", len(ids)-1)+")", anyOf(company, ids)...)
 	return found, unavailable("find users by external id", err)
+}
+
+// LockNumbers finds the accounts of a company that have one of the keys, and locks them.
+func (u Users) LockNumbers(ctx context.Context, company int32, keys [][]byte) ([]model.User, error) {
+	found, err := userTable.list(ctx, u.DB, "WHERE company_type = ? AND mobile_key IN (?"+strings.Repeat(", ?", len(keys)-1)+")"+u.DB.dialect.forUpdate, anyOf(company, keys)...)
+	return found, unavailable("find users by number", err)
+}
+
+// After lists accounts that are not deleted in the order of their ids.
+func (u Users) After(ctx context.Context, id int64, limit int) ([]model.User, error) {
+	found, err := userTable.list(ctx, u.DB, "WHERE id > ? AND deleted_at = 0 ORDER BY id LIMIT ?", id, limit)
+	return found, unavailable("list users", err)
 }
 
 // anyOf are the arguments of a condition on a company and a list.

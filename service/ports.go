@@ -53,6 +53,14 @@ type UserStore interface {
 	// List lists the accounts that filter selects and that are not deleted, newest first,
 	// at most limit.
 	List(ctx context.Context, filter model.UserFilter, limit int) ([]model.User, error)
+	// LockNumbers returns the accounts of a company that have one of the keys, and makes
+	// other writers of them wait until the transaction ends, if there is one.
+	LockNumbers(ctx context.Context, company int32, keys [][]byte) ([]model.User, error)
+	// ByExternalIDs returns the accounts of a company that have one of the external ids.
+	ByExternalIDs(ctx context.Context, company int32, ids ...string) ([]model.User, error)
+	// After lists accounts that are not deleted in the order of their ids, from the one
+	// after the given id on, at most limit.
+	After(ctx context.Context, id int64, limit int) ([]model.User, error)
 	// ByID returns an account, also a deleted one; model.ErrNotFound if there is none.
 	ByID(ctx context.Context, id int64) (model.User, error)
 	// Lock is ByID that makes other writers wait until the transaction ends.
