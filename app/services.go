@@ -68,7 +68,7 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 	if err != nil {
 		return nil, nil, err
 	}
-	sender, verifier, err := a.newPlainCodes(cfg, res.Deployment)
+	sender, verifier, err := a.newPlainCodes(cfg, res.Deployment, res.Inbox)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,10 +89,10 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 }
 
 // newPlainCodes makes the rules of codes for a command: without alarms, challenges, limits
-// in the process and metrics.
-func (a *App) newPlainCodes(cfg *config.Config, d Deployment) (*code.Sender, *code.Verifier, error) {
+// in the process and metrics. inbox may be nil.
+func (a *App) newPlainCodes(cfg *config.Config, d Deployment, inbox *service.Inbox) (*code.Sender, *code.Verifier, error) {
 	now, numbers, store, accounts := d.Clock.Now, newNumbers(cfg), repository.Codes{DB: d.DB}, repository.Users{DB: d.DB}
-	providers, err := newProviders(cfg, a.Out, a.Now)
+	providers, err := newProviders(cfg, a.Out, a.Now, inbox)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -162,7 +162,7 @@ func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, sende
 
 // NewAdmin returns the rules of operators for a command, without cache and listeners.
 func (a *App) NewAdmin(d Deployment) (*service.Admin, error) {
-	sender, verifier, err := a.newPlainCodes(a.Config, d)
+	sender, verifier, err := a.newPlainCodes(a.Config, d, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (a AdminKeys) Guard(limit *Limiter) gin.HandlerFunc {
 			x.Key = a.find(token)
 		}
 		if x.Key.Name == "" {
-			limit.refuse(c, model.ErrToken)
+			limit.refuse(c, model.ErrToken.ToOperator())
 		}
 	}
 }

@@ -28,6 +28,7 @@ type Public struct {
 	Edge
 	Docs        *Docs    // nil: not served
 	Widget      *Widget  // nil: not served
+	Dev         *Dev     // nil: not served
 	CORSOrigins []string // empty: no CORS
 }
 
@@ -72,6 +73,7 @@ type Edge struct {
 	AccessLog *telemetry.AccessLog
 	Now       func() time.Time
 	Tracer    trace.Tracer // nil: no traces
+	ShowPaths bool         // log the paths that have no route
 }
 
 func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
@@ -80,7 +82,13 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 		chain = append(chain, middleware.Trace(e.Tracer))
 	}
 	chain = append(chain, middleware.AccessLog(e.AccessLog, e.Now), middleware.Count(e.Requests, e.Now))
-	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.LimitURL)...)
+	r := newEngine(append(append(chain, more...), e.Envelope.Render, middleware.LimitURL)...)
+	if e.ShowPaths {
+		r.NoRoute(func(c *gin.Context) {
+			middleware.Fail(c, model.ErrNotFound.Wrap(noRoute(c.Request.URL.Path, r.Routes())))
+		})
+	}
+	return r
 }
 
 // Handler is the public API.
@@ -126,6 +134,9 @@ func (p Public) engine() *gin.Engine {
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
 		r.Match(reading, docsPrefix+"*path", limited, p.Docs.serve)
+	}
+	if p.Dev != nil {
+		p.Dev.register(r, limited, deadline)
 	}
 	return r
 }
