@@ -39,13 +39,19 @@ func (e *examination) destinations() (all []destination) {
 			add("vendor tencent", sms.Tencent.Endpoint, true)
 		case config.ProviderTwilio:
 			add("vendor twilio", sms.Twilio.Endpoint, true)
+		case config.ProviderSNS:
+			add("vendor sns", sms.SNS.Address(), true)
 		case config.ProviderWebhook:
 			add("vendor webhook", sms.Webhook.URL, false)
 		}
 	}
-	for _, provider := range e.Config.Challenge.InUse() {
-		if provider == config.ChallengeTurnstile {
-			add("challenge turnstile", e.Config.Challenge.OfTurnstile().URL, true)
+	c := e.Config.Challenge
+	for name, address := range map[string]string{
+		config.ChallengeTurnstile: c.OfTurnstile().URL, config.ChallengeHCaptcha: c.HCaptcha.URL, config.ChallengeReCAPTCHA: c.ReCAPTCHA.URL,
+		config.ChallengeGeeTest: c.GeeTest.URL, config.ChallengeAliyun: c.Aliyun.URL, config.ChallengeTencent: c.Tencent.URL,
+	} {
+		if c.Uses(name) {
+			add("challenge "+name, address, true)
 		}
 	}
 	add("traces", e.Config.Tracing.Endpoint, false)

@@ -106,7 +106,7 @@ func (a *App) newHealth(cfg *config.Config, res *Resources) *service.Health {
 	running := *a
 	running.Config = cfg
 	return &service.Health{
-		Instances: repository.Instances{DB: res.DB}, Database: res.DB.State, Lag: res.Cache.Lag, Keys: res.Keys.Describe, Now: a.Now,
+		Instances: repository.Instances{DB: res.DB}, Sent: repository.Messages{DB: res.DB}, Database: res.DB.State, Lag: res.Cache.Lag, Keys: res.Keys.Describe, Now: a.Now,
 		Doctor: func(ctx context.Context) []model.Check { return running.examine(ctx, res.DB) },
 	}
 }

@@ -53,7 +53,7 @@ func contract() *config.Config {
 		Token: config.Token{
 			Issuer: "menshen", Audience: []string{"menshen"}, Algorithm: "ES256",
 			KeyActivation: 15 * time.Minute, AccessTTL: 15 * time.Minute, RefreshTTL: 720 * time.Hour,
-			IdleTTL: 336 * time.Hour, ReuseGrace: 30 * time.Second,
+			IdleTTL: 336 * time.Hour, ReuseGrace: 30 * time.Second, Claims: config.Claims{},
 		},
 		Secret: config.SecretKeys{Previous: []config.Secret{}},
 		Companies: []config.Company{

@@ -18,6 +18,7 @@ type deploymentView struct {
 	Instances   []model.Instance    `json:"instances"`
 	Database    model.DatabaseState `json:"database"`
 	FollowerLag float64             `json:"followerLagSeconds"`
+	Vendors     []vendorView        `json:"vendors"`
 	Keys        []model.SigningKey  `json:"keys"`
 	Checks      []model.Check       `json:"checks"`
 }
@@ -28,7 +29,26 @@ func (h Console) ShowHealth(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return deploymentView{Instances: r.Instances, Database: r.Database, FollowerLag: r.Lag.Seconds(), Keys: r.Keys, Checks: r.Checks}, nil
+	return deploymentView{
+		Instances: r.Instances, Database: r.Database, FollowerLag: r.Lag.Seconds(), Vendors: viewVendors(r.Vendors), Keys: r.Keys, Checks: r.Checks,
+	}, nil
+}
+
+type vendorView struct {
+	Provider string                       `json:"provider"`
+	States   map[model.MessageState]int64 `json:"states"`
+}
+
+// viewVendors gathers the counts, which are ordered by vendor.
+func viewVendors(counts []model.VendorOutcome) []vendorView {
+	vendors := []vendorView{}
+	for _, c := range counts {
+		if n := len(vendors); n == 0 || vendors[n-1].Provider != c.Provider {
+			vendors = append(vendors, vendorView{c.Provider, map[model.MessageState]int64{}})
+		}
+		vendors[len(vendors)-1].States[c.State] = c.Count
+	}
+	return vendors
 }
 
 // ShowConfig is GET /admin/config.

@@ -29,3 +29,10 @@ type DatabaseState struct {
 	Version string `json:"version"` // as the server names it; "" if it does not answer
 	OK      bool   `json:"ok"`
 }
+
+// VendorOutcome counts a vendor's messages in one state.
+type VendorOutcome struct {
+	Provider string
+	State    MessageState
+	Count    int64
+}

@@ -192,6 +192,13 @@ func (m Messages) Conversion(ctx context.Context, from, until model.Time) (count
 	return counts, unavailable("count conversions", err)
 }
 
+// Outcomes counts the messages since a time by vendor and state.
+func (m Messages) Outcomes(ctx context.Context, since model.Time) (counts []model.VendorOutcome, err error) {
+	err = m.DB.reportDB(ctx).Raw("SELECT provider, state, COUNT(*) AS count FROM messages WHERE at >= ? GROUP BY provider, state ORDER BY provider, state",
+		since).Scan(&counts).Error
+	return counts, unavailable("count messages", err)
+}
+
 // Costs adds up the costs of messages between from and to by bucket, in millionths.
 func (m Messages) Costs(ctx context.Context, from, to model.Time, bucket int64) (map[model.Time]int64, error) {
 	var rows []struct {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,10 +20,16 @@ type InstanceStore interface {
 	Since(ctx context.Context, since model.Time) ([]model.Instance, error)
 }
 
+// OutcomeStore counts what became of messages.
+type OutcomeStore interface {
+	// Outcomes counts the messages since a time by vendor and state.
+	Outcomes(ctx context.Context, since model.Time) ([]model.VendorOutcome, error)
+}
+
 const (
 	// LifeInterval is the time between two signs of life of an instance.
 	LifeInterval = 10 * time.Second
-	// aliveTime is for how long an instance without a sign of life is shown.
+	// aliveTime is for how long an instance without a sign of life, and a message, is shown.
 	aliveTime  = time.Hour
 	forgetTime = time.Second // at the end, when the database may be away
 	// checksTime is for how long doctor's findings are shown: they ask vendors.
@@ -57,6 +64,7 @@ func (p Presence) Run(ctx context.Context) {
 // Health tells operators how the deployment is.
 type Health struct {
 	Instances InstanceStore
+	Sent      OutcomeStore
 	Database  func(ctx context.Context) model.DatabaseState
 	Lag       func() time.Duration // of the log's follower in this process
 	Keys      func() []model.SigningKey
@@ -72,6 +80,7 @@ type Health struct {
 type HealthReport struct {
 	Instances []model.Instance
 	Database  model.DatabaseState
+	Vendors   []model.VendorOutcome // of the last hour, by vendor
 	Lag       time.Duration
 	Keys      []model.SigningKey
 	Checks    []model.Check
@@ -82,11 +91,13 @@ func (h *Health) Report(ctx context.Context) (HealthReport, error) {
 	report := HealthReport{Instances: []model.Instance{}, Lag: h.Lag(), Keys: h.Keys()}
 	report.Database = h.Database(ctx)
 	if report.Database.OK {
-		instances, err := h.Instances.Since(ctx, model.TimeOf(h.Now()).Add(-aliveTime))
-		if err != nil {
+		hour := model.TimeOf(h.Now()).Add(-aliveTime)
+		var err, unread error
+		report.Instances, err = h.Instances.Since(ctx, hour)
+		report.Vendors, unread = h.Sent.Outcomes(ctx, hour)
+		if err = errors.Join(err, unread); err != nil {
 			return report, err
 		}
-		report.Instances = instances
 	}
 	report.Checks = h.examine(ctx)
 	return report, nil
