@@ -48,11 +48,9 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if !cfg.Server.Docs {
 		docs = nil
 	}
-	var widget *router.Widget
-	if cfg.Challenge.Uses(config.ChallengePow) {
-		if widget, err = router.NewWidget(); err != nil {
-			return h, err
-		}
+	widget, err := newWidget(cfg.Challenge)
+	if err != nil {
+		return h, err
 	}
 	edge, err := a.newEdge(cfg, res, deps)
 	if err != nil {
@@ -67,9 +65,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 		Sessions: s.Sessions, Now: a.Now,
 		OnStreamError: func(err error) { deps.Log.Error("event stream", zap.Error(err)) },
 	}
-	backend := controller.Backend{
-		Sessions: s.Sessions, Feed: res.Feed, Now: a.Now,
-	}
+	backend := controller.Backend{Sessions: s.Sessions, Feed: res.Feed, Now: a.Now}
 	hooks, hookGuards, err := newHooks(cfg.SMS, res.Receipts, res.Clock.Now)
 	if err != nil {
 		return h, err
@@ -100,6 +96,14 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
 	}.Handler()
 	return h, nil
+}
+
+// newWidget returns nil unless clients solve puzzles.
+func newWidget(cfg config.Challenge) (*router.Widget, error) {
+	if !cfg.Uses(config.ChallengePow) {
+		return nil, nil
+	}
+	return router.NewWidget()
 }
 
 func (a *App) newHealth(cfg *config.Config, res *Resources) *service.Health {

@@ -39,6 +39,16 @@ func (s SMS) Template(provider string, k Kind) (Template, bool) {
 	return s.Templates[i], true
 }
 
+// TemplateName names the template of the message as the configuration does, and the vendor's
+// id of it; "" if none fits.
+func (s SMS) TemplateName(provider string, k Kind) string {
+	i := slices.IndexFunc(s.Templates, func(t Template) bool { return t.Provider == provider && t.fits(k) })
+	if i < 0 {
+		return ""
+	}
+	return strings.TrimSpace(item("sms.templates", i) + " " + s.Templates[i].Template)
+}
+
 func (t Template) fits(k Kind) bool {
 	return allows(t.Companies, k.Company) && allows(t.Products, k.Product) && (allows(t.Regions, k.Region) || slices.Contains(t.Regions, AnyRegion)) &&
 		allows(t.Purposes, k.Purpose) && allows(t.Languages, k.Language)

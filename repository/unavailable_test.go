@@ -14,7 +14,7 @@ import (
 // calls returns a call of each method of all stores, as the rules make it.
 func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 	codes, users, sessions := repository.Codes{DB: db}, repository.Users{DB: db}, repository.Sessions{DB: db}
-	events, vault, messages := repository.Events{DB: db}, repository.Vault{DB: db}, repository.Messages{DB: db}
+	events, vault, messages, instances := repository.Events{DB: db}, repository.Vault{DB: db}, repository.Messages{DB: db}, repository.Instances{DB: db}
 	drop := func(_ any, err error) error { return err }
 	s := aSession(1, 7, 0)
 	return map[string]func(ctx context.Context) error{
@@ -96,6 +96,11 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Conversion":  func(ctx context.Context) error { return drop(messages.Conversion(ctx, 0, t0)) },
 		"Costs":       func(ctx context.Context) error { return drop(messages.Costs(ctx, 0, t0, 1000)) },
 
+		"SignOfLife": func(ctx context.Context) error { return instances.SignOfLife(ctx, model.Instance{ID: "i", SeenAt: t0}) },
+		"Forget":     func(ctx context.Context) error { return instances.Forget(ctx, "i", t0) },
+		"Since":      func(ctx context.Context) error { return drop(instances.Since(ctx, t0)) },
+		"Outcomes":   func(ctx context.Context) error { return drop(messages.Outcomes(ctx, t0)) },
+
 		"Keep":    func(ctx context.Context) error { return drop(vault.Keep(ctx, "lookup", key('a'))) },
 		"Replace": func(ctx context.Context) error { return vault.Replace(ctx, "lookup", key('a'), key('b')) },
 	}
@@ -112,7 +117,7 @@ func TestStorageAway(t *testing.T) {
 				t.Errorf("%s with a cancelled context: %v", method, err)
 			}
 		}
-		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts"} {
+		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles", "instances"} {
 			execSQL(t, db, "DROP TABLE "+table)
 		}
 		for method, call := range calls(db) {

@@ -54,6 +54,9 @@ var states = map[Outcome]model.MessageState{
 	OutcomeUnknown: model.MessageUnknown,
 }
 
+// State is the state of a message with the outcome.
+func (o Outcome) State() model.MessageState { return states[o] }
+
 // traced is the row of an attempt to send the message.
 func (s delivery) traced(provider string, state model.MessageState) model.TracedMessage {
 	return model.TracedMessage{
