@@ -70,10 +70,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	clients := middleware.Clients{}
-	for _, client := range cfg.Clients {
-		clients.Add(client.ID, model.Secret(client.Secret))
-	}
+	clients := newClients(cfg.Clients)
 	h.Public = router.Public{
 		PublicHandlers: router.PublicHandlers{
 			Code: controller.Code{Codes: s.Codes}, Login: controller.Login{Login: s.Login}, Session: session, User: controller.User{Users: s.Users},
@@ -96,6 +93,14 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
 	}.Handler()
 	return h, nil
+}
+
+func newClients(list []config.Client) middleware.Clients {
+	clients := middleware.Clients{}
+	for _, client := range list {
+		clients.Add(client.ID, model.Secret(client.Secret))
+	}
+	return clients
 }
 
 // newWidget returns nil unless clients solve puzzles.

@@ -39,7 +39,7 @@ func operations(mobile string) []operation {
 		{
 			name: "code", method: http.MethodPost, path: "/auth/mobile/code", code: 40001,
 			body:   map[string]any{"companyType": 0, "mobile": "none", "productType": 0},
-			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 8192, printed: true}},
+			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 8192, printed: true}, {name: "challengeProvider", judged: 40000}},
 		},
 		{
 			name: "login", method: http.MethodPost, path: "/auth/mobile/login", code: 40002,
@@ -167,7 +167,7 @@ func (f field) runCalls(t *testing.T, d *deployment, o operation, as string) {
 	if f.limit > 0 {
 		refuse(strings.Repeat("x", f.limit+1), "length")
 		if f.name != "deviceNumber" {
-			refuse(strings.Repeat("设", f.limit+1), "length")
+			refuse(strings.Repeat("设", min(f.limit+1, 4096)), "length") // the whole body has at most 16 KiB
 		}
 	}
 	if f.printed {

@@ -16,7 +16,7 @@ import (
 var needed = map[string]string{
 	"POST /admin/users/:id/ban": "support", "POST /admin/users/:id/unban": "support", "POST /admin/users/:id/kick": "support",
 	"POST /admin/users/:id/unlock": "support", "POST /admin/numbers/unlock": "support",
-	"POST /admin/users": "admin", "PATCH /admin/users/:id": "admin", "POST /admin/users/:id/code": "admin", "POST /admin/users/:id/mobile": "admin", "DELETE /admin/users/:id": "admin", "GET /admin/users/:id/export": "admin",
+	"POST /admin/users": "admin", "PATCH /admin/users/:id": "admin", "POST /admin/users/:id/code": "admin", "POST /admin/users/:id/mobile": "admin", "DELETE /admin/users/:id": "admin", "GET /admin/users/:id/export": "admin", "GET /admin/config": "admin",
 }
 
 var roles = []string{"read", "support", "admin"}
@@ -101,7 +101,7 @@ func (d *deployment) testRole(t *testing.T, row call, r roleCell) {
 		}
 		return
 	}
-	person := strings.Contains(r.path, "{id}") && !strings.Contains(r.path, "?") || strings.Contains(r.path, "/numbers") || r.route == "POST /admin/users"
+	person := strings.Contains(r.path, "{id}") && !strings.Contains(r.path, "?") || strings.Contains(r.path, "/numbers") || r.route == "POST /admin/users" || r.route == "POST /admin/simulate"
 	switch {
 	case !s.serves && person:
 		row.code = 40400

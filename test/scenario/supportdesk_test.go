@@ -120,7 +120,18 @@ func testLostNumber(t *testing.T, d *deployment) {
 	var got []string
 	for _, e := range timeline {
 		if e.Actor == "alice" && e.Kind != "viewed" {
-			got = append(got, e.Kind+" "+string(e.Detail))
+			detail := map[string]any{}
+			_ = json.Unmarshal(e.Detail, &detail)
+			for _, ofMessage := range []string{"messageId", "provider", "state"} {
+				if e.Kind == "code_sent" && detail[ofMessage] == "" {
+					t.Errorf("code_sent without its message: %s", e.Detail)
+				}
+				delete(detail, ofMessage)
+			}
+			if e.Kind == "code_sent" {
+				delete(detail, "reason")
+			}
+			got = append(got, e.Kind+" "+jsonOf(t, detail))
 		}
 	}
 	mask := func(n string) string { return n[:3] + "****" + n[7:] }
@@ -184,7 +195,7 @@ func testExport(t *testing.T, d *deployment) {
 	d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: mobile, ValidateNo: "0000000000"}), headers: headersOf("X-Device-Name", "stranger's"), code: 40002})
 	d.callAdmin(t, call{path: userPath(a, "/kick"), body: `{"reason":"r","productType":9}`})
 	answer := d.callAdmin(t, call{path: userPath(a, "/export"), not: []string{"stranger's", "Hash", "hash", "jti"}, want: fmt.Sprintf(
-		`{"user":{"id":%d,"mobile":%q,"source":"store","metadata":{}},"sessions":[{"productType":1,"endedAt":null,"reason":""},{"deviceNumber":"device-of-export","deviceName":"Phone","ip":"127.0.0.1","reason":"logged_out"}],"messages":[]}`,
+		`{"user":{"id":%d,"mobile":%q,"source":"store","metadata":{}},"sessions":[{"productType":1,"endedAt":null,"reason":""},{"deviceNumber":"device-of-export","deviceName":"Phone","ip":"127.0.0.1","reason":"logged_out"}],"messages":[{"provider":"webhook","state":"accepted","redeemedAt":null},{"state":"accepted"},{"state":"accepted"}]}`,
 		a.UserInfo.ID, mobile)})
 	var export struct{ Events []event }
 	if err := json.Unmarshal(answer.data, &export); err != nil {
