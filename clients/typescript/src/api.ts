@@ -18,12 +18,12 @@ export interface paths {
          * @description 向手机号发送验证码。已注册、未注册与被封禁的号码，响应相同。没有票据时，同一公司与号码下只有最新的验证码有效；带上响应头 `X-Code-Ticket` 的票据，验证码在 `expire` 之前一直有效。
          *     短信服务明确拒绝时，先前的验证码仍有效，不计该号码的配额，只计来源地址的配额；超时则新验证码有效并照常计数；两者都返回 50301。
          *     拒绝原因是短信服务自身的限额时，返回 42901（分钟、小时）、42902（该号码当日）或 42900（账户当日）。短信的语言由 `Accept-Language` 选定。
-         *     若 42900、42901 或 42902 带 `data.challenge`，请完成人机验证，把结果放入 `challenge` 后重试；每个结果只能用一次。人机验证服务故障时返回 50301，不发送也不计数。
+         *     若 42900、42901 或 42902 带 `data.challenge`，请完成人机验证，把结果放入 `challenge`（并在 `challengeProvider` 写明由谁验证）后重试；每个结果只能用一次，错误时原样再拒绝一次。服务商故障时以新的 42900 给出下一家；最后一家也故障时返回 50301，不发送也不计数。
          *
          *     Sends a code. The response is the same for registered, unregistered and banned numbers. Without a ticket only the newest code for a company and number is valid; with the ticket of the header `X-Code-Ticket` a code is valid until `expire`.
          *     When the provider definitely refuses, the previous code stays valid, and the request counts against the address but not against the number. On a time-out the new code is valid and counts as usual. Both return 50301.
          *     When it refuses because of a limit of its own, the response is 42901 (minute, hour), 42902 (this number, day) or 42900 (the vendor account, day). The message is in the language of `Accept-Language`.
-         *     When a 42900, 42901 or 42902 carries `data.challenge`, complete that challenge and repeat the request with its result in `challenge`; each result is valid once. When the challenge provider fails, the response is 50301: nothing is sent and nothing is counted.
+         *     When a 42900, 42901 or 42902 carries `data.challenge`, complete that challenge and repeat the request with its result in `challenge` and the provider in `challengeProvider`; each result is valid once, and after a wrong one the same refusal comes again. When the provider cannot verify it, another 42900 names the next one. After the last one the response is 50301: nothing is sent and nothing is counted.
          */
         post: operations["sendCode"];
         delete?: never;
@@ -298,6 +298,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/challenge/pow.js": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 工作量证明的组件 · The widget of the proof of work
+         * @description ALTCHA 组件（npm `altcha` 3.2.2），用于完成 `pow` 人机验证，无需互联网；未配置 `pow` 时为 40400。把 `params` 作为 `<altcha-widget>` 的 `challenge`，把其 `verified` 事件的 `payload` 放入请求的 `challenge`。
+         *     ALTCHA's widget (npm `altcha` 3.2.2), which completes the challenge `pow`, without internet; 40400 unless `pow` is configured. Give `params` to `<altcha-widget>` as its `challenge`, and put the `payload` of its event `verified` into `challenge` of the request.
+         */
+        get: operations["readWidget"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/oauth/introspect": {
         parameters: {
             query?: never;
@@ -313,6 +334,90 @@ export interface paths {
          *     A back end asks, by HTTP Basic as one of the configured `clients`, whether an access token is active: signed by this service, not expired, its session active. Any other token is `{"active":false}`. The members of an active answer are the token's own claims, as the token has them.
          */
         post: operations["introspect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/sms/aliyun/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 阿里云短信回执 · Receipts of Aliyun
+         * @description 阿里云 SmsReport 的「HTTP 批量推送」，可重复、可乱序。地址最后一段为 `sms.aliyun.receipt_token`。
+         *     SmsReport of Alibaba Cloud, "HTTP batch push", in any order and as often as it likes. The last part of the address is `sms.aliyun.receipt_token`.
+         */
+        post: operations["takeAliyunReceipts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/sms/tencent/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 腾讯云短信回执 · Receipts of Tencent
+         * @description 腾讯云的「短信下发状态通知」，可重复、可乱序。地址最后一段为 `sms.tencent.receipt_token`。
+         *     The "SMS Sending Status Notification" of Tencent Cloud, in any order and as often as it likes. The last part of the address is `sms.tencent.receipt_token`.
+         */
+        post: operations["takeTencentReceipts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/sms/twilio/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Twilio 短信回执 · Receipts of Twilio
+         * @description Twilio 的 StatusCallback，须带签名 `X-Twilio-Signature`（按 `sms.twilio.receipt_url` 计算）。地址最后一段为 `sms.twilio.receipt_token`。
+         *     The StatusCallback of Twilio with its `X-Twilio-Signature`, which is over `sms.twilio.receipt_url`. The last part of the address is `sms.twilio.receipt_token`.
+         */
+        post: operations["takeTwilioReceipt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/sms/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * webhook 服务商的回执 · Receipts of the webhook provider
+         * @description 与短信相同的 Standard Webhooks 签名与密钥。未配置 webhook 时为 40400；签名错误或时间相差超过五分钟为 40100；未知的 `id` 会被忽略。
+         *     Signed by Standard Webhooks with the secret of the messages. It is 40400 unless the webhook is configured, and 40100 for a bad signature or a time that is more than five minutes off. An unknown `id` is taken and forgotten.
+         */
+        post: operations["takeWebhookReceipt"];
         delete?: never;
         options?: never;
         head?: never;
@@ -390,10 +495,17 @@ export interface components {
              */
             purpose: "login" | "change" | "delete";
             /**
-             * @description 人机验证的结果；仅当 42900 带 `data.challenge` 时需要。 The result of a challenge. Needed only after a 42900 with `data.challenge`.
+             * @description 人机验证的结果，至多 8 KiB；仅当响应带 `data.challenge` 时需要。极验为四个值的 JSON 字符串，腾讯云为 `{"ticket","randstr"}` 的 JSON 字符串，其余为组件给出的文本。
+             *     The result of a challenge, at most 8 KiB. Needed only after a response with `data.challenge`. Of GeeTest the four values as a JSON string, of Tencent `{"ticket","randstr"}` as a JSON string, of others the text that the widget gives.
              * @example 0.q8ZTHAyS4qfrk0zR
              */
             challenge?: string;
+            /**
+             * @description 由哪家验证，须在配置中；缺省为第一家。 Whose challenge `challenge` is the result of, one of those configured. Default is the first.
+             * @example turnstile
+             * @enum {string}
+             */
+            challengeProvider?: "turnstile" | "hcaptcha" | "recaptcha" | "geetest" | "aliyun" | "tencent" | "pow";
         };
         /** @description 验证码的期限。 When the code expires and when the next one may be requested. */
         CodeResp: {
@@ -797,6 +909,180 @@ export interface components {
              */
             error: string;
         };
+        /** @description 阿里云的一条回执。 A receipt of Alibaba Cloud. */
+        AliyunReceipt: {
+            /**
+             * @description 号码。 The number.
+             * @example 13900000001
+             */
+            phone_number?: string;
+            /**
+             * @description 发送时间。 When it was sent.
+             * @example 2017-01-01 00:00:00
+             */
+            send_time?: string;
+            /**
+             * @description 状态报告时间。 When the carrier reported.
+             * @example 2017-01-01 00:00:00
+             */
+            report_time?: string;
+            /**
+             * @description 是否送达。 Whether it was delivered.
+             * @example true
+             */
+            success: boolean;
+            /**
+             * @description 状态报告编码。 The code of the report.
+             * @example DELIVERED
+             */
+            err_code?: string;
+            /**
+             * @description 状态报告说明。 The report in words.
+             * @example 用户接收成功
+             */
+            err_msg?: string;
+            /**
+             * @description 计费条数。 How many segments are billed.
+             * @example 1
+             */
+            sms_size?: string;
+            /**
+             * @description 发送回执 ID。 The id of the message.
+             * @example 12345
+             */
+            biz_id: string;
+            /**
+             * @description 本服务的标识。 Our own id of the message.
+             * @example 67890
+             */
+            out_id?: string;
+        };
+        /** @description 阿里云期待的响应。 The response that Alibaba Cloud expects. */
+        AliyunTaken: {
+            /**
+             * @description 0 表示成功。 It is 0 on success.
+             * @example 0
+             */
+            code: number;
+            /**
+             * @description 说明。 A word about it.
+             * @example 成功
+             */
+            msg: string;
+        };
+        /** @description 腾讯云的一条回执。 A receipt of Tencent Cloud. */
+        TencentReceipt: {
+            /**
+             * @description 用户收到的时间。 When it was received.
+             * @example 2015-10-17 08:03:04
+             */
+            user_receive_time?: string;
+            /**
+             * @description 国家码。 The country code.
+             * @example 86
+             */
+            nationcode?: string;
+            /**
+             * @description 号码。 The number.
+             * @example 13xxxxxxxxx
+             */
+            mobile?: string;
+            /**
+             * @description SUCCESS 或 FAIL。 SUCCESS or FAIL.
+             * @example SUCCESS
+             */
+            report_status: string;
+            /**
+             * @description 状态码。 The code of the report.
+             * @example DELIVRD
+             */
+            errmsg?: string;
+            /**
+             * @description 说明。 The report in words.
+             * @example 用户短信送达成功
+             */
+            description?: string;
+            /**
+             * @description 发送时的 SerialNo。 The SerialNo of the message.
+             * @example xxxxxxx
+             */
+            sid: string;
+        };
+        /** @description 腾讯云期待的响应。 The response that Tencent Cloud expects. */
+        TencentTaken: {
+            /**
+             * @description 0 表示成功。 It is 0 on success.
+             * @example 0
+             */
+            result: number;
+            /**
+             * @description 说明。 A word about it.
+             * @example OK
+             */
+            errmsg: string;
+        };
+        /** @description Twilio 的一条回执。 A receipt of Twilio. */
+        TwilioReceipt: {
+            /**
+             * @description 短信的 SID。 The SID of the message.
+             * @example SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+             */
+            MessageSid: string;
+            /**
+             * @description 状态。 The status.
+             * @example delivered
+             */
+            MessageStatus: string;
+            /**
+             * @description 未送达时的错误码。 The error if it was not delivered.
+             * @example 30003
+             */
+            ErrorCode?: string;
+        };
+        /** @description webhook 服务商的一条回执。 A receipt of the webhook provider. */
+        WebhookReceipt: {
+            /**
+             * @description 短信请求的 webhook-id。 The webhook-id of the message.
+             * @example msg_TPY5OP6XZR3GFBN2QJDMH7KEAW
+             */
+            id: string;
+            /**
+             * @description 是否送达。 Whether it was delivered.
+             * @example delivered
+             * @enum {string}
+             */
+            state: "delivered" | "undelivered";
+            /**
+             * @description 未送达的原因。 Why it was not delivered.
+             * @example UNDELIV
+             */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description 何时得知。 When this was known.
+             * @example 2019-08-24T14:15:22Z
+             */
+            at?: string;
+        };
+        /** @description 回执的响应。 The response to a receipt. */
+        ReceiptAnswer: {
+            /**
+             * Format: int32
+             * @description 0 表示成功。 It is 0 on success.
+             * @constant
+             */
+            code: 0;
+            /**
+             * @description 恒为 null。 It is null.
+             * @example null
+             */
+            data: null;
+            /**
+             * @description 显示给最终用户的文字。 A sentence for the end user.
+             * @example 成功
+             */
+            msg: string;
+        };
         /** @description 要修改的字段；不得为 null。 The fields to change. None may be null. */
         UserPatch: {
             /**
@@ -1048,19 +1334,13 @@ export interface components {
             code: 42900 | 42901 | 42902;
             /** @description 哪种人机验证。 Which challenge. */
             data: {
-                /** @description 人机验证的服务商。 The challenge provider. */
+                /** @description 首选的人机验证与其余可选者。 The preferred challenge, and those that would do too. */
                 challenge: {
-                    /**
-                     * @description turnstile 即 Cloudflare Turnstile。 `turnstile` is Cloudflare Turnstile.
-                     * @example turnstile
-                     * @enum {string}
-                     */
-                    provider: "turnstile";
-                    /**
-                     * @description 组件的公开密钥；未配置时为空。 The public key of the widget. Empty if it is not configured.
-                     * @example 0x4AAAAAAADnPIDROrmt1Wwj
-                     */
-                    siteKey: string;
+                    provider: components["schemas"]["ChallengeOffer"]["provider"];
+                    siteKey: components["schemas"]["ChallengeOffer"]["siteKey"];
+                    params: components["schemas"]["ChallengeOffer"]["params"];
+                    /** @description 其余可选的人机验证，可为空。 The other challenges. May be empty. */
+                    alternatives: components["schemas"]["ChallengeOffer"][];
                 };
             };
             /**
@@ -1068,6 +1348,26 @@ export interface components {
              * @example 请求过于频繁，请稍后再试
              */
             msg: string;
+        };
+        /** @description 一种人机验证。 One challenge. */
+        ChallengeOffer: {
+            /**
+             * @description 服务商；pow 为本服务自带的工作量证明。 The provider. `pow` is a proof of work by this service itself.
+             * @example turnstile
+             * @enum {string}
+             */
+            provider: "turnstile" | "hcaptcha" | "recaptcha" | "geetest" | "aliyun" | "tencent" | "pow";
+            /**
+             * @description 组件的公开密钥；未配置时及 pow 为空。 The public key of the widget. Empty if it is not configured, and for `pow`.
+             * @example 0x4AAAAAAADnPIDROrmt1Wwj
+             */
+            siteKey: string;
+            /**
+             * @description 组件另需的参数：pow 为 ALTCHA v2 的 challenge 对象（`{"parameters","signature"}`），阿里云为 `{"sceneId"}`，其余为空对象。
+             *     What the widget needs besides: for `pow` the challenge object of ALTCHA's scheme v2 (`{"parameters","signature"}`), for Aliyun `{"sceneId"}`, else an empty object.
+             * @example {}
+             */
+            params: Record<string, never>;
         };
         /** @description 40102：被另一台设备的登录顶下线。 The session was displaced by a login on another device (40102). */
         DisplacedFailure: {
@@ -1440,6 +1740,33 @@ export interface components {
                 };
             };
         };
+        /** @description 41300 请求体超过 256 KiB。 The body is over 256 KiB (41300). */
+        ReceiptTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Failure"] & {
+                    /** @enum {unknown} */
+                    code?: 41300;
+                };
+            };
+        };
+        /** @description 40100 签名错误，或时间相差过大。 The signature is wrong, or its time is off (40100). */
+        ReceiptUnsigned: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "WWW-Authenticate": components["headers"]["BearerChallenge"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Failure"] & {
+                    /** @enum {unknown} */
+                    code?: 40100;
+                };
+            };
+        };
         /** @description 41500 请求体不是 `application/json`。 The body is not `application/json` (41500). */
         MediaType: {
             headers: {
@@ -1564,6 +1891,26 @@ export interface components {
          *     Credential from the answer of a login or a change of number, good for 180 days. With it the device gets its codes even if strangers have used up what the number or the address may have.
          */
         DeviceCredential: string;
+        /**
+         * @description 配置中的 `receipt_token`。 The `receipt_token` of the configuration.
+         * @example 0aSp2dFg4hJk6lZx8cVb0nMq2wEr4tYu
+         */
+        ReceiptToken: string;
+        /**
+         * @description 回执请求的标识，参与签名。 The id of this request, which is signed.
+         * @example receipt_1
+         */
+        WebhookID: string;
+        /**
+         * @description 签名时间（Unix 秒）。 When it was signed, in Unix seconds.
+         * @example 1566656122
+         */
+        WebhookTimestamp: string;
+        /**
+         * @description v1 签名。 The signature, version 1.
+         * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+         */
+        WebhookSignature: string;
         /** @description `msg` 的语言：zh-CN 或 en；缺省由 `server.locale` 决定。 Language of `msg`: zh-CN or en. The default is `server.locale`. */
         AcceptLanguage: string;
         /** @description 设备号的另一种传递方式；以多种方式给出时必须相同，否则 40000。 Another way to give the device number. If it is given in several ways, all must be equal, else 40000. */
@@ -1571,7 +1918,6 @@ export interface components {
         /**
          * @description 长轮询：结果为 `true` 时把响应挂起，最多 `wait` 秒（整数，0–30）；一旦结果变为 `false`、令牌过期或时间到，立即返回。其他值返回 40000。同一会话最多同时挂起 16 个请求，超出的立即返回；更新的令牌需要位置时，最旧令牌的请求立即返回。
          *     Long poll: while the result is `true`, holds the response for up to `wait` whole seconds (0 to 30), until the result turns `false`, the token expires or the time is up. Any other value is 40000. A session may have 16 held requests at a time; one more gets its response at once. If a newer token needs a place, the request with the oldest one gets its response at once.
-         * @example 25
          */
         Wait: number;
     };
@@ -1759,7 +2105,6 @@ export interface operations {
                 /**
                  * @description 长轮询：结果为 `true` 时把响应挂起，最多 `wait` 秒（整数，0–30）；一旦结果变为 `false`、令牌过期或时间到，立即返回。其他值返回 40000。同一会话最多同时挂起 16 个请求，超出的立即返回；更新的令牌需要位置时，最旧令牌的请求立即返回。
                  *     Long poll: while the result is `true`, holds the response for up to `wait` whole seconds (0 to 30), until the result turns `false`, the token expires or the time is up. Any other value is 40000. A session may have 16 held requests at a time; one more gets its response at once. If a newer token needs a place, the request with the oldest one gets its response at once.
-                 * @example 25
                  */
                 wait?: components["parameters"]["Wait"];
             };
@@ -1788,7 +2133,6 @@ export interface operations {
                 /**
                  * @description 长轮询：结果为 `true` 时把响应挂起，最多 `wait` 秒（整数，0–30）；一旦结果变为 `false`、令牌过期或时间到，立即返回。其他值返回 40000。同一会话最多同时挂起 16 个请求，超出的立即返回；更新的令牌需要位置时，最旧令牌的请求立即返回。
                  *     Long poll: while the result is `true`, holds the response for up to `wait` whole seconds (0 to 30), until the result turns `false`, the token expires or the time is up. Any other value is 40000. A session may have 16 held requests at a time; one more gets its response at once. If a newer token needs a place, the request with the oldest one gets its response at once.
-                 * @example 25
                  */
                 wait?: components["parameters"]["Wait"];
             };
@@ -2112,6 +2456,50 @@ export interface operations {
             default: components["responses"]["Unexpected"];
         };
     };
+    readWidget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description 脚本。 The script. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                };
+            };
+            /** @description 与 `If-None-Match` 所示的副本相同。 The copy named by `If-None-Match` is still current. */
+            304: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description 40400 未配置 `pow`。 The challenge `pow` is not configured (40400). */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"] & {
+                        /** @enum {unknown} */
+                        code?: 40400;
+                    };
+                };
+            };
+            429: components["responses"]["TooMany"];
+            default: components["responses"]["Unexpected"];
+        };
+    };
     introspect: {
         parameters: {
             query?: never;
@@ -2171,6 +2559,177 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             415: components["responses"]["FormType"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    takeAliyunReceipts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 配置中的 `receipt_token`。 The `receipt_token` of the configuration.
+                 * @example 0aSp2dFg4hJk6lZx8cVb0nMq2wEr4tYu
+                 */
+                token: components["parameters"]["ReceiptToken"];
+            };
+            cookie?: never;
+        };
+        /** @description 回执列表。 A list of receipts. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliyunReceipt"][];
+            };
+        };
+        responses: {
+            /** @description 已接收。 The receipts were taken. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliyunTaken"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["ReceiptTooLarge"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    takeTencentReceipts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 配置中的 `receipt_token`。 The `receipt_token` of the configuration.
+                 * @example 0aSp2dFg4hJk6lZx8cVb0nMq2wEr4tYu
+                 */
+                token: components["parameters"]["ReceiptToken"];
+            };
+            cookie?: never;
+        };
+        /** @description 回执列表。 A list of receipts. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TencentReceipt"][];
+            };
+        };
+        responses: {
+            /** @description 已接收。 The receipts were taken. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TencentTaken"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["ReceiptTooLarge"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    takeTwilioReceipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 配置中的 `receipt_token`。 The `receipt_token` of the configuration.
+                 * @example 0aSp2dFg4hJk6lZx8cVb0nMq2wEr4tYu
+                 */
+                token: components["parameters"]["ReceiptToken"];
+            };
+            cookie?: never;
+        };
+        /** @description 一条短信的状态。 The status of one message. */
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["TwilioReceipt"];
+            };
+        };
+        responses: {
+            /** @description 已接收。 The receipts were taken. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/xml": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["ReceiptUnsigned"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["ReceiptTooLarge"];
+            415: components["responses"]["FormType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    takeWebhookReceipt: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description 回执请求的标识，参与签名。 The id of this request, which is signed.
+                 * @example receipt_1
+                 */
+                "webhook-id": components["parameters"]["WebhookID"];
+                /**
+                 * @description 签名时间（Unix 秒）。 When it was signed, in Unix seconds.
+                 * @example 1566656122
+                 */
+                "webhook-timestamp": components["parameters"]["WebhookTimestamp"];
+                /**
+                 * @description v1 签名。 The signature, version 1.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": components["parameters"]["WebhookSignature"];
+                /** @description `msg` 的语言：zh-CN 或 en；缺省由 `server.locale` 决定。 Language of `msg`: zh-CN or en. The default is `server.locale`. */
+                "Accept-Language"?: components["parameters"]["AcceptLanguage"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description 一条短信的结果。 What became of one message. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookReceipt"];
+            };
+        };
+        responses: {
+            /** @description 已接收。 The receipts were taken. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptAnswer"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["ReceiptUnsigned"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
