@@ -51,6 +51,10 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
+	dev, err := a.newDev(cfg, res, s)
+	if err != nil {
+		return h, err
+	}
 	health := controller.Health{Ready: deps.Ready}
 	session := controller.Session{
 		Sessions: s.Sessions, Now: a.Now,
@@ -73,7 +77,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
 			CheckLimit: limits.Check, OtherLimit: limits.Other,
 		},
-		Edge: edge, Docs: docs, CORSOrigins: cfg.Server.CORSOrigins,
+		Edge: edge, Docs: docs, Dev: dev, CORSOrigins: cfg.Server.CORSOrigins,
 	}.Handler()
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
@@ -103,7 +107,21 @@ func (a *App) newEdge(cfg *config.Config, res *Resources, deps HandlerDeps) (rou
 	return router.Edge{
 		Envelope:  &middleware.Envelope{Locale: cfg.Server.Locale, Always200: cfg.Server.Always200, Log: deps.Log},
 		Addresses: addresses, Requests: res.Metrics.Requests, AccessLog: deps.AccessLog, Now: a.Now, Tracer: res.Tracing.Tracer(),
+		ShowPaths: cfg.Env == config.EnvDev,
 	}, nil
+}
+
+// newDev returns the pages of development, nil in other environments.
+func (a *App) newDev(cfg *config.Config, res *Resources, s Services) (*router.Dev, error) {
+	if cfg.Env != config.EnvDev {
+		return nil, nil
+	}
+	pages, err := router.NewPages()
+	if err != nil {
+		return nil, err
+	}
+	dev := controller.Dev{Inbox: res.Inbox, Sessions: s.Sessions, Admin: controller.Admin{Admin: s.Admin}, Now: a.Now}
+	return &router.Dev{Dev: dev, Pages: pages, Open: cfg.Dev.Open}, nil
 }
 
 // minAdminKey is the least length of an operator's key, in characters.

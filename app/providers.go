@@ -10,14 +10,15 @@ import (
 	"menshen/config"
 	"menshen/middleware"
 	"menshen/model"
+	"menshen/service"
 	"menshen/service/challenge"
 	"menshen/service/code"
 	"menshen/service/sms"
 )
 
 // newProviders returns the senders in use, each one once. out receives the codes of the
-// provider "log".
-func newProviders(cfg *config.Config, out io.Writer, now func() time.Time) (providers []code.Provider, err error) {
+// provider "log", and inbox its messages; inbox may be nil.
+func newProviders(cfg *config.Config, out io.Writer, now func() time.Time, inbox *service.Inbox) (providers []code.Provider, err error) {
 	for _, name := range cfg.SMS.Providers() {
 		var sender code.Gateway
 		switch name {
@@ -35,7 +36,7 @@ func newProviders(cfg *config.Config, out io.Writer, now func() time.Time) (prov
 			webhook.Language = cfg.Server.Locale
 			sender = webhook
 		case config.ProviderLog:
-			sender = &sms.Log{Out: out, Format: cfg.Log.Format, Now: now}
+			sender = &sms.Log{Out: out, Format: cfg.Log.Format, Now: now, OnMessage: intoInbox(inbox)}
 		default:
 			return nil, fmt.Errorf("sms.provider: %s has no sender", name)
 		}
@@ -55,6 +56,16 @@ func newRoutes(cfg config.SMS, providers []code.Provider) (routes []code.Route) 
 		routes = append(routes, route)
 	}
 	return routes
+}
+
+// intoInbox returns nil without an inbox.
+func intoInbox(inbox *service.Inbox) func(m model.Message, text string, at model.Time) {
+	if inbox == nil {
+		return nil
+	}
+	return func(m model.Message, text string, at model.Time) {
+		inbox.Add(service.InboxMessage{Message: m, At: at, Text: text})
+	}
 }
 
 func pumpingRules(g config.Guard) code.PumpingRules {
@@ -92,7 +103,7 @@ func (a *App) WriteTexts(out io.Writer) error {
 // Check applies every rule of a start that depends on the configuration alone.
 func (a *App) Check() error {
 	cfg := a.Config
-	_, providersErr := newProviders(cfg, io.Discard, a.Now)
+	_, providersErr := newProviders(cfg, io.Discard, a.Now, nil)
 	_, numbersErr := newTestNumbers(cfg, newNumbers(cfg))
 	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
 	_, challengeErr := newChallenge(cfg.Challenge, nil)

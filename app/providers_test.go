@@ -14,7 +14,7 @@ import (
 func TestProviderWithoutSender(t *testing.T) {
 	cfg := &config.Config{}
 	cfg.SMS.Provider = "pigeon"
-	if providers, err := newProviders(cfg, io.Discard, time.Now); err == nil || !strings.Contains(err.Error(), "pigeon") || len(providers) > 0 {
+	if providers, err := newProviders(cfg, io.Discard, time.Now, nil); err == nil || !strings.Contains(err.Error(), "pigeon") || len(providers) > 0 {
 		t.Errorf("%d providers, error %v", len(providers), err)
 	}
 }

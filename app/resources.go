@@ -42,6 +42,7 @@ type Resources struct {
 	Endings  *service.Endings
 	Feed     *service.Feed
 	Follower *service.Follower
+	Inbox    *service.Inbox
 	Metrics  *telemetry.Metrics
 	Tracing  *telemetry.Tracing // nil: off
 
@@ -116,7 +117,7 @@ func (a *App) openOver(ctx context.Context, d Deployment, keys *token.KeyRing, s
 // NewResources makes what an instance keeps in memory. log returns the current logger.
 func (a *App) NewResources(d Deployment, keys *token.KeyRing, log func() *zap.Logger) *Resources {
 	r := &Resources{
-		Deployment: d, Keys: keys, Cache: service.NewSessionCache(a.Now), Hub: service.NewHub(), Metrics: telemetry.NewMetrics(a.Version),
+		Deployment: d, Keys: keys, Cache: service.NewSessionCache(a.Now), Hub: service.NewHub(), Inbox: service.NewInbox(), Metrics: telemetry.NewMetrics(a.Version),
 	}
 	r.Events.OnEvent = r.Metrics.Event
 	r.seals.Store(&vault.SealStatus{})

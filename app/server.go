@@ -129,6 +129,7 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 	s.log.Load().Info("serving", zap.String("version", s.Version), zap.String("env", s.Config.Env),
 		zap.String("addr", public.Addr().String()), zap.String("adminAddr", admin.Addr().String()),
 		zap.String("database", s.res.DB.Driver()), zap.String("config", s.configFile()))
+	s.welcome(public.Addr(), admin.Addr())
 	debug.FreeOSMemory() // migrations and configuration do not need their memory again
 	if s.OnServing != nil {
 		s.OnServing(public.Addr().String(), admin.Addr().String())
@@ -143,6 +144,7 @@ func (s *server) listen(ctx context.Context, hangUp <-chan os.Signal) error {
 		listener.finish()
 	}
 	s.res.Hub.Stop()
+	s.res.Inbox.Stop()
 	s.drain(ctx, servers)
 	stop()
 	owned.Wait()

@@ -65,7 +65,7 @@ func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses
 	if err != nil {
 		return nil, nil, err
 	}
-	providers, err := newProviders(cfg, a.Out, a.Now)
+	providers, err := newProviders(cfg, a.Out, a.Now, res.Inbox)
 	if err != nil {
 		return nil, nil, err
 	}

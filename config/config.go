@@ -78,6 +78,7 @@ type Config struct {
 	Clients   []Client   `mapstructure:"clients"`
 	Admin     Admin      `mapstructure:"admin"`
 	Log       Log        `mapstructure:"log"`
+	Dev       Dev        `mapstructure:"dev"`
 	Tracing   Tracing    `mapstructure:"tracing"`
 
 	// FromFile reports whether the file sets at least one key. It is no key itself.
@@ -158,6 +159,11 @@ type Limits struct {
 	Check   int  `mapstructure:"check"`   // login-status checks per session
 	Other   int  `mapstructure:"other"`   // everything else per address
 	Guess   int  `mapstructure:"guess"`   // refused codes per address and number in 10 minutes
+}
+
+// Dev configures the pages of development, which env dev alone has.
+type Dev struct {
+	Open bool `mapstructure:"open"` // serve them to every address and name, not to this machine alone
 }
 
 // Retention is how long rows are kept that only operators and reports need.

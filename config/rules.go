@@ -45,6 +45,9 @@ func (r *rules) check() {
 	r.admins()
 	r.oneOf("log.level", r.Log.Level, "debug", "info", "warn", "error")
 	r.oneOf("log.format", r.Log.Format, "console", "json")
+	if r.Production() && r.Dev.Open {
+		r.breaks("dev.open", "production has no pages of development")
+	}
 	r.tracing()
 }
 

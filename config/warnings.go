@@ -19,6 +19,9 @@ func (c *Config) warnings(now time.Time) (list []string) {
 	if c.Production() && c.plainDatabase() {
 		list = append(list, "database.dsn: without tls, statements with their values cross the network in clear, and so does what is read")
 	}
+	if c.Dev.Open { // production has refused it
+		list = append(list, "dev.open: every client that reaches server.addr can read all codes, and ban users, on the pages of development")
+	}
 	inForce := 0
 	for _, n := range c.Code.TestNumbers {
 		if n.Until.After(now) {

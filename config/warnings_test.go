@@ -180,3 +180,16 @@ func TestMaskedQueries(t *testing.T) {
 		t.Errorf("Masked shows\n%s", shown)
 	}
 }
+
+// TestDevOpen: pages of development without their condition are a warning at each start, and refused in
+// production.
+func TestDevOpen(t *testing.T) {
+	_, warnings, err := load(t, "dev: {open: true}\n")
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "dev.open: ") {
+		t.Errorf("warnings %q, error %v", warnings, err)
+	}
+	_, _, err = load(t, "", production("MENSHEN_DEV_OPEN=true")...)
+	if err == nil || len(problems(t, err)) != 1 || !strings.HasPrefix(err.Error(), "dev.open: ") {
+		t.Errorf("production: %v", err)
+	}
+}

@@ -26,6 +26,7 @@ func AccessLog(log *telemetry.AccessLog, now func() time.Time) gin.HandlerFunc {
 			End: x.start.Add(took), Duration: took, IP: x.IP, Actor: x.Actor, TraceID: x.trace, Cause: causeOf(x.err),
 		}
 		if x.code == 0 && status < 400 && x.err == nil {
+			record.Quiet = watched(record.Route)
 			log.Success(record)
 			return
 		}
@@ -33,6 +34,11 @@ func AccessLog(log *telemetry.AccessLog, now func() time.Time) gin.HandlerFunc {
 		record.Fault = (status >= 500 || x.code >= 50000) && !abandoned
 		log.Failure(record)
 	}
+}
+
+// watched reports whether machines ask for the route every few seconds.
+func watched(route string) bool {
+	return route == "/healthz" || route == "/readyz" || route == "/metrics"
 }
 
 // causeOf is the cause of a failure, nil if the failure of the table says all.

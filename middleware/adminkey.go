@@ -27,7 +27,7 @@ func (a AdminKeys) Guard(limit *Limiter) gin.HandlerFunc {
 			x.Actor = a.nameOf(token)
 		}
 		if x.Actor == "" {
-			limit.refuse(c, model.ErrToken)
+			limit.refuse(c, model.ErrToken.ToOperator())
 		}
 	}
 }

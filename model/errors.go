@@ -112,6 +112,14 @@ func (f *Failure) Taking(mediaType string) *Failure {
 	return &copied
 }
 
+// ToOperator returns a copy of ErrToken for the admin listener, where the credential is an
+// operator's key.
+func (f *Failure) ToOperator() *Failure {
+	copied := *f
+	copied.Zh, copied.En = "管理密钥缺失或不正确", "The admin key is missing or wrong."
+	return &copied
+}
+
 // Data is the member "data" of the response, nil for null.
 func (f *Failure) Data() any { return f.data }
 

@@ -125,6 +125,11 @@ func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	if !ok {
 		return false
 	}
+	file.serve(w, r)
+	return true
+}
+
+func (file docsFile) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", file.contentType)
 	header.Set("Cache-Control", file.caching)
@@ -141,7 +146,6 @@ func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	}
 	header.Set("ETag", chosen.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(chosen.body))
-	return true
 }
 
 // acceptsGzip reports whether Accept-Encoding names gzip (RFC 9110 §12.5.3).

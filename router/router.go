@@ -27,6 +27,7 @@ type Public struct {
 	PublicGuards
 	Edge
 	Docs        *Docs    // nil: not served
+	Dev         *Dev     // nil: not served
 	CORSOrigins []string // empty: no CORS
 }
 
@@ -63,6 +64,7 @@ type Edge struct {
 	AccessLog *telemetry.AccessLog
 	Now       func() time.Time
 	Tracer    trace.Tracer // nil: no traces
+	ShowPaths bool         // log the paths that have no route
 }
 
 func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
@@ -71,7 +73,13 @@ func (e Edge) engineWith(more ...gin.HandlerFunc) *gin.Engine {
 		chain = append(chain, middleware.Trace(e.Tracer))
 	}
 	chain = append(chain, middleware.AccessLog(e.AccessLog, e.Now), middleware.Count(e.Requests, e.Now))
-	return newEngine(append(append(chain, more...), e.Envelope.Render, middleware.LimitURL)...)
+	r := newEngine(append(append(chain, more...), e.Envelope.Render, middleware.LimitURL)...)
+	if e.ShowPaths {
+		r.NoRoute(func(c *gin.Context) {
+			middleware.Fail(c, model.ErrNotFound.Wrap(noRoute(c.Request.URL.Path, r.Routes())))
+		})
+	}
+	return r
 }
 
 // Handler is the public API.
@@ -109,6 +117,9 @@ func (p Public) engine() *gin.Engine {
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
 		r.Match(reading, docsPrefix+"*path", limited, p.page)
+	}
+	if p.Dev != nil {
+		p.Dev.register(r, limited, deadline)
 	}
 	return r
 }

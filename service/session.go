@@ -146,3 +146,18 @@ func (s *Sessions) sign(session model.Session) (IssuedToken, error) {
 	})
 	return IssuedToken{Value: model.Secret(value), Expire: session.CurExp}, err
 }
+
+// Look returns a session and its state, without a change of either: for the pages of
+// development.
+//
+// Errors: model.ErrNotFound.
+func (s *Sessions) Look(ctx context.Context, id string) (model.Session, LoginState, error) {
+	session, err := s.byID(ctx, id)
+	switch {
+	case session.EndedAt != 0:
+		return session, LoginState(session.EndReason), err
+	case session.Expired(model.TimeOf(s.Now())):
+		return session, LoginState(model.ReasonExpired), err
+	}
+	return session, StateActive, err
+}

@@ -38,6 +38,7 @@ type AccessRecord struct {
 	IP        string
 	Actor     string // the operator's key, "" for other requests; it may hold any character
 	TraceID   string // "" if there is no trace
+	Quiet     bool   // its success is logged at level debug
 	Fault     bool   // a failure of the service, logged at level error
 	Cause     error  // of a failure; may be nil
 }
@@ -57,7 +58,7 @@ func NewPlainAccessLog(log *zap.Logger) *AccessLog { return &AccessLog{log: log,
 
 // Success writes the line of a success.
 func (a *AccessLog) Success(r AccessRecord) {
-	if a.json == nil || r.Actor != "" {
+	if a.json == nil || r.Actor != "" || r.Quiet {
 		write(a.buffered, r)
 		return
 	}
@@ -72,8 +73,11 @@ func (a *AccessLog) Failure(r AccessRecord) { write(a.log, r) }
 
 func write(log *zap.Logger, r AccessRecord) {
 	level := zapcore.InfoLevel
-	if r.Fault {
+	switch {
+	case r.Fault:
 		level = zapcore.ErrorLevel
+	case r.Quiet:
+		level = zapcore.DebugLevel
 	}
 	entry := log.Check(level, "request")
 	if entry == nil {

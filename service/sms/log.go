@@ -25,6 +25,8 @@ type Log struct {
 	Out    io.Writer // the log's own output; one Write per message
 	Format string    // FormatJSON, or the console's
 	Now    func() time.Time
+	// OnMessage may be nil. It receives each message with its text, and must not block.
+	OnMessage func(m model.Message, text string, at model.Time)
 
 	mu sync.Mutex
 }
@@ -44,9 +46,10 @@ type logLine struct {
 
 // Send writes the message, code and number in clear, as one line.
 func (l *Log) Send(_ context.Context, m model.Message) error {
+	now := l.Now()
 	line := logLine{
 		Level:       "info",
-		Time:        l.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		Time:        now.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Text:        "verification code",
 		Mobile:      m.Mobile.E164(),
 		ValidateNo:  string(m.Code),
@@ -59,12 +62,28 @@ func (l *Log) Send(_ context.Context, m model.Message) error {
 	if err != nil {
 		return fmt.Errorf("log provider: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, err := l.Out.Write(text); err != nil {
+	if err := l.write(text); err != nil {
 		return fmt.Errorf("log provider: %w", err)
 	}
+	if l.OnMessage != nil {
+		l.OnMessage(m, messageText(m), model.TimeOf(now))
+	}
 	return nil
+}
+
+func (l *Log) write(line []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.Out.Write(line)
+	return err
+}
+
+// messageText is what a message would say, for want of a template.
+func messageText(m model.Message) string {
+	if m.Language == model.LanguageEn {
+		return fmt.Sprintf("[menshen] %s is your code. It expires in %d min. Never share it.", string(m.Code), m.Minutes())
+	}
+	return fmt.Sprintf("【门神】您的验证码是 %s，%d 分钟内有效，请勿告诉他人。", string(m.Code), m.Minutes())
 }
 
 func (l logLine) render(format string) ([]byte, error) {
@@ -72,6 +91,6 @@ func (l logLine) render(format string) ([]byte, error) {
 		text, err := json.Marshal(l)
 		return append(text, '\n'), err
 	}
-	return fmt.Appendf(nil, "%s\t%s\t%s\tmobile=%s validateNo=%s companyType=%d productType=%d purpose=%s expire=%s\n",
+	return fmt.Appendf(nil, "%s\t%s\t>>>>>> %s\tmobile=%s validateNo=%s companyType=%d productType=%d purpose=%s expire=%s\n",
 		l.Time, l.Level, l.Text, l.Mobile, l.ValidateNo, l.CompanyType, l.ProductType, l.Purpose, l.Expire), nil
 }

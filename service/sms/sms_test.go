@@ -388,7 +388,7 @@ func TestLog(t *testing.T) {
 	for format, want := range map[string]string{
 		FormatJSON: `{"level":"info","ts":"2019-08-24T14:10:22.005Z","msg":"verification code","mobile":"+8613800138000","validateNo":"012345",` +
 			`"companyType":0,"productType":1,"purpose":"login","expire":"2019-08-24T14:15:22Z"}` + "\n",
-		"console": "2019-08-24T14:10:22.005Z\tinfo\tverification code\tmobile=+8613800138000 validateNo=012345 " +
+		"console": "2019-08-24T14:10:22.005Z\tinfo\t>>>>>> verification code\tmobile=+8613800138000 validateNo=012345 " +
 			"companyType=0 productType=1 purpose=login expire=2019-08-24T14:15:22Z\n",
 	} {
 		out.Reset()
@@ -409,4 +409,27 @@ func TestLogFails(t *testing.T) {
 	_ = in.Close()
 	err := (&Log{Out: out, Now: time.Now}).Send(t.Context(), testMessage())
 	checkOutcome(t, err, unknown)
+}
+
+// TestLogMessages: the text is in the language of the message, and what cannot be logged is
+// not shown either.
+func TestLogMessages(t *testing.T) {
+	at := time.Date(2019, 8, 24, 14, 10, 22, 0, time.UTC)
+	var texts []string
+	l := &Log{Out: io.Discard, Now: func() time.Time { return at }, OnMessage: func(m model.Message, text string, sent model.Time) {
+		texts = append(texts, text)
+		if m.Mobile.E164() != "+8613800138000" || sent != model.TimeOf(at) {
+			t.Errorf("%s at %s", m.Mobile.E164(), sent)
+		}
+	}}
+	for _, language := range []string{model.LanguageZhCN, model.LanguageEn} {
+		m := testMessage()
+		m.Language, m.Life = language, 5*time.Minute
+		if err := l.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(texts) != 2 || !strings.Contains(texts[0], "验证码是 012345，5 分钟") || !strings.Contains(texts[1], "012345 is your code. It expires in 5 min") {
+		t.Errorf("the texts are %q", texts)
+	}
 }
