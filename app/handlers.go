@@ -55,6 +55,12 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
+	var console *router.Pages
+	if cfg.Console.Enabled {
+		if console, err = router.NewConsole(); err != nil {
+			return h, err
+		}
+	}
 	health := controller.Health{Ready: deps.Ready}
 	session := controller.Session{
 		Sessions: s.Sessions, Now: a.Now,
@@ -82,12 +88,23 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
 			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit, Now: a.Now}, Backend: backend, Health: health,
-			Console: controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree},
+			Console: a.newConsole(cfg, res, s),
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
-		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
+		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev, Pages: console,
 	}.Handler()
 	return h, nil
+}
+
+func (a *App) newConsole(cfg *config.Config, res *Resources, s Services) controller.Console {
+	console := controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree}
+	for _, c := range cfg.Companies {
+		console.Companies = append(console.Companies, controller.Named{Type: c.Type, Name: c.Name})
+	}
+	for _, p := range cfg.Products {
+		console.Products = append(console.Products, controller.Named{Type: p.Type, Name: p.Name})
+	}
+	return console
 }
 
 func (a *App) newHealth(cfg *config.Config, res *Resources) *service.Health {

@@ -12,6 +12,26 @@ type Console struct {
 	Health *service.Health
 	Login  *service.Login
 	Config func() any // the configuration in force, masked
+
+	Companies, Products []Named
+}
+
+// Named is a company or a product with its name for people.
+type Named struct {
+	Type int32  `json:"type"`
+	Name string `json:"name"`
+}
+
+type meView struct {
+	Name      string  `json:"name"` // of the key
+	Role      string  `json:"role"`
+	Companies []Named `json:"companies"` // that the key sees
+	Products  []Named `json:"products"`
+}
+
+// ShowMe is GET /admin/me.
+func (h Console) ShowMe(c *gin.Context) (any, error) {
+	return meView{Name: operatorOf(c).Name, Role: "admin", Companies: h.Companies, Products: h.Products}, nil
 }
 
 type deploymentView struct {
