@@ -33,7 +33,7 @@ MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflin
 SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad|Strangers)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
+.PHONY: help run build web web-check web-test client-test test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,30 @@ run: ## Start menshen on :8080 with SQLite in ./data
 build: ## Build the static binary ./menshen
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o menshen .
 	@awk -v bytes="$$(wc -c <menshen)" 'BEGIN { printf "menshen %s: %.1f MB\n", "$(VERSION)", bytes / 1e6 }'
+
+web: web/node_modules/.ok clients/typescript/node_modules/.ok ## Build the pages of development from web/ into router/web, which is committed
+	npm --prefix web run --silent build -- --logLevel warn
+
+# Where there is no Node, the committed pages are taken as they are.
+web-check:
+	@if ! command -v npm >/dev/null; then echo "web: not compared, there is no npm"; exit 0; fi; \
+	before=$$(find router/web clients/typescript/src -type f | LC_ALL=C sort | xargs cksum) && $(MAKE) --no-print-directory client-test web && \
+		test "$$before" = "$$(find router/web clients/typescript/src -type f | LC_ALL=C sort | xargs cksum)" || \
+		{ echo "router/web or the client's types were not up to date, or a test of the client failed; 'make client-test web' and commit"; exit 1; }
+
+web-test: web/node_modules/.ok build ## Test the pages of development in Chromium (PICTURE=docs/demo.png also takes README's picture)
+	@scripts/need chromium chromium fonts-noto-cjk
+	PICTURE='$(abspath $(PICTURE))' MENSHEN='$(CURDIR)/menshen' npm --prefix web test
+
+client-test: clients/typescript/node_modules/.ok ## Generate the types of the TypeScript client and run its tests
+	npm --prefix clients/typescript run --silent types
+	npm --prefix clients/typescript test --silent
+
+%/node_modules/.ok: %/package-lock.json
+	@scripts/need node nodejs npm
+	@scripts/need npm npm
+	npm --prefix $* ci --no-fund --no-audit --loglevel=error --ignore-scripts
+	@touch $@
 
 test: ## Run all tests on SQLite and a temporary MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
@@ -147,7 +171,7 @@ docs: ## Generate docs/errors.md from the table of failures
 	go test ./model -run '^TestErrorsDocument$$' -count=1 -update
 
 # CI leaves out golangci-lint: building it takes five minutes of processor time.
-check: lint-go lint-openapi build mutants-check ## Run what CI checks besides tests: quick linters, generated docs, licences, modules, static build
+check: lint-go lint-openapi build mutants-check web-check ## Run what CI checks besides tests: quick linters, generated docs, licences, modules, static build
 	@test "$$(wc -c <menshen)" -le $(MAX_SIZE) || { echo "menshen is larger than $(MAX_SIZE) bytes"; exit 1; }
 	@before=$$(cksum docs/errors.md) && $(MAKE) --no-print-directory docs && test "$$before" = "$$(cksum docs/errors.md)" || \
 		{ echo "docs/errors.md was not up to date; 'make docs' and commit it"; exit 1; }
@@ -160,4 +184,4 @@ check: lint-go lint-openapi build mutants-check ## Run what CI checks besides te
 	go mod verify
 
 clean: ## Remove the files that the targets made; data/ stays
-	rm -rf menshen dist tools/openapi/node_modules tools/verify/node/node_modules
+	rm -rf menshen dist tools/openapi/node_modules tools/verify/node/node_modules web/node_modules clients/typescript/node_modules clients/typescript/dist
