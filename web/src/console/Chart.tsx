@@ -8,7 +8,7 @@ const width = 600, height = 150, left = 34, bottom = 18, top = 8;
 /** A round number at or above n, to end the axis with. */
 function ceiling(n: number): number {
   const size = 10 ** Math.floor(Math.log10(Math.max(1, n)));
-  return [1, 2, 5, 10].map((f) => f * size).find((f) => f >= n) ?? n;
+  return [1, 2, 4, 6, 10].map((f) => f * size).find((f) => f >= n) ?? n;
 }
 
 /** Lines over time, drawn as SVG, with the same figures as a table for those who cannot see it. */

@@ -28,7 +28,7 @@ export function Find({ query, first }: { query: URLSearchParams; first?: Found }
   return (
     <>
       <h1 class="hidden">{t("查找", "Find")}</h1>
-      <Search onFound={setFound} start={first?.text ?? asked ?? undefined} />
+      <Search focus onFound={setFound} start={first?.text ?? asked ?? undefined} />
       {found?.problem && <Trouble problem={found.problem} />}
       {found && !found.problem && <Results found={found} />}
       {!found && !asked && (

@@ -89,8 +89,8 @@ function Configuration() {
       <Show of={config}>
         {(tree) => (
           <div class="config">
-            {Object.entries(tree).map(([name, value]) => (value !== null && typeof value === "object" && !Array.isArray(value)
-              ? <details key={name}><summary class="mono">{name}</summary><Tree value={value} /></details>
+            {Object.entries(tree).map(([name, value]) => (deep(value)
+              ? <details key={name}><summary class="mono">{name}</summary><Tree value={value as object} /></details>
               : <Leaf key={name} name={name} value={value} />))}
           </div>
         )}
@@ -101,12 +101,14 @@ function Configuration() {
 
 const Leaf = ({ name, value }: { name: string; value: unknown }) => <div class="leaf mono"><span class="soft">{name}</span> <bdi>{value === "" ? '""' : typeof value === "string" ? value : JSON.stringify(value)}</bdi></div>;
 
+/** Whether the value has parts that deserve lines of their own. */
+const deep = (value: unknown) => value !== null && typeof value === "object" && Object.keys(value).length > 0 && (!Array.isArray(value) || value.some((one) => typeof one === "object"));
+
 function Tree({ value }: { value: object }) {
   return (
     <div class="tree">
       {Object.entries(value).map(([name, inner]) => {
-        const deep = inner !== null && typeof inner === "object" && (!Array.isArray(inner) || inner.some((one) => typeof one === "object"));
-        return deep && Object.keys(inner).length ? <div key={name}><div class="leaf mono soft">{name}</div><Tree value={inner as object} /></div> : <Leaf key={name} name={name} value={inner} />;
+        return deep(inner) ? <div key={name}><div class="leaf mono soft">{name}</div><Tree value={inner as object} /></div> : <Leaf key={name} name={name} value={inner} />;
       })}
     </div>
   );

@@ -33,12 +33,12 @@ export async function find(api: Api, text: string, only?: "id" | "externalId"): 
   return found;
 }
 
-export function Search({ onFound, start, busy: outer }: { onFound: (found: Found) => void; start?: string; busy?: boolean }) {
+export function Search({ onFound, start, focus }: { onFound: (found: Found) => void; start?: string; focus?: boolean }) {
   const t = useTranslate();
   const { api } = useOperator();
   const field = useRef<HTMLInputElement>(null);
   const [busy, setBusy] = useState(false);
-  useEffect(() => field.current?.focus(), []);
+  useEffect(() => { if (focus) field.current?.focus(); }, []);
   const submit = async (event: Event) => {
     event.preventDefault();
     const text = field.current?.value.trim() ?? "";
@@ -53,8 +53,8 @@ export function Search({ onFound, start, busy: outer }: { onFound: (found: Found
     <form class="search" role="search" onSubmit={(event) => void submit(event)}>
       <label class="hidden" for="search">{t("手机号、用户 id 或 externalId", "Number, id or externalId")}</label>
       <input id="search" ref={field} type="search" defaultValue={start} autocomplete="off" spellcheck={false} autocapitalize="none"
-        placeholder={t("手机号、用户 id 或 externalId", "Number, id or externalId")} />
-      <button class="main" disabled={busy || outer}>{busy ? t("查找中…", "Looking…") : t("查找", "Find")}</button>
+        placeholder={t("手机号 / id / externalId", "Number / id / externalId")} />
+      <button class="main" disabled={busy}>{busy ? t("查找中…", "Looking…") : t("查找", "Find")}</button>
     </form>
   );
 }

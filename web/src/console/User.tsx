@@ -7,9 +7,8 @@ import { EventList } from "./Audit";
 import { LocksView, UserReasons } from "./Locks";
 import { MessageList } from "./Messages";
 import { Chip, Empty, Panel, Show, Time, useTick } from "./parts";
-import { Search } from "./Search";
 import { Find } from "./Find";
-import type { Found } from "./Search";
+import { Search, type Found } from "./Search";
 import type { AuditEvent, List, Message, User } from "./types";
 import { companyName, productName } from "./words";
 
@@ -55,7 +54,7 @@ function Head({ user, live, reload, messages, events }: { user: User; live: bool
     ["id", <span class="mono">{user.id}</span>], ["externalId", user.externalId && <span class="mono">{user.externalId}</span>],
     [t("公司", "Company"), companyName(me, user.companyType)], [t("姓名", "Real name"), user.realName && <bdi>{user.realName}</bdi>],
     [t("用户名", "User name"), <span class="mono">{user.userName}</span>], [t("来源", "Source"), <bdi>{user.source ?? user.firstSource}</bdi>],
-    [t("注册", "Registered"), <Time at={user.createdAt} />], [t("最近登录", "Last login"), <Time at={user.lastLoginTime} />],
+    [t("注册", "Registered"), <Time at={user.createdAt} />], [t("最近登录", "Last login"), user.lastLoginTime && <Time at={user.lastLoginTime} />],
     ["metadata", user.metadata && Object.keys(user.metadata).length > 0 && <code>{JSON.stringify(user.metadata)}</code>],
   ];
   return (
