@@ -54,7 +54,7 @@ func testRoutes(t *testing.T, d *deployment) {
 		}
 	}
 	for _, path := range []string{
-		"/", "//", "/auth", "/auth/mobile", "/auth/mobile/logins", "/auth/mobile/./login", "/auth/x/../mobile/login", "/auth%2Fmobile%2Flogin", "/auth/mobile/log%69n", "/app/auth/sessions//",
+		"//", "/auth", "/auth/mobile", "/auth/mobile/logins", "/auth/mobile/./login", "/auth/x/../mobile/login", "/auth%2Fmobile%2Flogin", "/auth/mobile/log%69n", "/app/auth/sessions//",
 		"/admin/users", "/internal/revocations", "/metrics", "/debug/pprof/", "/.well-known/openid-configuration", "/.env", "/config.yaml", "/swagger/x", "/swagger//", "/swagger/index.html/", "/swagger/../config.yaml",
 		"/favicon.ico", "/wx/pc/check-login-status/", "/" + strings.Repeat("x", 2000), "/%E9%97%A8", "/%00", "/a%0d%0aSet-Cookie:%20b",
 	} {
