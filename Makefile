@@ -94,7 +94,7 @@ soak: ## Run the long forms of the tests of faults (docs/reliability.md) on Mari
 	MENSHEN_SOAK=1 scripts/with-mariadb go test ./test/e2e -run '$(SOAK)' -count=1 -parallel 1 -timeout 6h -v
 	MENSHEN_SOAK=1 scripts/with-mysql go test ./test/e2e -run '$(SOAK)' -skip '/^sqlite$$' -count=1 -parallel 1 -timeout 6h -v
 
-verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf show them
+verify: ## Run jose, jwx and nginx as docs/verify.md and deploy/nginx.conf show them, and Chromium with /challenge/pow.js
 	scripts/verify
 
 deploy-check: ## Check the unit in deploy/ with systemd and the alarms with promtool

@@ -46,11 +46,14 @@ func (s slowStore) ByID(ctx context.Context, id int64) (model.User, error) {
 	return model.User{}, s.wait(ctx)
 }
 
-func (s slowStore) List(ctx context.Context, _ model.EventFilter, _ int) ([]model.Event, error) {
+// slowLog is a log of events that is as slow.
+type slowLog struct{ slowStore }
+
+func (s slowLog) List(ctx context.Context, _ model.EventFilter, _ int) ([]model.Event, error) {
 	return nil, s.wait(ctx)
 }
 
-func (s slowStore) Count(ctx context.Context, _, _ model.Time, _ int64) ([]model.EventCount, error) {
+func (s slowLog) Count(ctx context.Context, _ model.EventSpan) ([]model.EventCount, error) {
 	return nil, s.wait(ctx)
 }
 
@@ -82,11 +85,11 @@ func TestReportsHaveTheirDeadline(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := slowStore{pings: row.pings}
 			keys := middleware.AdminKeys{}
-			keys.Add("alice", sha256.Sum256([]byte(aliceKey)))
+			keys.Add(model.AdminKey{Name: "alice", Role: model.RoleAdmin}, sha256.Sum256([]byte(aliceKey)))
 			handler := router.Admin{
 				AdminHandlers: router.AdminHandlers{
 					Admin: controller.Admin{Admin: &service.Admin{Users: store, Now: time.Now}},
-					Audit: controller.Audit{Audit: &service.Audit{Store: store, Users: store, Now: time.Now}},
+					Audit: controller.Audit{Audit: &service.Audit{Store: slowLog{store}, Users: store, Now: time.Now}},
 				},
 				AdminGuards: router.AdminGuards{Keys: keys, Ping: store.ping}, Metrics: http.NotFoundHandler(),
 				Edge: router.Edge{Envelope: &middleware.Envelope{Locale: "en", Log: zap.NewNop()}, Requests: telemetry.NewMetrics("test").Requests, AccessLog: telemetry.NewPlainAccessLog(zap.NewNop()), Now: time.Now},

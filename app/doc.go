@@ -5,7 +5,7 @@
 //	          (SQLite, MySQL or MariaDB), traces, schema,                  secrets.go, clock.go
 //	          vault, clock, event log
 //	apply     limiters; NewServices: the rules and the SMS    → Services   reload.go, services.go,
-//	          providers log, webhook, aliyun, tencent, twilio;             providers.go
+//	          providers log, webhook, aliyun, tencent, twilio, sns;        providers.go
 //	          NewHandlers: controllers, middleware, router    → Handlers   handlers.go
 //	listen    two listeners, work in the background                        server.go
 //	reload    file or SIGHUP: config.Load again; a changed cold key        reload.go

@@ -41,9 +41,16 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	var docs *router.Docs
-	if cfg.Server.Docs {
-		if docs, err = router.NewDocs(a.Version); err != nil {
+	docs, adminDocs, err := router.NewDocs(a.Version)
+	if err != nil {
+		return h, err
+	}
+	if !cfg.Server.Docs {
+		docs = nil
+	}
+	var widget *router.Widget
+	if cfg.Challenge.Uses(config.ChallengePow) {
+		if widget, err = router.NewWidget(); err != nil {
 			return h, err
 		}
 	}
@@ -69,6 +76,10 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	backend := controller.Backend{
 		Sessions: s.Sessions, Feed: res.Feed, Now: a.Now,
 	}
+	hooks, hookGuards, err := newHooks(cfg.SMS, res.Receipts, res.Clock.Now)
+	if err != nil {
+		return h, err
+	}
 	clients := middleware.Clients{}
 	for _, client := range cfg.Clients {
 		clients.Add(client.ID, model.Secret(client.Secret))
@@ -77,13 +88,14 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 		PublicHandlers: router.PublicHandlers{
 			Code: controller.Code{Codes: s.Codes}, Login: controller.Login{Login: s.Login}, Session: session, User: controller.User{Users: s.Users},
 			Keys:    controller.Keys{JWKS: res.Keys.JWKS, MaxAge: token.KeysMaxAge(cfg.Token.KeyActivation)},
-			Backend: backend, Health: health,
+			Backend: backend, Health: health, Hooks: hooks,
 		},
 		PublicGuards: router.PublicGuards{
+			Hooks:  hookGuards,
 			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
 			CheckLimit: limits.Check, OtherLimit: limits.Other,
 		},
-		Edge: edge, Docs: docs, Dev: dev, CORSOrigins: cfg.Server.CORSOrigins,
+		Edge: edge, Docs: docs, Dev: dev, Widget: widget, CORSOrigins: cfg.Server.CORSOrigins,
 	}.Handler()
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
@@ -91,7 +103,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Console: a.newConsole(cfg, res, s),
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
-		Edge:        edge, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev, Pages: console,
+		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev, Pages: console,
 	}.Handler()
 	return h, nil
 }
@@ -149,7 +161,7 @@ const minAdminKey = 32
 func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	keys := middleware.AdminKeys{}
 	for _, key := range cfg.Admin.Keys {
-		keys.Add(key.Name, key.Hash())
+		keys.Add(model.AdminKey{Name: key.Name, Role: model.Role(key.Role), Companies: key.Companies}, key.Hash())
 	}
 	if len(keys) > 0 || cfg.Production() {
 		return keys, nil
@@ -161,7 +173,7 @@ func newAdminKeys(cfg *config.Config) (middleware.AdminKeys, error) {
 	if len(key) < minAdminKey {
 		return nil, fmt.Errorf("admin.keys: %s holds less than %d characters", cfg.AdminKeyFile(), minAdminKey)
 	}
-	keys.Add("admin.key", sha256.Sum256([]byte(key)))
+	keys.Add(model.AdminKey{Name: "admin.key", Role: model.RoleAdmin}, sha256.Sum256([]byte(key)))
 	return keys, nil
 }
 

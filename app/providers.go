@@ -11,7 +11,6 @@ import (
 	"menshen/middleware"
 	"menshen/model"
 	"menshen/service"
-	"menshen/service/challenge"
 	"menshen/service/code"
 	"menshen/service/sms"
 )
@@ -28,6 +27,8 @@ func newProviders(cfg *config.Config, out io.Writer, now func() time.Time, inbox
 			sender = sms.NewTencent(cfg.SMS, now)
 		case config.ProviderTwilio:
 			sender = sms.NewTwilio(cfg.SMS)
+		case config.ProviderSNS:
+			sender = sms.NewSNS(cfg.SMS, now)
 		case config.ProviderWebhook:
 			webhook, err := sms.NewWebhook(cfg.SMS.Webhook.URL, model.Secret(cfg.SMS.Webhook.Secret), now)
 			if err != nil {
@@ -72,22 +73,6 @@ func pumpingRules(g config.Guard) code.PumpingRules {
 	return code.PumpingRules{Action: code.Action(g.Action), Window: g.Window, Least: g.Least, Percent: g.Percent, Burst: g.Burst}
 }
 
-// newChallenge returns nil if no challenge is configured. Turnstile is the only provider.
-func newChallenge(cfg config.Challenge, onChallenge func(code.ChallengeOutcome, error)) (*code.Challenge, error) {
-	if len(cfg.InUse()) == 0 {
-		return nil, nil
-	}
-	t := cfg.OfTurnstile()
-	verifier, err := challenge.NewTurnstile(t.URL, model.Secret(t.Secret))
-	if err != nil {
-		return nil, err
-	}
-	verifier.Hostnames, verifier.Action = t.Hostnames, t.Action
-	return &code.Challenge{
-		Provider: config.ChallengeTurnstile, SiteKey: t.SiteKey, Challenger: verifier, Timeout: cfg.Timeout, FailOpen: cfg.FailOpen, OnChallenge: onChallenge,
-	}, nil
-}
-
 // WriteTexts writes the texts that users receive, for each text template and language: with
 // the encoding and the number of segments that the message takes, and an example.
 func (a *App) WriteTexts(out io.Writer) error {
@@ -106,6 +91,6 @@ func (a *App) Check() error {
 	_, providersErr := newProviders(cfg, io.Discard, a.Now, nil)
 	_, numbersErr := newTestNumbers(cfg, newNumbers(cfg))
 	_, addressesErr := middleware.NewAddresses(cfg.Server.TrustedProxies)
-	_, challengeErr := newChallenge(cfg.Challenge, nil)
+	_, challengeErr := newChallengers(cfg.Challenge, nil, a.Now)
 	return errors.Join(providersErr, numbersErr, addressesErr, challengeErr)
 }

@@ -10,6 +10,7 @@ import (
 	"menshen/config"
 	"menshen/model"
 	"menshen/service"
+	"menshen/service/code"
 	"menshen/telemetry"
 )
 
@@ -35,7 +36,10 @@ func (s *server) apply(cfg *config.Config) error {
 	s.res.Keys.SetActivation(cfg.Token.KeyActivation)
 	s.res.budget.SetLimits(codeLimits(cfg.Code))
 	s.res.bursts.SetRules(pumpingRules(cfg.Guard))
-	s.res.janitor.SetRetention(service.Retention{Sessions: cfg.Retention.Sessions, Events: cfg.Retention.Events})
+	s.res.converts.SetRules(code.ConversionRules{Window: cfg.SMS.Conversion.Window, Margin: cfg.SMS.Conversion.Margin, Least: cfg.SMS.Conversion.Least})
+	s.res.janitor.SetRetention(service.Retention{
+		Sessions: cfg.Retention.Sessions, Events: cfg.Retention.Events, Messages: cfg.Retention.Messages,
+	})
 	s.res.Metrics.ConfigApplied(s.Now())
 	s.cfg.Store(cfg)
 	s.log.Store(log)

@@ -32,8 +32,8 @@ type Deployment struct {
 }
 
 // Resources are what an instance keeps over every reload. They depend only on cold keys of
-// the configuration, except token.key_activation, code.daily_budget, guard and retention, which apply
-// sets.
+// the configuration, except token.key_activation, code.daily_budget, guard, sms.conversion and retention,
+// which apply sets.
 type Resources struct {
 	Deployment
 	Keys     *token.KeyRing
@@ -43,6 +43,7 @@ type Resources struct {
 	Feed     *service.Feed
 	Follower *service.Follower
 	Inbox    *service.Inbox
+	Receipts *code.Receipts
 	Metrics  *telemetry.Metrics
 	Tracing  *telemetry.Tracing // nil: off
 
@@ -51,6 +52,7 @@ type Resources struct {
 	counter  *service.SessionCounter
 	budget   *code.Budget
 	bursts   *code.Bursts
+	converts *code.Conversions
 	alarms   telemetry.AlarmReporter
 	seals    atomic.Pointer[vault.SealStatus]
 	sessions atomic.Pointer[service.Sessions] // of the configuration in force
@@ -200,6 +202,11 @@ func (r *Resources) newBackground(a *App, log func() *zap.Logger) {
 	r.alarms = telemetry.AlarmReporter{Metrics: r.Metrics, Log: log}
 	r.budget = &code.Budget{Alarms: r.newAlarms(), Now: now, OnError: warn("count messages")}
 	r.bursts = &code.Bursts{Alarms: r.newAlarms(), Now: now, OnError: warn("look for bursts of codes")}
+	messages := repository.Messages{DB: db}
+	r.Receipts = &code.Receipts{Tx: r.Events, Store: messages, Events: r.Events, Now: now, OnReceipt: r.Metrics.Receipt, OnError: warn("apply receipts")}
+	r.converts = &code.Conversions{
+		Alarms: r.newAlarms(), Store: messages, Now: now, OnCount: r.Metrics.Conversions, OnLow: r.alarms.LowConversion, OnError: warn("count conversions"),
+	}
 	r.counter = &service.SessionCounter{Store: repository.Sessions{DB: db}, Now: now, OwnNow: a.Now, OnCount: r.Metrics.ActiveSessions}
 	r.janitor = &service.Janitor{
 		Store: repository.Janitor{DB: db}, Feed: r.Feed, Now: now, Endings: r.Endings,

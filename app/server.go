@@ -178,6 +178,8 @@ func (r *Resources) run(ctx context.Context, owned *sync.WaitGroup) {
 	owned.Go(func() { r.janitor.Run(ctx, service.SweepInterval) })
 	owned.Go(func() { r.budget.Run(ctx, code.BudgetEvery) })
 	owned.Go(func() { r.bursts.Run(ctx, code.BurstEvery) })
+	owned.Go(func() { r.Receipts.Run(ctx, code.EarlyEvery) })
+	owned.Go(func() { r.converts.Run(ctx, code.ConversionEvery) })
 }
 
 // drain answers the accepted requests, and waits for the event streams, whose

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,56 +46,86 @@ func (a *App) NewServices(cfg *config.Config, res *Resources, limits Limiters, l
 		},
 		AccessTTL: cfg.Token.AccessTTL, RefreshTTL: cfg.Token.RefreshTTL, IdleTTL: cfg.Token.IdleTTL, ReuseGrace: cfg.Token.ReuseGrace,
 		Hashes: service.NewRefreshHashes(), RefreshLimit: limits.Refresh.Take, AddressLimit: limits.Other.Take, OnRefresh: res.Metrics.Refresh,
+		Claims: newClaims(cfg.Token.Claims), Users: users,
 	}
 	s.Login = &service.Login{
 		Codes: verifier, Users: users, Sessions: s.Sessions, Vault: res.Vault, Numbers: numbers, Catalog: catalog,
 		Limit: limits.Login.Take, Now: now,
 	}
 	s.Users = &service.Users{
-		Store: users, Endings: res.Endings, Codes: verifier, Vault: res.Vault, Numbers: numbers, Now: now,
+		Store: users, Sent: repository.Messages{DB: db}, Endings: res.Endings, Codes: verifier, Vault: res.Vault, Numbers: numbers, Now: now,
 	}
-	s.Admin = res.newAdmin(cfg, res.Endings, s.Codes.Admission.Quotas, func(err error) { log.Error("a user's number does not open", zap.Error(err)) })
+	s.Admin = res.newAdmin(cfg, res.Endings, s.Codes, verifier)
+	s.Admin.OnError = func(err error) { log.Error("a user's number does not open", zap.Error(err)) }
 	s.Audit = res.NewAudit()
 	s.Audit.Hub = res.Hub
 	return s, nil
 }
 
+// newCodes makes the rules of codes for an instance.
 func (a *App) newCodes(cfg *config.Config, res *Resources, guesses *code.Guesses, log *zap.Logger) (*code.Sender, *code.Verifier, error) {
-	now, numbers, store, accounts := res.Clock.Now, newNumbers(cfg), repository.Codes{DB: res.DB}, repository.Users{DB: res.DB}
-	challenge, err := newChallenge(cfg.Challenge, res.alarms.Challenge)
+	challenge, err := newChallenge(cfg.Challenge, res, a.Now)
 	if err != nil {
 		return nil, nil, err
 	}
-	providers, err := newProviders(cfg, a.Out, a.Now, res.Inbox)
+	sender, verifier, err := a.newPlainCodes(cfg, res.Deployment, res.Inbox)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, provider := range providers {
-		res.Metrics.InitProvider(provider.Name)
-		providers[i].Gateway = res.Tracing.Sender(provider.Name, provider.Gateway)
+	crowd := res.newCrowd(cfg.Database)
+	admission, delivery := sender.Admission, sender.Delivery
+	admission.Pumping = &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}
+	admission.Bursts, admission.Challenge, admission.Crowd = res.bursts, challenge, crowd
+	for _, route := range delivery.Routes {
+		for i, provider := range route.Providers {
+			res.Metrics.InitProvider(provider.Name)
+			route.Providers[i].Gateway = res.Tracing.Sender(provider.Name, provider.Gateway)
+		}
+	}
+	delivery.OnOutcome, delivery.OnRecorded, delivery.OnCost = res.Metrics.Message, res.Receipts.Recorded, res.Metrics.Cost
+	delivery.OnError = func(err error) { log.Warn("a provider refused, the next one took the message", zap.Error(err)) }
+	verifier.Guesses, verifier.Crowd, verifier.OnAttempt = guesses, crowd, res.Metrics.Attempt
+	return sender, verifier, nil
+}
+
+// newPlainCodes makes the rules of codes for a command: without alarms, challenges, limits
+// in the process and metrics. inbox may be nil.
+func (a *App) newPlainCodes(cfg *config.Config, d Deployment, inbox *service.Inbox) (*code.Sender, *code.Verifier, error) {
+	now, numbers, store, accounts := d.Clock.Now, newNumbers(cfg), repository.Codes{DB: d.DB}, repository.Users{DB: d.DB}
+	providers, err := newProviders(cfg, a.Out, a.Now, inbox)
+	if err != nil {
+		return nil, nil, err
 	}
 	tests, err := newTestNumbers(cfg, numbers)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, quotas, crowd := cfg.Code, res.newQuotas(cfg), res.newCrowd(cfg.Database)
+	quotas := d.newQuotas(cfg)
 	sender := &code.Sender{
-		Catalog: newCatalog(cfg), Numbers: numbers, TestNumbers: tests, Vault: res.Vault,
-		Length: c.Length, TTL: c.TTL, NewCode: random.Digits, Now: now,
-		Admission: &code.Admission{
-			Tx: res.Events, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
-			Pumping: &code.Pumping{Alarms: res.newAlarms(), Rules: pumpingRules(cfg.Guard)}, Bursts: res.bursts, Challenge: challenge, Crowd: crowd,
-		},
+		Catalog: newCatalog(cfg), Numbers: numbers, TestNumbers: tests, Vault: d.Vault,
+		Length: cfg.Code.Length, TTL: cfg.Code.TTL, NewCode: random.Digits, Now: now,
+		Admission: &code.Admission{Tx: d.Events, Events: d.Events, Accounts: accounts, Vault: d.Vault, Quotas: quotas},
 		Delivery: &code.Delivery{
-			Store: store, Quotas: quotas, Routes: newRoutes(cfg.SMS, providers), Now: now, OnOutcome: res.Metrics.Message,
-			OnError: func(err error) { log.Warn("a provider refused, the next one took the message", zap.Error(err)) },
+			Tx: d.Events, Store: store, Messages: repository.Messages{DB: d.DB}, Quotas: quotas, Routes: newRoutes(cfg.SMS, providers), Prices: newPrices(cfg.SMS), Now: now,
 		},
 	}
 	verifier := &code.Verifier{
-		Tx: res.Events, Store: store, Events: res.Events, Accounts: accounts, Vault: res.Vault, Quotas: quotas,
-		Guesses: guesses, Crowd: crowd, TicketRequired: c.Ticket == config.TicketRequired, Now: now, OnAttempt: res.Metrics.Attempt,
+		Tx: d.Events, Store: store, Events: d.Events, Accounts: accounts, Vault: d.Vault, Quotas: quotas,
+		TicketRequired: cfg.Code.Ticket == config.TicketRequired, Now: now,
 	}
 	return sender, verifier, nil
+}
+
+// newClaims are the configured claims of access tokens.
+func newClaims(claims config.Claims) (sources []model.ClaimSource) {
+	for _, claim := range claims {
+		member, _ := strings.CutPrefix(claim.Source, config.MetadataSource)
+		if claim.Source == config.ExternalIDSource {
+			member = ""
+		}
+		sources = append(sources, model.ClaimSource{Name: claim.Name, Member: member, Longest: config.MaxClaim})
+	}
+	return sources
 }
 
 // crowdShare is the part of the connections to the database that strangers may use at once.
@@ -122,23 +153,27 @@ func codeLimits(c config.Code) code.Limits {
 	}
 }
 
-func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, quotas *code.Quotas, onError func(error)) *service.Admin {
+func (d Deployment) newAdmin(cfg *config.Config, endings *service.Endings, sender *code.Sender, verifier *code.Verifier) *service.Admin {
 	return &service.Admin{
-		Users: repository.Users{DB: d.DB}, Endings: endings, Quotas: quotas, Vault: d.Vault, Numbers: newNumbers(cfg), Catalog: newCatalog(cfg),
-		Now: d.Clock.Now, OnError: onError,
+		Users: repository.Users{DB: d.DB}, Sent: repository.Messages{DB: d.DB}, Endings: endings, Audit: repository.Events{DB: d.DB}, Marks: repository.Codes{DB: d.DB},
+		Quotas: verifier.Quotas, Codes: verifier, Sender: sender, Vault: d.Vault, Numbers: newNumbers(cfg), Catalog: newCatalog(cfg), Now: d.Clock.Now,
 	}
 }
 
 // NewAdmin returns the rules of operators for a command, without cache and listeners.
-func (d Deployment) NewAdmin(cfg *config.Config) *service.Admin {
+func (a *App) NewAdmin(d Deployment) (*service.Admin, error) {
+	sender, verifier, err := a.newPlainCodes(a.Config, d, nil)
+	if err != nil {
+		return nil, err
+	}
 	endings := &service.Endings{Tx: d.Events, Store: repository.Sessions{DB: d.DB}, Events: d.Events, Now: d.Clock.Now}
-	return d.newAdmin(cfg, endings, d.newQuotas(cfg), nil)
+	return d.newAdmin(a.Config, endings, sender, verifier), nil
 }
 
 // NewAudit returns the rules for reading the event log.
 func (d Deployment) NewAudit() *service.Audit {
 	return &service.Audit{
-		Store: repository.Events{DB: d.DB}, Log: d.Events, Users: repository.Users{DB: d.DB}, Active: repository.Sessions{DB: d.DB}, Now: d.Clock.Now,
+		Store: repository.Events{DB: d.DB}, Sent: repository.Messages{DB: d.DB}, Log: d.Events, Users: repository.Users{DB: d.DB}, Active: repository.Sessions{DB: d.DB}, Now: d.Clock.Now,
 	}
 }
 

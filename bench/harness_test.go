@@ -40,9 +40,9 @@ type harness struct {
 }
 
 // Send keeps the code of a message instead of sending it.
-func (h *harness) Send(_ context.Context, m model.Message) error {
+func (h *harness) Send(_ context.Context, m model.Message) (model.Sent, error) {
 	h.sent.Store(m.Mobile.E164(), m.Code)
-	return nil
+	return model.Sent{MessageID: m.ID}, nil
 }
 
 // eachDatabase runs a benchmark on SQLite and, with a server for tests, on MySQL.

@@ -96,7 +96,7 @@ func (j *benchJanitor) sweeper() *service.Janitor {
 		Store: j, Endings: j.sessions.Endings, Now: time.Now, Seals: &vault.Reencrypter{Vault: j.login.Vault},
 		Feed: &service.Feed{Tx: j.db, Store: repository.Feed{DB: j.db}, Gates: repository.Codes{DB: j.db}, Now: time.Now},
 	}
-	s.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour})
+	s.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour, Messages: 30 * 24 * time.Hour})
 	return s
 }
 

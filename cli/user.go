@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v3"
@@ -17,42 +16,8 @@ import (
 
 func userCommand(p app.Process) *urfave.Command {
 	return group("user", "look at accounts and act on them, as the admin API does",
-		findCommand(p), banCommand(p), unbanCommand(p), kickCommand(p))
-}
-
-func findCommand(p app.Process) *urfave.Command {
-	return &urfave.Command{
-		Name: "find", Usage: "print a user with the active sessions, by number or id", ArgsUsage: "NUMBER | -id ID",
-		Flags: []urfave.Flag{&urfave.Int64Flag{Name: "id", Usage: "the user's id"}},
-		Action: func(ctx context.Context, cmd *urfave.Command) error {
-			args, err := arguments(cmd, 1)
-			if err != nil {
-				return err
-			}
-			mobile, id := strings.Join(args, ""), cmd.Int64("id")
-			if mobile == "" && id <= 0 {
-				return badUsage(cmd, "a number or an id is missing")
-			}
-			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error { return a.find(ctx, mobile, id) })
-		},
-	}
-}
-
-func (a adminCLI) find(ctx context.Context, mobile string, id int64) error {
-	found, err := a.admin.Find(ctx, a.by, mobile, id)
-	if err != nil {
-		return err
-	}
-	for _, profile := range found {
-		person, err := a.admin.Person(ctx, profile.User)
-		if err != nil {
-			return err
-		}
-		if err := a.out.Encode(controller.ViewPerson(person, a.admin.Now())); err != nil {
-			return err
-		}
-	}
-	return nil
+		findCommand(p), listCommand(p), banCommand(p), unbanCommand(p), kickCommand(p),
+		sendCodeCommand(p), renumberCommand(p), locksCommand(p), deleteCommand(p), exportUserCommand(p))
 }
 
 func banCommand(p app.Process) *urfave.Command {
@@ -112,6 +77,42 @@ func kickCommand(p app.Process) *urfave.Command {
 			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
 				ended, err := a.admin.Kick(ctx, a.by, id, target, reason)
 				return a.printEnded(id, ended, err)
+			})
+		},
+	}
+}
+
+func deleteCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "delete", Usage: "end a user's sessions and erase the personal data, for ever", ArgsUsage: "ID -reason R",
+		Flags: []urfave.Flag{reasonFlag()},
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			id, reason, err := userAndReason(cmd)
+			if err != nil {
+				return err
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
+				ended, err := a.admin.Delete(ctx, a.by, id, reason)
+				return a.printEnded(id, ended, err)
+			})
+		},
+	}
+}
+
+func exportUserCommand(p app.Process) *urfave.Command {
+	return &urfave.Command{
+		Name: "export", Usage: "print all that is kept about a user, with the whole number", ArgsUsage: "ID",
+		Action: func(ctx context.Context, cmd *urfave.Command) error {
+			id, err := userID(cmd)
+			if err != nil {
+				return err
+			}
+			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
+				export, err := a.admin.Export(ctx, a.by, id)
+				if err != nil {
+					return fmt.Errorf("user %d: %w", id, err)
+				}
+				return a.out.Encode(controller.ViewExport(export, a.admin.Now()))
 			})
 		},
 	}

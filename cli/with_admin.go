@@ -35,9 +35,13 @@ func withAdmin(ctx context.Context, cmd *urfave.Command, p app.Process, act func
 			return err
 		}
 		defer func() { _ = d.Close() }()
+		admin, err := a.NewAdmin(d)
+		if err != nil {
+			return err
+		}
 		out := json.NewEncoder(a.Out)
 		out.SetEscapeHTML(false)
-		err = act(ctx, adminCLI{admin: d.NewAdmin(a.Config), audit: d.NewAudit(), by: service.Operator{Name: shellUser()}, out: out})
+		err = act(ctx, adminCLI{admin: admin, audit: d.NewAudit(), by: service.Operator{Name: shellUser()}, out: out})
 		if errors.Is(err, model.ErrMalformed) {
 			problems, _ := json.Marshal(model.AsFailure(err).Data())
 			return badUsage(cmd, string(problems))

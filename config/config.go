@@ -53,6 +53,13 @@ const (
 	TicketRequired = "required"
 )
 
+// Values of admin.keys[].role.
+const (
+	RoleRead    = "read"
+	RoleSupport = "support"
+	RoleAdmin   = "admin"
+)
+
 // Values of products[].on_conflict.
 const (
 	OnConflictReplace = "replace"
@@ -176,6 +183,7 @@ type Dev struct {
 type Retention struct {
 	Sessions time.Duration `mapstructure:"sessions"` // after a session's end
 	Events   time.Duration `mapstructure:"events"`   // of the audit log
+	Messages time.Duration `mapstructure:"messages"` // and what became of them
 }
 
 // Token configures tokens, their signing keys and lifetimes.
@@ -189,6 +197,7 @@ type Token struct {
 	RefreshTTL    time.Duration `mapstructure:"refresh_ttl"`    // absolute life of a session
 	IdleTTL       time.Duration `mapstructure:"idle_ttl"`       // life of a session without a refresh
 	ReuseGrace    time.Duration `mapstructure:"reuse_grace"`    // how long an older pair is not a replay
+	Claims        Claims        `mapstructure:"claims"`         // added to access tokens
 }
 
 // SecretKeys are the master secrets, base64 of 32 bytes each. [SecretKeys.Current] and
@@ -234,8 +243,10 @@ type Admin struct {
 
 // AdminKey is one operator's bearer key; the name is the actor in the audit trail.
 type AdminKey struct {
-	Name string `mapstructure:"name" member:"required"`
-	Key  Secret `mapstructure:"key" member:"required"` // sha256:<64 hexadecimal digits> after Load; see [AdminKey.Hash]
+	Name      string  `mapstructure:"name" member:"required"`
+	Key       Secret  `mapstructure:"key" member:"required"` // sha256:<64 hexadecimal digits> after Load; see [AdminKey.Hash]
+	Role      string  `mapstructure:"role" default:"admin"`  // RoleRead, RoleSupport or RoleAdmin
+	Companies []int32 `mapstructure:"companies"`             // types; empty: all
 }
 
 // Log configures the log of the process.

@@ -106,7 +106,7 @@ func keysOf(t testing.TB, text []byte) map[string]*yaml.Node {
 	keys := map[string]*yaml.Node{}
 	var walk func(n *yaml.Node, path string)
 	walk = func(n *yaml.Node, path string) {
-		if n.Kind != yaml.MappingNode {
+		if n.Kind != yaml.MappingNode || path == "token.claims" { // which is one key
 			keys[path] = n
 			return
 		}

@@ -46,6 +46,12 @@ func render(v reflect.Value) *yaml.Node {
 			node.Content = append(node.Content, scalarNode("!!str", m.name), render(v.Field(m.index)))
 		}
 		return node
+	case v.Type() == claimsType:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		for _, claim := range v.Interface().(Claims) {
+			node.Content = append(node.Content, scalarNode("!!str", claim.Name), scalarNode("!!str", claim.Source))
+		}
+		return node
 	case v.Kind() == reflect.Slice:
 		node := &yaml.Node{Kind: yaml.SequenceNode}
 		if v.Len() == 0 || !composite(v.Type().Elem()) {

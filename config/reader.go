@@ -123,12 +123,21 @@ func (r *reader) pairs(n *yaml.Node, list []member, path string, each func(membe
 func (r *reader) value(n *yaml.Node, m member, key string) (reflect.Value, bool) {
 	n = target(n)
 	r.setOrigin(key, r.at(n))
-	if m.typ.Kind() != reflect.Slice {
+	switch {
+	case m.typ == claimsType:
+		return r.claims(n, key)
+	case m.typ.Kind() != reflect.Slice:
 		return r.scalar(n, m, key)
 	}
 	r.replaced(key)
 	if null(n) {
 		return reflect.MakeSlice(m.typ, 0, 0), true
+	}
+	if m.single && n.Kind == yaml.ScalarNode {
+		if n.Value == "" {
+			return reflect.MakeSlice(m.typ, 0, 0), true
+		}
+		n = &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
 	}
 	if n.Kind != yaml.SequenceNode {
 		r.refuse(key, r.at(n), "must be %s", noun(m.typ))

@@ -178,6 +178,7 @@ func (r *rules) retention() {
 	kept := span[time.Duration]{day, day, forever}
 	within(r, "retention.sessions", r.Retention.Sessions, kept)
 	within(r, "retention.events", r.Retention.Events, kept)
+	within(r, "retention.messages", r.Retention.Messages, kept)
 }
 
 var (
@@ -200,6 +201,7 @@ func (r *rules) tokens() {
 	within(r, "token.refresh_ttl", t.RefreshTTL, refreshTTL)
 	within(r, "token.idle_ttl", t.IdleTTL, refreshTTL)
 	within(r, "token.reuse_grace", t.ReuseGrace, span[time.Duration]{0, time.Second, day})
+	r.claims()
 }
 
 func (r *rules) companies() {

@@ -90,6 +90,11 @@ func (r *rules) admins() {
 			r.breaks(key+".name", "is what the audit trail calls others")
 		}
 		adminNames.add(r, key+".name", a.Name)
+		r.oneOf(key+".role", a.Role, RoleRead, RoleSupport, RoleAdmin)
+		companies := unique[int32]{}
+		for n, company := range a.Companies {
+			companies.add(r, item(key+".companies", n), company)
+		}
 		hash, hashed, ok := hashOf(a.Key)
 		switch {
 		case !ok:

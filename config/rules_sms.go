@@ -9,7 +9,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-var providers = []string{ProviderLog, ProviderWebhook, ProviderAliyun, ProviderTencent, ProviderTwilio}
+var providers = []string{ProviderLog, ProviderWebhook, ProviderAliyun, ProviderTencent, ProviderTwilio, ProviderSNS}
 
 func (r *rules) sms() {
 	r.regions()
@@ -18,6 +18,8 @@ func (r *rules) sms() {
 	r.aliyun()
 	r.tencent()
 	r.twilio()
+	r.sns()
+	r.trace()
 }
 
 // routes checks who is asked, in the form of routes or in the short form.
@@ -56,11 +58,7 @@ func (r *rules) route(key string, route Route) {
 	if len(route.Regions) == 0 && r.valid(key+".regions") {
 		r.breaks(key+".regions", "must not be empty")
 	}
-	for i, region := range route.Regions {
-		if region != AnyRegion {
-			r.region(item(key+".regions", i), region)
-		}
-	}
+	r.regionList(key+".regions", route.Regions)
 	if len(route.Providers) == 0 && r.valid(key+".providers") {
 		r.breaks(key+".providers", "must not be empty")
 	}
@@ -85,6 +83,15 @@ func (r *rules) region(key, region string) bool {
 		r.breaks(key, "must be the two capital letters of a region, such as CN")
 	}
 	return known
+}
+
+// regionList checks a list that may hold AnyRegion.
+func (r *rules) regionList(key string, list []string) {
+	for i, region := range list {
+		if region != AnyRegion {
+			r.region(item(key, i), region)
+		}
+	}
 }
 
 func (r *rules) regions() {
@@ -189,4 +196,24 @@ func (r *rules) twilio() {
 	}
 	r.vendorSecret("sms.twilio.auth_token", t.AuthToken, ProviderTwilio)
 	r.required("sms.twilio.from", t.From, ProviderTwilio)
+}
+
+var (
+	awsRegion = regexp.MustCompile(`\A[a-z]{2}(-[a-z]+){1,3}-[0-9]\z`)
+	senderID  = regexp.MustCompile(`\A(?:[0-9A-Za-z-]*[A-Za-z][0-9A-Za-z-]*|)\z`)
+)
+
+func (r *rules) sns() {
+	s := r.SMS.SNS
+	if s.Endpoint != "" {
+		r.endpoint("sms.sns.endpoint", s.Endpoint, ProviderSNS)
+	}
+	if r.required("sms.sns.region", s.Region, ProviderSNS) && !awsRegion.MatchString(s.Region) {
+		r.breaks("sms.sns.region", "must be a region of AWS, such as us-east-1")
+	}
+	r.credential("sms.sns.access_key_id", s.AccessKeyID, ProviderSNS)
+	r.vendorSecret("sms.sns.secret_access_key", s.SecretAccessKey, ProviderSNS)
+	if !senderID.MatchString(s.SenderID) || len(s.SenderID) > 11 {
+		r.breaks("sms.sns.sender_id", "must be at most 11 letters, digits and hyphens, with a letter")
+	}
 }

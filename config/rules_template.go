@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	vendors     = []string{ProviderAliyun, ProviderTencent, ProviderTwilio} // providers with templates
-	textVendors = []string{ProviderTwilio}                                  // those that receive the text
+	vendors     = []string{ProviderAliyun, ProviderTencent, ProviderTwilio, ProviderSNS} // providers with templates
+	textVendors = []string{ProviderTwilio, ProviderSNS}                                  // those that receive the text
 	purposes    = []string{"login", "change", "delete"}
 )
 
@@ -57,9 +57,7 @@ func (r *rules) dimensions(key string, t Template) {
 			r.breaks(item(key+".products", i), "%d is the type of none of products", product)
 		}
 	}
-	for i, region := range t.Regions {
-		r.region(item(key+".regions", i), region)
-	}
+	r.regionList(key+".regions", t.Regions)
 	for i, purpose := range t.Purposes {
 		r.oneOf(item(key+".purposes", i), purpose, purposes...)
 	}

@@ -79,6 +79,8 @@ func noun(t reflect.Type) string {
 		return "a duration with a unit, such as 30s, 5m or 12h (at most 292 years)"
 	case t == timeType:
 		return "a time with a zone, such as 2030-01-31T00:00:00Z"
+	case t == claimsType:
+		return "a mapping of names of claims to their sources"
 	case composite(t):
 		return "an object with the members " + names(members(t))
 	case t.Kind() == reflect.Slice:

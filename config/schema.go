@@ -22,6 +22,7 @@ type member struct {
 	nonzero  bool   // zero is refused; an object leaves the member out instead
 	digits   bool   // digits without quotes are text
 	lines    bool   // the text may hold line breaks
+	single   bool   // one value without brackets is a list of one
 }
 
 // members lists the fields of a section or an object, in the order of the type.
@@ -42,6 +43,7 @@ func members(t reflect.Type) []member {
 			nonzero:  slices.Contains(rules, "nonzero"),
 			digits:   slices.Contains(rules, "digits"),
 			lines:    slices.Contains(rules, "lines"),
+			single:   slices.Contains(rules, "single"),
 		})
 	}
 	return list

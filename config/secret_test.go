@@ -25,9 +25,14 @@ func withCanaries(t *testing.T) *config.Config {
 	cfg := mustLoad(t, "")
 	secret := config.Secret(canary)
 	cfg.Challenge.Secret, cfg.Challenge.Turnstile.Secret = secret, secret
+	c := &cfg.Challenge
+	c.HCaptcha.Secret, c.ReCAPTCHA.Secret, c.GeeTest.CaptchaKey, c.Aliyun.AccessKeySecret = secret, secret, secret, secret
+	c.Tencent.SecretKey, c.Tencent.AppSecretKey = secret, secret
 	cfg.Database = config.Database{Driver: "mysql", DSN: "root:" + canary + "@tcp(db:3306)/menshen?timeout=1s"}
 	cfg.SMS.Webhook.Secret, cfg.SMS.Aliyun.AccessKeySecret = secret, secret
-	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken = secret, secret
+	cfg.SMS.Tencent.SecretKey, cfg.SMS.Twilio.AuthToken, cfg.SMS.SNS.SecretAccessKey = secret, secret, secret
+	cfg.SMS.Twilio.ReceiptURL, cfg.SMS.Twilio.ReceiptTokens = secret, []config.Secret{secret, secret}
+	cfg.SMS.Aliyun.ReceiptTokens, cfg.SMS.Tencent.ReceiptTokens = []config.Secret{secret}, []config.Secret{secret}
 	cfg.Secret = config.SecretKeys{Key: secret, Previous: []config.Secret{secret, secret}}
 	cfg.Clients = []config.Client{{ID: "orders", Secret: secret}}
 	cfg.Admin.Keys = []config.AdminKey{{Name: "alice", Key: secret}}

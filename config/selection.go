@@ -26,7 +26,11 @@ const mainland = "CN"
 // selection returns the messages that the template fits. An empty dimension stands for
 // all values.
 func (t Template) selection() selection {
-	return selection{texts(t.Companies), texts(t.Products), t.Regions, t.Purposes, t.Languages}
+	s := selection{texts(t.Companies), texts(t.Products), t.Regions, t.Purposes, t.Languages}
+	if slices.Contains(t.Regions, AnyRegion) {
+		s[dimensionRegion] = nil
+	}
+	return s
 }
 
 func texts(numbers []int32) (list []string) {

@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Values of sms.routes[].providers, sms.provider and sms.fallback.
 const (
@@ -9,6 +13,7 @@ const (
 	ProviderAliyun  = "aliyun"
 	ProviderTencent = "tencent"
 	ProviderTwilio  = "twilio"
+	ProviderSNS     = "sns"
 )
 
 // Languages are the values of server.locale and of sms.templates[].languages.
@@ -25,7 +30,24 @@ type SMS struct {
 	Aliyun        Aliyun     `mapstructure:"aliyun"`
 	Tencent       Tencent    `mapstructure:"tencent"`
 	Twilio        Twilio     `mapstructure:"twilio"`
+	SNS           SNS        `mapstructure:"sns"`
 	Templates     []Template `mapstructure:"templates"` // the first that fits a message is used
+	Conversion    Conversion `mapstructure:"conversion"`
+	Prices        []Price    `mapstructure:"prices"` // the first that matches counts
+}
+
+// Conversion configures the alarm for a vendor whose messages no longer arrive.
+type Conversion struct {
+	Window time.Duration `mapstructure:"window"` // rolling
+	Margin int           `mapstructure:"margin"` // percentage points below the day before that are an alarm
+	Least  int           `mapstructure:"least"`  // messages in the window before a vendor is judged
+}
+
+// Price is what a vendor takes for a segment of a message to a region.
+type Price struct {
+	Provider string  `mapstructure:"provider" member:"required"`
+	Region   string  `mapstructure:"region" member:"required"`
+	Segment  float64 `mapstructure:"segment" member:"required"` // in the currency of the deployment
 }
 
 // AnyRegion stands for all regions in a route.
@@ -48,6 +70,8 @@ type Aliyun struct {
 	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production
 	AccessKeyID     string `mapstructure:"access_key_id"`     // of a RAM user that may SendSms
 	AccessKeySecret Secret `mapstructure:"access_key_secret"` // signs the requests
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
 }
 
 // Tencent is Tencent Cloud's SMS service (sms 2021-01-11).
@@ -57,6 +81,8 @@ type Tencent struct {
 	SecretID  string `mapstructure:"secret_id"`              // of a CAM user that may SendSms
 	SecretKey Secret `mapstructure:"secret_key"`             // signs the requests
 	AppID     string `mapstructure:"app_id" member:"digits"` // SmsSdkAppId
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
 }
 
 // Twilio is Twilio's Messages resource (2010-04-01).
@@ -65,6 +91,23 @@ type Twilio struct {
 	AccountSID string `mapstructure:"account_sid"`          // AC…
 	AuthToken  Secret `mapstructure:"auth_token"`           // password of HTTP Basic
 	From       string `mapstructure:"from" member:"digits"` // sender: a number, a name, or a messaging service MG…
+
+	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	ReceiptURL    Secret   `mapstructure:"receipt_url"`                   // that address as Twilio reaches it, with the token
+}
+
+// SNS is Amazon's Simple Notification Service (2010-03-31).
+type SNS struct {
+	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production; empty: that of the region, see Address
+	Region          string `mapstructure:"region"`            // such as us-east-1
+	AccessKeyID     string `mapstructure:"access_key_id"`     // of an IAM user that may sns:Publish
+	SecretAccessKey Secret `mapstructure:"secret_access_key"` // signs the requests
+	SenderID        string `mapstructure:"sender_id"`         // name of the sender; empty: that of the account
+}
+
+// Address is the endpoint, or that of the region.
+func (s SNS) Address() string {
+	return cmp.Or(s.Endpoint, "https://sns."+s.Region+".amazonaws.com")
 }
 
 // Routing returns the routes in force: Routes, else the short form as one route.

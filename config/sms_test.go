@@ -11,11 +11,12 @@ import (
 var (
 	aliyun  = "provider: aliyun, aliyun: {access_key_id: LTAI, access_key_secret: hush}, templates: [{provider: aliyun, languages: [zh-CN, en], sign: 门神, template: SMS_1}]"
 	tencent = "provider: tencent, tencent: {secret_id: AKID, secret_key: hush, app_id: 1400006666}, templates: [{provider: tencent, languages: [zh-CN, en], template: 1110}]"
+	sns     = "provider: sns, sns: {access_key_id: AKIA, secret_access_key: hush}, templates: [{provider: sns, text: 'code {code}'}]"
 	twilio  = "provider: twilio, twilio: {account_sid: AC" + strings.Repeat("0a", 16) + ", auth_token: hush, from: +14155550123}, templates: [{provider: twilio, languages: [zh-CN, en], text: 'code {code}'}]"
 )
 
 func TestEachVendorCanBeConfigured(t *testing.T) {
-	for name, text := range map[string]string{"aliyun": aliyun, "tencent": tencent, "twilio": twilio} {
+	for name, text := range map[string]string{"aliyun": aliyun, "tencent": tencent, "twilio": twilio, "sns": sns} {
 		cfg, _, err := load(t, "sms: {"+text+"}")
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +74,14 @@ var badSMS = []refused{
 	sms("aliyun without anything", "provider: aliyun", "sms.aliyun.access_key_id", "sms.aliyun.access_key_secret", "sms.templates"),
 	sms("tencent without anything", "provider: tencent", "sms.tencent.secret_id", "sms.tencent.secret_key", "sms.tencent.app_id", "sms.templates"),
 	sms("twilio without anything", "provider: twilio", "sms.twilio.account_sid", "sms.twilio.auth_token", "sms.twilio.from", "sms.templates"),
+	sms("sns without anything", "provider: sns", "sms.sns.access_key_id", "sms.sns.secret_access_key", "sms.templates"),
+	sms("region of no cloud", "sns: {region: 'us-east-1.evil.example/'}", "sms.sns.region"),
+	sms("sns without a region", "provider: sns, sns: {region: '', access_key_id: a, secret_access_key: b}, templates: [{provider: sns, text: '{code}'}]", "sms.sns.region"),
+	sms("endpoint of sns with a path", "sns: {endpoint: 'https://h/x'}", "sms.sns.endpoint"),
+	sms("sender of digits", "sns: {sender_id: '12345'}", "sms.sns.sender_id"),
+	sms("sender too long", "sns: {sender_id: abcdefghijkl}", "sms.sns.sender_id"),
+	prod("sns in clear", "MENSHEN_SMS_SNS_ENDPOINT=http://sns.us-east-1.amazonaws.com", "sms.sns.endpoint"),
+	prod("sns' sample", "MENSHEN_SMS_SNS_SECRET_ACCESS_KEY="+strings.Repeat("x", 40), "sms.sns.secret_access_key"),
 	sms("no endpoint", aliyun+", fallback: tencent, tencent: {endpoint: '', region: '', secret_id: a, secret_key: b, app_id: 1}",
 		"sms.tencent.endpoint", "sms.tencent.region", "sms.templates"),
 	sms("fallback without anything", "fallback: webhook", "sms.webhook.url", "sms.webhook.secret"),
@@ -133,8 +142,8 @@ func TestMissingTemplatesAreNamed(t *testing.T) {
 }
 
 func TestVendorSecretsAreMasked(t *testing.T) {
-	cfg := mustLoad(t, "", "MENSHEN_SMS_ALIYUN_ACCESS_KEY_SECRET="+canary, "MENSHEN_SMS_TENCENT_SECRET_KEY="+canary, "MENSHEN_SMS_TWILIO_AUTH_TOKEN="+canary)
-	if strings.Contains(cfg.Masked(), canary) || strings.Count(cfg.Masked(), "***") != 3 {
+	cfg := mustLoad(t, "", "MENSHEN_SMS_ALIYUN_ACCESS_KEY_SECRET="+canary, "MENSHEN_SMS_TENCENT_SECRET_KEY="+canary, "MENSHEN_SMS_TWILIO_AUTH_TOKEN="+canary, "MENSHEN_SMS_SNS_SECRET_ACCESS_KEY="+canary)
+	if strings.Contains(cfg.Masked(), canary) || strings.Count(cfg.Masked(), "***") != 4 {
 		t.Errorf("a secret is shown, or none was given:\n%s", cfg.Masked())
 	}
 }

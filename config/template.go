@@ -14,7 +14,7 @@ type Template struct {
 	Provider  string   `mapstructure:"provider" member:"required"` // one of vendors
 	Companies []int32  `mapstructure:"companies"`
 	Products  []int32  `mapstructure:"products"`
-	Regions   []string `mapstructure:"regions"`
+	Regions   []string `mapstructure:"regions"` // ISO 3166; AnyRegion is all of them too
 	Purposes  []string `mapstructure:"purposes"`
 	Languages []string `mapstructure:"languages"`
 	Sign      string   `mapstructure:"sign"`                     // name shown before the text; required by aliyun
@@ -40,7 +40,7 @@ func (s SMS) Template(provider string, k Kind) (Template, bool) {
 }
 
 func (t Template) fits(k Kind) bool {
-	return allows(t.Companies, k.Company) && allows(t.Products, k.Product) && allows(t.Regions, k.Region) &&
+	return allows(t.Companies, k.Company) && allows(t.Products, k.Product) && (allows(t.Regions, k.Region) || slices.Contains(t.Regions, AnyRegion)) &&
 		allows(t.Purposes, k.Purpose) && allows(t.Languages, k.Language)
 }
 

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -165,7 +166,8 @@ func TestMissingTemplatesByDimension(t *testing.T) {
 	const base = "sms: {regions: [CN, HK, US], routes: [{regions: [CN, HK], providers: [aliyun]}, {regions: ['*'], providers: [log]}], aliyun: {access_key_id: a, access_key_secret: b}, templates: ["
 	const rest = "]}\ncompanies: [{type: 3}, {type: 4}]\nproducts: [{type: 5, group: a}, {type: 6, group: a}]\n"
 	for templates, want := range map[string]string{
-		"{provider: aliyun, sign: a, template: b}": "",
+		"{provider: aliyun, regions: ['*'], sign: a, template: b}":                                                         "",
+		"{provider: aliyun, sign: a, template: b}":                                                                         "",
 		"{provider: aliyun, regions: [CN], sign: a, template: b}, {provider: aliyun, regions: [HK], sign: a, template: c}": "",
 		"{provider: aliyun, regions: [CN, US], sign: a, template: b}":                                                      "company 3/4, product 5/6, region HK, purpose login/change/delete, language zh-CN/en (",
 		"{provider: aliyun, regions: [CN], sign: a, template: b}, {provider: aliyun, regions: [HK], companies: [3], products: [5], purposes: [login], languages: [en], sign: a, template: c}": "company 4, product 5/6, region HK, purpose login/change/delete, language zh-CN/en; " +
@@ -224,10 +226,33 @@ func countGaps(gaps [][]string, message ...string) (count int) {
 	return count
 }
 
+// TestDocumentedConfigurations: the examples of the manual are valid and need no warning but
+// that of Aliyun's limits.
+func TestDocumentedConfigurations(t *testing.T) {
+	for _, name := range []string{"messages.md", "messages.zh-CN.md"} {
+		text, err := os.ReadFile("../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+		for _, block := range blocks {
+			_, warnings, err := load(t, string(block[1]),
+				"MENSHEN_SMS_ALIYUN_ACCESS_KEY_ID=a", "MENSHEN_SMS_ALIYUN_ACCESS_KEY_SECRET=b", "MENSHEN_SMS_TENCENT_SECRET_ID=a", "MENSHEN_SMS_TENCENT_SECRET_KEY=b",
+				"MENSHEN_SMS_TENCENT_APP_ID=1", "MENSHEN_SMS_TWILIO_ACCOUNT_SID=AC"+strings.Repeat("0a", 16), "MENSHEN_SMS_TWILIO_AUTH_TOKEN=a", "MENSHEN_SMS_TWILIO_FROM=b")
+			if err != nil || strings.Contains(strings.Join(warnings, ""), "sms.templates") {
+				t.Errorf("%s: %v, warnings %q", block[1], err, warnings)
+			}
+		}
+		if len(blocks) < 2 {
+			t.Errorf("%s has %d examples", name, len(blocks))
+		}
+	}
+}
+
 func TestBadTemplatesAreRefused(t *testing.T) {
 	for _, tt := range []refused{
 		sms("template of an unknown product", "templates: [{provider: twilio, products: [0, 9], text: '{code}'}]", "sms.templates[0].products[1]"),
-		sms("template of an unknown region", "templates: [{provider: twilio, regions: [CN, '*'], text: '{code}'}]", "sms.templates[0].regions[1]"),
+		sms("template of an unknown region", "templates: [{provider: twilio, regions: [CN, cn], text: '{code}'}]", "sms.templates[0].regions[1]"),
 		sms("text with a control character", "templates: [{provider: twilio, text: \"{code}\\t\"}]", "sms.templates[0].text"),
 		sms("sign of two lines", "templates: [{provider: tencent, sign: \"a\\nb\", template: 1}]", "sms.templates[0].sign"),
 		file("domain with a scheme", "products: [{type: 0, group: a, domain: 'https://app.example.com'}]", "products[0].domain"),
@@ -266,6 +291,10 @@ products: [{type: 1, group: a, domain: a.example}, {type: 2, group: a, domain: l
 	}
 	if diff := cmp.Diff(want, cfg.TextExamples()); diff != "" {
 		t.Errorf("examples:\n%s", diff)
+	}
+	json := mustLoad(t, "", `MENSHEN_SMS_TEMPLATES=[{"provider":"twilio","languages":["en"],"text":"{code}\r\n{minutes}\n"}]`)
+	if diff := cmp.Diff([]config.Example{{Language: "en", Text: "123456\n5"}}, json.TextExamples()); diff != "" {
+		t.Errorf("examples of the environment:\n%s", diff)
 	}
 	if diff := cmp.Diff(want, mustLoad(t, cfg.Masked()).TextExamples()); diff != "" {
 		t.Errorf("read again from the masked text:\n%s", diff)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -13,8 +14,11 @@ import (
 // Admin serves the operators' requests about users, on the admin listener alone.
 type Admin struct{ Admin *service.Admin }
 
-// maxAdminText bounds the other strings of an operator, in characters.
-const maxAdminText = 256
+// Bounds of an operator's strings, in characters.
+const (
+	maxExternalID = 64
+	maxAdminText  = 256 // others
+)
 
 // adminUserView is a user as an operator sees it: the number is masked.
 type adminUserView struct {
@@ -24,6 +28,9 @@ type adminUserView struct {
 	UserName    string     `json:"userName"`
 	NickName    string     `json:"nickName"`
 	RealName    string     `json:"realName"`
+	AvatarURL   string     `json:"avatarUrl"`
+	ExternalID  *string    `json:"externalId"`
+	Source      string     `json:"source"` // the first one
 	FirstSource string     `json:"firstSource"`
 	LastSource  string     `json:"lastSource"`
 	CreatedAt   model.Time `json:"createdAt"`
@@ -37,7 +44,7 @@ func viewAdminUser(p service.Profile, now time.Time) adminUserView {
 	u := p.User
 	view := adminUserView{
 		ID: u.ID, CompanyType: u.CompanyType, Mobile: p.Mobile, UserName: u.UserName, NickName: u.NickName, RealName: u.RealName,
-		FirstSource: u.FirstSource, LastSource: u.LastSource, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt,
+		AvatarURL: u.AvatarURL, ExternalID: u.ExternalID, Source: u.FirstSource, FirstSource: u.FirstSource, LastSource: u.LastSource, CreatedAt: u.CreatedAt, DeletedAt: u.DeletedAt,
 	}
 	if u.Banned(model.TimeOf(now)) {
 		view.Banned, view.BanReason = true, u.BanReason
@@ -54,25 +61,50 @@ type listView struct {
 	Next  *string `json:"next"`
 }
 
-// Find is GET /admin/users?mobile=&id=.
-func (h Admin) Find(c *gin.Context) (any, error) {
+// List is GET /admin/users?mobile=&id=&externalId=&companyType=&source=&banned=&from=&to=&cursor=&limit=.
+func (h Admin) List(c *gin.Context) (any, error) {
 	q := query{c: c}
-	mobile, id := h.Admin.Numbers.FromQuery(q.text("mobile")), q.id("id")
-	if q.err == nil && mobile == "" && id == 0 {
-		q.err = model.MalformedField("mobile", model.ReasonRequired)
+	asked := service.UserQuery{
+		ID: q.id("id"), Mobile: h.Admin.Numbers.FromQuery(q.text("mobile")), ExternalID: q.bounded("externalId", maxExternalID),
+		CompanyType: q.int32("companyType"), Source: q.bounded("source", maxSource), Banned: q.bool("banned"),
+		From: q.time("from"), To: q.time("to"), Cursor: q.text("cursor"), Limit: q.limit(service.UserPage, service.MaxUserPage),
+	}
+	if q.err == nil && asked.To != 0 && asked.From > asked.To {
+		q.err = model.MalformedField("from", model.ReasonRange)
 	}
 	if q.err != nil {
 		return nil, q.err
 	}
-	profiles, err := h.Admin.Find(c.Request.Context(), operatorOf(c), mobile, id)
-	view := func(p service.Profile) adminUserView { return viewAdminUser(p, h.Admin.Now()) }
-	return listView{Items: viewEach(profiles, view)}, err
+	users, next, err := h.Admin.List(c.Request.Context(), operatorOf(c), asked)
+	list := listView{Items: viewEach(users, func(p service.Profile) any { return ViewListedUser(p, h.Admin.Now()) })}
+	if next != "" {
+		list.Next = &next
+	}
+	return list, err
 }
 
+// ViewListedUser is the view of a user in a list. Commands print it too.
+func ViewListedUser(p service.Profile, now time.Time) any { return viewAdminUser(p, now) }
+
+// adminUserDetail is what only the view of a single user has.
 type adminUserDetail struct {
 	adminUserView
+	Metadata      json.RawMessage `json:"metadata"`
+	LastLoginTime model.Time      `json:"lastLoginTime"`
+	Locks         locksView       `json:"locks"`
+}
+
+func viewAdminDetail(p service.Person, now time.Time) adminUserDetail {
+	view := adminUserDetail{adminUserView: viewAdminUser(p.Profile, now), Metadata: json.RawMessage("{}"), LastLoginTime: p.LastLogin, Locks: viewLocks(p.Locks)}
+	if metadata := p.Profile.User.Metadata; len(metadata) > 0 {
+		view.Metadata = metadata
+	}
+	return view
+}
+
+type personView struct {
+	adminUserDetail
 	Sessions []sessionView `json:"sessions"`
-	Locks    locksView     `json:"locks"`
 }
 
 // Show is GET /admin/users/{id}.
@@ -90,7 +122,7 @@ func (h Admin) Show(c *gin.Context) (any, error) {
 
 // ViewPerson is the view of a user for an operator. Commands print it too.
 func ViewPerson(p service.Person, now time.Time) any {
-	return adminUserDetail{adminUserView: viewAdminUser(p.Profile, now), Sessions: viewer{operator: true}.viewSessions(p.Sessions), Locks: viewLocks(p.Locks)}
+	return personView{viewAdminDetail(p, now), viewer{operator: true}.viewSessions(p.Sessions)}
 }
 
 // act is what the requests about one user have in common.
@@ -109,9 +141,10 @@ func readAct(c *gin.Context, read func(*gin.Context) (*object, error)) (act, err
 	return act{id: id, body: body, operator: operatorOf(c)}, err
 }
 
-func operatorOf(c *gin.Context) service.Operator {
-	r := middleware.RequestOf(c)
-	return service.Operator{Name: r.Actor, Caller: model.Caller{IP: r.IP, RequestID: r.ID}}
+func operatorOf(c *gin.Context) service.Operator { return operator(*middleware.RequestOf(c)) }
+
+func operator(r model.Request) service.Operator {
+	return service.Operator{Name: r.Key.Name, Role: r.Key.Role, Companies: r.Key.Companies, Caller: model.Caller{IP: r.IP, RequestID: r.ID}}
 }
 
 // reason is required.
@@ -121,6 +154,51 @@ func (a act) reason() string {
 		a.body.Reject("reason", problem)
 	}
 	return reason
+}
+
+// Delete is DELETE /admin/users/{id}.
+func (h Admin) Delete(c *gin.Context) (any, error) {
+	a, err := readAct(c, readObject)
+	if err != nil {
+		return nil, err
+	}
+	reason := a.reason()
+	if err := a.body.Err(); err != nil {
+		return nil, err
+	}
+	ended, err := h.Admin.Delete(c.Request.Context(), a.operator, a.id, reason)
+	return endedView{Ended: ended}, err
+}
+
+// SendCode is POST /admin/users/{id}/code.
+func (h Admin) SendCode(c *gin.Context) (any, error) {
+	a, err := readAct(c, readObject)
+	if err != nil {
+		return nil, err
+	}
+	mobile := a.body.Verbatim("mobile", maxText)
+	if err := a.body.Err(); err != nil {
+		return nil, err
+	}
+	sent, err := h.Admin.SendCode(c.Request.Context(), a.operator, a.id, mobile, middleware.RequestOf(c).Language)
+	return viewSent(c, sent), err
+}
+
+// Renumber is POST /admin/users/{id}/mobile.
+func (h Admin) Renumber(c *gin.Context) (any, error) {
+	a, err := readAct(c, readObject)
+	if err != nil {
+		return nil, err
+	}
+	change := service.LostNumber{
+		Mobile: a.body.Verbatim("mobile", maxText), Code: model.Secret(a.body.Verbatim("validateNo", maxText)),
+		Ticket: ticketOf(c), Reason: a.reason(),
+	}
+	if err := a.body.Err(); err != nil {
+		return nil, err
+	}
+	ended, err := h.Admin.Renumber(c.Request.Context(), a.operator, a.id, change)
+	return endedView{Ended: ended}, err
 }
 
 // Ban is POST /admin/users/{id}/ban.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -61,6 +62,11 @@ func viewEvents(events []model.Event, next string) listView {
 		list.Next = &next
 	}
 	return list
+}
+
+// RecordDenied records a request of an operator whose key's role does not allow it.
+func (h Audit) RecordDenied(ctx context.Context, r model.Request, route string, needs model.Role) error {
+	return h.Audit.RecordDenied(ctx, operator(r), route, needs)
 }
 
 // Timeline is GET /admin/users/{id}/timeline?cursor=.
@@ -128,6 +134,9 @@ type codesView struct {
 	Sent     int64 `json:"sent"`
 	Redeemed int64 `json:"redeemed"`
 	Failed   int64 `json:"failed"`
+	// Cost is that of messages sent, by sms.prices; CostPerRedeemed is null without a code that was redeemed.
+	Cost            float64  `json:"cost"`
+	CostPerRedeemed *float64 `json:"costPerRedeemed"`
 }
 
 type breakdownView struct {
@@ -137,8 +146,15 @@ type breakdownView struct {
 }
 
 func viewStats(s service.Stats) statsItemView {
+	codes := codesView{
+		Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed], Cost: float64(s.Cost) / 1e6,
+	}
+	if s.Redeemed > 0 {
+		each := math.Round(float64(s.Cost)/float64(s.Redeemed)) / 1e6
+		codes.CostPerRedeemed = &each
+	}
 	return statsItemView{
-		From: s.From, Codes: codesView{Sent: s.Events[model.EventCodeSent], Redeemed: s.Redeemed, Failed: s.Events[model.EventCodeFailed]},
+		From: s.From, Codes: codes,
 		Registrations: viewEach(s.Registers, viewBreakdown), Logins: viewEach(s.Logins, viewBreakdown),
 		Displaced: s.Events[model.EventDisplaced], Kicked: s.Kicked, Reuse: s.Events[model.EventReuse], Events: s.Events,
 	}
@@ -153,7 +169,7 @@ func (h Audit) Stats(c *gin.Context) (any, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
-	stats, active, err := h.Audit.Stats(c.Request.Context(), from, to)
+	stats, active, err := h.Audit.Stats(c.Request.Context(), operatorOf(c), from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -179,6 +179,23 @@ func (o *object) OptionalString(name string, limit int) (value string, given boo
 	return text, reason == ""
 }
 
+// optional is a member that may be missing; null is not missing. check returns what is
+// wrong with its text, "" for nothing. The result is nil also if the member is refused.
+func (o *object) optional(name string, check func(text string) (problem string)) *string {
+	if o.members[name] == nil {
+		return nil
+	}
+	text, reason := o.text(name, maxText)
+	if reason == "" {
+		reason = check(text)
+	}
+	if reason != "" {
+		o.Reject(name, reason)
+		return nil
+	}
+	return &text
+}
+
 // Verbatim is String without the check of its characters: a code or token with a line
 // break is wrong, not malformed.
 func (o *object) Verbatim(name string, limit int) string {

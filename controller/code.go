@@ -16,8 +16,8 @@ type codeView struct {
 	ResendAfter int64      `json:"resendAfter"`
 }
 
-// maxChallenge bounds the answer to a challenge, as its vendors do, in characters.
-const maxChallenge = 2048
+// maxChallenge bounds the answer to a challenge, in bytes.
+const maxChallenge = 8 << 10
 
 // Send is POST /auth/mobile/code.
 func (h Code) Send(c *gin.Context) (any, error) {
@@ -44,13 +44,26 @@ func (h Code) Send(c *gin.Context) (any, error) {
 	}
 	if answer, given := body.OptionalString("challenge", maxChallenge); given {
 		request.Challenge = model.Secret(answer)
+		if len(answer) > maxChallenge {
+			body.Reject("challenge", model.ReasonLength)
+		}
+	}
+	if vendor, given := body.OptionalString("challengeProvider", maxText); given {
+		if request.Challenger = vendor; !h.Codes.Admission.Challenge.Offers(vendor) || vendor == "" {
+			body.Reject("challengeProvider", model.ReasonUnknown)
+		}
 	}
 	if err := body.Err(); err != nil {
 		return nil, err
 	}
 	sent, err := h.Codes.Send(c.Request.Context(), request)
+	return viewSent(c, sent), err
+}
+
+// viewSent is the view of a code that was sent. It sets the header of its ticket.
+func viewSent(c *gin.Context, sent code.SendResult) codeView {
 	if sent.Ticket != "" {
 		c.Header(ticketHeader, string(sent.Ticket))
 	}
-	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}, err
+	return codeView{Expire: sent.Expire, ResendAfter: sent.ResendAfter}
 }

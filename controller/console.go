@@ -23,15 +23,22 @@ type Named struct {
 }
 
 type meView struct {
-	Name      string  `json:"name"` // of the key
-	Role      string  `json:"role"`
-	Companies []Named `json:"companies"` // that the key sees
-	Products  []Named `json:"products"`
+	Name      string     `json:"name"` // of the key
+	Role      model.Role `json:"role"`
+	Companies []Named    `json:"companies"` // that the key sees
+	Products  []Named    `json:"products"`
 }
 
 // ShowMe is GET /admin/me.
 func (h Console) ShowMe(c *gin.Context) (any, error) {
-	return meView{Name: operatorOf(c).Name, Role: "admin", Companies: h.Companies, Products: h.Products}, nil
+	by := operatorOf(c)
+	view := meView{Name: by.Name, Role: by.Role, Companies: []Named{}, Products: h.Products}
+	for _, company := range h.Companies {
+		if by.Companies.Include(company.Type) {
+			view.Companies = append(view.Companies, company)
+		}
+	}
+	return view, nil
 }
 
 type deploymentView struct {

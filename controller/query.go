@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -78,6 +80,59 @@ func (q *query) time(name string) model.Time {
 		q.err = model.MalformedField(name, model.ReasonFormat)
 	}
 	return model.TimeOf(t)
+}
+
+// bounded is text of at most limit characters, none of them a control character.
+func (q *query) bounded(name string, limit int) string {
+	text := q.text(name)
+	switch {
+	case q.err != nil:
+	case utf8.RuneCountInString(text) > limit:
+		q.err = model.MalformedField(name, model.ReasonLength)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		q.err = model.MalformedField(name, model.ReasonCharset)
+	}
+	return text
+}
+
+// int32 is a parameter that holds a whole number, nil if it is missing or empty.
+func (q *query) int32(name string) *int32 {
+	text := q.text(name)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		q.err = model.MalformedField(name, model.ReasonFormat)
+	}
+	return new(int32(n))
+}
+
+// bool is a parameter that is true or false, nil if it is missing or empty.
+func (q *query) bool(name string) *bool {
+	switch q.text(name) {
+	case "":
+		return nil
+	case "true":
+		return new(true)
+	case "false":
+		return new(false)
+	}
+	q.err = model.MalformedField(name, model.ReasonFormat)
+	return nil
+}
+
+// limit is the parameter "limit": how many items a page has, from 1 to most, or usual if it
+// is missing or empty.
+func (q *query) limit(usual, most int) int {
+	n := q.int32("limit")
+	if n == nil {
+		return usual
+	}
+	if q.err == nil && (*n < 1 || int(*n) > most) {
+		q.err = model.MalformedField("limit", model.ReasonRange)
+	}
+	return int(*n)
 }
 
 // maxWait is how many seconds a response may be held.

@@ -37,7 +37,12 @@ func (h Admin) Number(c *gin.Context) (any, error) {
 		return nil, q.err
 	}
 	number, locks, err := h.Admin.Number(c.Request.Context(), operatorOf(c), mobile)
-	return numberView{number.String(), viewLocks(locks)}, err
+	return ViewNumber(number, locks), err
+}
+
+// ViewNumber is the view of a number for an operator. Commands print it too.
+func ViewNumber(number model.Mobile, locks code.Locks) any {
+	return numberView{number.String(), viewLocks(locks)}
 }
 
 // Unlock is POST /admin/users/{id}/unlock.

@@ -1,10 +1,6 @@
 package controller
 
 import (
-	"net/url"
-	"strings"
-	"unicode"
-
 	"github.com/gin-gonic/gin"
 
 	"menshen/middleware"
@@ -14,13 +10,6 @@ import (
 
 // User serves the routes about the user's own account.
 type User struct{ Users *service.Users }
-
-// Bounds of the fields that a user may change, in characters.
-const (
-	maxNickName  = 32
-	maxRealName  = 64
-	maxAvatarURL = 512
-)
 
 // Show is GET /app/auth/user.
 func (h User) Show(c *gin.Context) (any, error) {
@@ -34,27 +23,7 @@ func (h User) Change(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var changes service.Changes
-	if text, given := body.OptionalString("nickName", maxNickName); given {
-		changes.NickName = &text
-		if text == "" {
-			body.Reject("nickName", model.ReasonLength)
-		} else if problem := service.CheckNickName(text); problem != "" {
-			body.Reject("nickName", problem)
-		}
-	}
-	if text, given := body.OptionalString("realName", maxRealName); given {
-		changes.RealName = &text
-		if problem := service.CheckName(text); problem != "" {
-			body.Reject("realName", problem)
-		}
-	}
-	if text, given := body.OptionalString("avatarUrl", maxAvatarURL); given {
-		changes.AvatarURL = &text
-		if !avatarURL(text) {
-			body.Reject("avatarUrl", model.ReasonFormat)
-		}
-	}
+	changes := readChanges(body)
 	if err := body.Err(); err != nil {
 		return nil, err
 	}
@@ -62,13 +31,13 @@ func (h User) Change(c *gin.Context) (any, error) {
 	return viewUser(profile), err
 }
 
-// avatarURL is empty or an absolute https URL with a host, no user and no space.
-func avatarURL(text string) bool {
-	if text == "" {
-		return true
+// readChanges reads the members that owners and operators may change.
+func readChanges(body *object) service.Changes {
+	return service.Changes{
+		NickName:  body.optional("nickName", service.CheckNickName),
+		RealName:  body.optional("realName", service.CheckRealName),
+		AvatarURL: body.optional("avatarUrl", service.CheckAvatarURL),
 	}
-	u, err := url.Parse(text)
-	return err == nil && strings.HasPrefix(text, "https://") && u.Host != "" && u.User == nil && !strings.ContainsFunc(text, unicode.IsSpace)
 }
 
 // ChangeNumber is POST /app/auth/user/mobile.

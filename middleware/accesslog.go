@@ -23,7 +23,7 @@ func AccessLog(log *telemetry.AccessLog, now func() time.Time) gin.HandlerFunc {
 		took, status := x.duration(now), c.Writer.Status()
 		record := telemetry.AccessRecord{
 			RequestID: x.ID, ClientsID: x.clientsID, Method: knownMethod(c.Request.Method), Route: routeOf(c), Status: status, Code: x.code,
-			End: x.start.Add(took), Duration: took, IP: x.IP, Actor: x.Actor, TraceID: x.trace, Cause: causeOf(x.err),
+			End: x.start.Add(took), Duration: took, IP: x.IP, Actor: x.Key.Name, TraceID: x.trace, Cause: causeOf(x.err),
 		}
 		if x.code == 0 && status < 400 && x.err == nil {
 			record.Quiet = watched(record.Route)

@@ -69,7 +69,7 @@ func testAccessLogLines(t *testing.T) {
 			return nil, nil
 		}))
 		engine.GET("/keyed", Handle(func(c *gin.Context) (any, error) {
-			exchangeOf(c).Actor = `the "desk" 前台`
+			exchangeOf(c).Key.Name = `the "desk" 前台`
 			return nil, nil
 		}))
 		engine.GET("/refused", Handle(func(*gin.Context) (any, error) { return nil, model.ErrCode }))

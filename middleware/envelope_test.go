@@ -286,12 +286,12 @@ func TestExchangeIsReset(t *testing.T) {
 	h := newChain(t, &Envelope{})
 	h.GET("/fill", Handle(func(c *gin.Context) (any, error) {
 		r := RequestOf(c)
-		r.Token, r.Actor, r.Claims.SessionID, r.Session.ID = "t", "a", "s", "s"
+		r.Token, r.Key.Name, r.Claims.SessionID, r.Session.ID = "t", "a", "s", "s"
 		return "data", nil
 	}))
 	h.GET("/look", func(c *gin.Context) {
 		x := exchangeOf(c)
-		if x.Token != "" || x.Actor != "" || x.Claims != (model.Claims{}) || x.Session.ID != "" || x.data != nil || x.err != nil || x.set || x.code != 0 {
+		if x.Token != "" || x.Key.Name != "" || x.Claims != (model.Claims{}) || x.Session.ID != "" || x.data != nil || x.err != nil || x.set || x.code != 0 {
 			t.Errorf("left: %+v", x.Request)
 		}
 		if len(c.Keys) != 0 {

@@ -15,8 +15,8 @@ type Delivery int8
 
 // The states of delivery.
 const (
-	DeliveryPending  Delivery = iota // the provider has not answered yet
-	DeliveryAccepted                 // the provider took the message
+	DeliveryPending  Delivery = iota // the provider has not answered yet, or it took the message
+	DeliveryAccepted                 // another provider took the message, or there is none to send
 	DeliveryRefused                  // definitely not sent: nothing is charged to the number
 	DeliveryUnknown                  // time-out: the message may arrive
 )
@@ -48,7 +48,7 @@ type Code struct {
 	UsedAt   Time // 0: not redeemed
 	DeadAt   Time // 0: not invalidated by the provider's refusal
 	Delivery Delivery
-	Provider string // see Settlement
+	Provider string // that is asked first, then see Settlement
 }
 
 // SendPool is one of the three counts of a number's messages. Each has limits of its own,

@@ -36,10 +36,12 @@ var (
 	ErrRefreshToken    = &Failure{Code: 40104, Zh: "刷新令牌无效，请重新登录", En: "The refresh token is not valid. Please sign in again."}
 	ErrStalePair       = &Failure{Code: 40105, Zh: "令牌已更新，请读取最新令牌后重试", En: "A newer token pair exists. Read your storage again and retry once."}
 	ErrBanned          = &Failure{Code: 40300, Zh: "账号已被封禁", En: "This account is banned."}
+	ErrRole            = &Failure{Code: 40301, Zh: "该管理密钥无权执行此操作", En: "This operator's key may not do that."}
 	ErrNotFound        = &Failure{Code: 40400, Zh: "请求的资源不存在", En: "There is no such route or resource."}
 	ErrMethod          = &Failure{Code: 40500, Zh: "不支持的请求方法", En: "This method is not allowed here."}
 	ErrDeviceLimit     = &Failure{Code: 40900, Zh: "登录设备数已达上限", En: "The device limit has been reached."}
 	ErrNumberTaken     = &Failure{Code: 40901, Zh: "该手机号已被注册", En: "This number already has an account."}
+	ErrExternalIDTaken = &Failure{Code: 40902, Zh: "该 externalId 已被占用", En: "This externalId is taken in the company."}
 	ErrTooLarge        = &Failure{Code: 41300, Zh: "请求内容过大", En: "The request body is too large."}
 	ErrMediaType       = &Failure{Code: 41500, Zh: "请求内容须为 application/json", En: "The request body must be application/json."}
 	ErrTooMany         = &Failure{Code: 42900, Zh: "请求过于频繁，请稍后再试", En: "Too many requests. Please try again later."}
@@ -56,7 +58,7 @@ func Failures() []*Failure {
 	return []*Failure{
 		ErrMalformed, ErrMobile, ErrCode,
 		ErrToken, ErrTokenExpired, ErrDisplaced, ErrSessionEnded, ErrRefreshToken, ErrStalePair,
-		ErrBanned, ErrNotFound, ErrMethod, ErrDeviceLimit, ErrNumberTaken, ErrTooLarge, ErrMediaType,
+		ErrBanned, ErrRole, ErrNotFound, ErrMethod, ErrDeviceLimit, ErrNumberTaken, ErrExternalIDTaken, ErrTooLarge, ErrMediaType,
 		ErrTooMany, ErrCooldown, ErrDailyLimit, ErrTooManyFailures,
 		ErrInternal, ErrUnavailable, ErrProvider,
 	}

@@ -38,6 +38,11 @@ const (
 	EventConfigChanged  Kind = "config_changed"
 	EventUnlocked       Kind = "unlocked"
 	EventViewed         Kind = "viewed"
+	EventReceipt        Kind = "receipt"
+	EventConversionLow  Kind = "conversion_low"
+	EventUserCreated    Kind = "user_created"
+	EventDenied         Kind = "denied"
+	EventExported       Kind = "exported"
 )
 
 // Kinds lists all kinds of events.
@@ -45,14 +50,22 @@ func Kinds() []Kind { return slices.Sorted(maps.Keys(sentences)) }
 
 // EventFilter selects events. A field that is zero selects all.
 type EventFilter struct {
-	UserID int64
-	Kind   Kind
-	Actor  string
-	From   Time  // inclusive
-	To     Time  // exclusive
-	Before int64 // the cursor: events with a lower id
-	Follow bool  // oldest first: events with a higher id than After
-	After  int64
+	UserID    int64
+	Companies Companies // events of no company are of none of them
+	Kind      Kind
+	Actor     string
+	From      Time  // inclusive
+	To        Time  // exclusive
+	Before    int64 // the cursor: events with a lower id
+	Follow    bool  // oldest first: events with a higher id than After
+	After     int64
+}
+
+// EventSpan selects the events to count.
+type EventSpan struct {
+	From, To  Time // inclusive, exclusive
+	Bucket    time.Duration
+	Companies Companies // as in EventFilter
 }
 
 // EventCount counts the events of a kind in one period, apart by detail for kinds
@@ -68,17 +81,20 @@ type EventCount struct {
 // Event is one row of the append-only event log, which serves as audit trail, outbox
 // and change feed.
 type Event struct {
-	ID        int64
-	At        Time
-	Kind      Kind
-	UserID    int64  // 0: no known user
-	SessionID string // "": none
-	Actor     string // "user", "system" or the name of an operator's key
-	IP        string
-	Device    string // label of the device, never its number
-	RequestID string
-	Detail    string // JSON object or ""
-	Fold      []byte // nil, or the key of Folded
+	ID     int64
+	At     Time
+	Kind   Kind
+	UserID int64 // 0: no known user
+	// CompanyType is the company that the event is of; nil: none, or the row is of a program
+	// that did not write it.
+	CompanyType *int32
+	SessionID   string // "": none
+	Actor       string // "user", "system" or the name of an operator's key
+	IP          string
+	Device      string // label of the device, never its number
+	RequestID   string
+	Detail      string // JSON object or ""
+	Fold        []byte // nil, or the key of Folded
 }
 
 // Folded returns the event so that its repeats are kept as one row: the first event
@@ -112,6 +128,40 @@ const (
 	ActorUser   = "user"
 	ActorSystem = "system"
 )
+
+// DetailCode is the member of a code_sent event's detail that names its code. Operators see
+// what became of the message in its place.
+const DetailCode = "code"
+
+// Explained returns a code_sent event whose detail says, in place of its code, what became of
+// the message. sent is the last attempt to have it sent, zero if there is none. What receipts
+// said later has events of its own.
+func (e Event) Explained(sent TracedMessage) Event {
+	var detail map[string]string
+	if json.Unmarshal([]byte(e.Detail), &detail) != nil {
+		return e // of another form
+	}
+	delete(detail, DetailCode)
+	if sent.Provider != "" {
+		detail["provider"], detail["messageId"], detail["state"], detail["reason"] = sent.Provider, sent.MessageID, string(sent.State), sent.Reason
+		if sent.ReportedAt != 0 {
+			detail["state"], detail["reason"] = string(MessageAccepted), ""
+		}
+	}
+	text, _ := json.Marshal(detail) // strings always marshal
+	e.Detail = string(text)
+	return e
+}
+
+// SentCode returns the code of a code_sent event, 0 if it names none.
+func (e Event) SentCode() int64 {
+	var detail map[string]string
+	if e.Kind != EventCodeSent || json.Unmarshal([]byte(e.Detail), &detail) != nil {
+		return 0
+	}
+	id, _ := strconv.ParseInt(detail[DetailCode], 10, 64)
+	return id
+}
 
 // EventDetail is the detail of an event: a JSON object of pairs of name and value.
 func EventDetail(pairs ...string) string {

@@ -11,7 +11,7 @@ import (
 // TestKindsAreThoseOfTheContract: contract §7.
 func TestKindsAreThoseOfTheContract(t *testing.T) {
 	const want = "register code_sent code_failed login displaced relogin logout kick ban unban reuse expired recover adopt " +
-		"device_bound device_mismatch user_changed number_changed user_deleted kick_war pumping config_changed unlocked viewed"
+		"device_bound device_mismatch user_changed number_changed user_deleted kick_war pumping config_changed unlocked viewed receipt conversion_low user_created denied exported"
 	var kinds []string
 	for _, kind := range model.Kinds() {
 		kinds = append(kinds, string(kind))

@@ -40,5 +40,10 @@ var sentences = map[Kind]struct{ zh, en string }{
 	EventPumping:        {"疑似短信盗刷", "SMS pumping is suspected."},
 	EventConfigChanged:  {"配置变更", "The configuration was changed."},
 	EventUnlocked:       {"解除号码限制", "An operator lifted the limits of the number."},
+	EventUserCreated:    {"管理员创建账号", "An operator created the account."},
+	EventExported:       {"管理员导出了用户数据", "An operator exported the user's data."},
 	EventViewed:         {"管理员查看了用户", "An operator looked at the user."},
+	EventReceipt:        {"服务商回报短信结果", "The vendor reported on a message."},
+	EventConversionLow:  {"短信到达率异常下降", "Messages of a vendor are redeemed far less than usual."},
+	EventDenied:         {"管理员越权操作被拒绝", "An operator's key was refused an operation beyond its role."},
 }

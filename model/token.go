@@ -15,3 +15,10 @@ type Claims struct {
 // Expired reports whether the token has expired at now (RFC 7519 §4.1.4: on or after
 // exp).
 func (c Claims) Expired(now Time) bool { return now >= c.ExpiresAt }
+
+// ClaimSource is where the value of a further claim comes from.
+type ClaimSource struct {
+	Name    string
+	Member  string // of the user's metadata; "": the external id
+	Longest int    // value from metadata, in bytes of JSON; a longer one is left out
+}

@@ -31,6 +31,8 @@ type User struct {
 	// CredentialEpoch is part of the device credentials of the account. It rises when
 	// they all end.
 	CredentialEpoch int64
+	ExternalID      *string // id in the company's own system, unique in the company; nil: none
+	Metadata        []byte  // JSON object in compact form; nil: the empty object
 }
 
 // Banned reports whether the account is banned at now.

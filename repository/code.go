@@ -87,7 +87,7 @@ func (c Codes) Survey(ctx context.Context, survey model.SendSurvey) (found model
 		parts, args, into = append(parts, "COALESCE(("+query+"), 0)"), append(args, with...), append(into, answer)
 	}
 	if survey.MobileKey != nil {
-		ask(&found.AccountID, "SELECT id FROM users WHERE company_type = ? AND mobile_key = ?", survey.CompanyType, survey.MobileKey)
+		ask(&found.AccountID, "SELECT id FROM users WHERE company_type = ? AND mobile_key = ? AND deleted_at = 0", survey.CompanyType, survey.MobileKey)
 	}
 	if n := len(survey.Alarms); n > 0 {
 		names := []any{survey.AlarmsSince}

@@ -55,13 +55,14 @@ const (
 // dialect holds the SQL that differs between SQLite and MySQL.
 type dialect struct {
 	forUpdate           string
-	sealIndex           string
+	useIndex            string // behind the name of a table; ? stands for the index
 	upsertUser          string
 	upsertLoginSequence string
 	upsertGate          string
 	lockAlarm           string
 	upsertFold          string
 	insertVault         string
+	spendPuzzle         string
 	clock               string
 	version             string
 }

@@ -256,9 +256,9 @@ func TestReportsTakeTheirTime(t *testing.T) {
 	var found []model.Event
 	var all sync.WaitGroup
 	all.Go(func() { found, long = events.List(t.Context(), model.EventFilter{}, 10) })
-	all.Go(func() { _, short = events.Count(brief, 0, 1, 1) })
+	all.Go(func() { _, short = events.Count(brief, model.EventSpan{To: 1, Bucket: time.Millisecond}) })
 	for range 8 {
-		all.Go(func() { _, _ = events.Count(brief, 0, 1, 1) })
+		all.Go(func() { _, _ = events.Count(brief, model.EventSpan{To: 1, Bucket: time.Millisecond}) })
 	}
 	<-brief.Done() // twice the time-out
 	if err := db.Ping(t.Context()); err != nil {
@@ -291,7 +291,7 @@ func TestReportsLeaveReaders(t *testing.T) {
 			wantError(t, err, model.ErrUnavailable)
 		})
 		all.Go(func() {
-			_, err := repository.Sessions{DB: db}.CountActive(ctx, t0)
+			_, err := repository.Sessions{DB: db}.CountActive(ctx, nil, t0)
 			wantError(t, err, model.ErrUnavailable)
 		})
 		must(t, db.Ping(t.Context()))

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -56,9 +57,29 @@ func (e Events) insert(ctx context.Context, events []model.Event) error {
 // List lists the newest lines that match the filter, newest first, folded ones with
 // their count. To follow it lists the oldest ones, oldest first.
 func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error) {
+	if len(filter.Companies) == 0 {
+		return e.list(ctx, filter, limit)
+	}
+	var all []model.Event
+	for _, company := range filter.Companies { // by an index that has the order within one company
+		events, err := e.list(ctx, filter, limit, company)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+	}
+	slices.SortFunc(all, func(a, b model.Event) int { return cmp.Compare(b.ID, a.ID) })
+	return all[:min(limit, len(all))], nil
+}
+
+// list is List for all events or those of one company.
+func (e Events) list(ctx context.Context, filter model.EventFilter, limit int, company ...int32) ([]model.Event, error) {
 	// Of a struct GORM takes the members that are not zero.
 	query := e.DB.reportDB(ctx).Model(&model.Event{}).Select("events.*, folds.count").Joins("LEFT JOIN folds ON folds.name = events.fold").
 		Where(&model.Event{UserID: filter.UserID, Kind: filter.Kind, Actor: filter.Actor})
+	if len(company) > 0 {
+		query = query.Where("company_type = ?", company[0])
+	}
 	if filter.From != 0 {
 		query = query.Where("at >= ?", filter.From)
 	}
@@ -89,14 +110,17 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 
 // Count counts the events between from and to by bucket and kind, some by detail too.
 // A folded line counts as often as its event was repeated.
-func (e Events) Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error) {
+func (e Events) Count(ctx context.Context, span model.EventSpan) ([]model.EventCount, error) {
+	where, args := "at >= ? AND at < ?", []any{span.Bucket.Milliseconds(), []model.Kind{model.EventLogin, model.EventRegister}, span.From, span.To}
+	if len(span.Companies) > 0 {
+		where, args = where+" AND company_type IN ?", append(args, []int32(span.Companies))
+	}
 	var counts []model.EventCount
 	err := e.DB.reportDB(ctx).Raw(`SELECT bucket, kind, detail, SUM(repeats) AS count, COUNT(session) AS sessions FROM (
   SELECT at - at % ? AS bucket, kind, CASE WHEN kind IN ? THEN detail ELSE '' END AS detail, CASE WHEN session_id <> '' THEN 1 END AS session,
     COALESCE(folds.count, 1) AS repeats
-  FROM events LEFT JOIN folds ON folds.name = events.fold WHERE at >= ? AND at < ?
-) AS counted GROUP BY bucket, kind, detail ORDER BY bucket, kind`,
-		bucket, []model.Kind{model.EventLogin, model.EventRegister}, from, to).Scan(&counts).Error
+  FROM events LEFT JOIN folds ON folds.name = events.fold WHERE `+where+`
+) AS counted GROUP BY bucket, kind, detail ORDER BY bucket, kind`, args...).Scan(&counts).Error
 	return counts, unavailable("count events", err)
 }
 

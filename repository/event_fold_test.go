@@ -49,7 +49,7 @@ func TestEventsFold(t *testing.T) {
 		if diff := cmp.Diff(first, got[2], exceptID); diff != "" {
 			t.Errorf("not the first of the repeats:\n%s", diff)
 		}
-		counts, err := events.Count(t.Context(), minute, minute+60_000, 60_000)
+		counts, err := events.Count(t.Context(), model.EventSpan{From: minute, To: minute + 60_000, Bucket: time.Minute})
 		must(t, err)
 		for _, c := range counts {
 			if c.Kind == model.EventDeviceMismatch && (c.Count != 4 || c.Sessions != 2) {

@@ -3,6 +3,7 @@ package repository
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -36,9 +37,47 @@ const (
 	lastID    = "~" // follows the ids of all sessions
 )
 
-// Codes removes up to limit codes sent before the given time.
-func (j Janitor) Codes(ctx context.Context, before model.Time, limit int) (int, error) {
-	return j.DB.purge(ctx, oldRows{"codes", "id", "sent_at < ?"}, before, limit)
+// Codes removes up to limit codes sent before the given time. Their messages keep when they
+// were redeemed.
+func (j Janitor) Codes(ctx context.Context, before model.Time, limit int) (removed int, err error) {
+	var old []struct {
+		ID     int64
+		UsedAt model.Time
+	}
+	err = j.DB.readDB(ctx).Table("codes").Select("id", "used_at").Where("sent_at < ?", before).Limit(limit).Find(&old).Error
+	if err != nil || len(old) == 0 {
+		return 0, unavailable("find old codes", err)
+	}
+	var ids, used []any
+	for _, code := range old {
+		ids = append(ids, code.ID)
+		if code.UsedAt != 0 {
+			used = append(used, code.ID)
+		}
+	}
+	err = j.DB.Within(ctx, func(ctx context.Context) error {
+		if len(used) > 0 {
+			err := j.DB.exec(ctx, "keep redemptions", `UPDATE messages SET redeemed_at = COALESCE((SELECT used_at FROM codes WHERE codes.id = messages.code_id), 0)
+WHERE code_id IN (?`+strings.Repeat(", ?", len(used)-1)+") AND redeemed_at = 0", used...)
+			if err != nil {
+				return err
+			}
+		}
+		removed, err = j.DB.remove(ctx, "codes", "id IN ?", ids)
+		return err
+	})
+	return removed, err
+}
+
+// Messages removes up to limit messages from before the given time.
+func (j Janitor) Messages(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"messages", "id", "at < ?"}, before, limit)
+}
+
+// Receipts removes up to limit receipts that came before the given time and have found no
+// message.
+func (j Janitor) Receipts(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"receipts", "message_id", "at < ?"}, before, limit)
 }
 
 // Sessions removes up to limit sessions that ended before the given time.
@@ -79,6 +118,11 @@ func (j Janitor) Events(ctx context.Context, before model.Time, limit int) (remo
 // Gates removes up to limit gates that were last held before the given time.
 func (j Janitor) Gates(ctx context.Context, before model.Time, limit int) (int, error) {
 	return j.DB.purge(ctx, oldRows{"gates", "name", "touched_at < ?"}, before, limit)
+}
+
+// Puzzles removes up to limit spent puzzles that expired before the given time.
+func (j Janitor) Puzzles(ctx context.Context, before model.Time, limit int) (int, error) {
+	return j.DB.purge(ctx, oldRows{"puzzles", "id", "expires_at < ?"}, before, limit)
 }
 
 // oldRows selects rows of a table by a condition on a time.

@@ -18,7 +18,7 @@ import (
 
 var mysqlDialect = dialect{
 	forUpdate: ` FOR UPDATE`,
-	sealIndex: ` FORCE INDEX (users_seal)`,
+	useIndex:  ` FORCE INDEX (?)`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
 ON DUPLICATE KEY UPDATE last_source = ?, logins = logins + 1`,
@@ -29,6 +29,7 @@ ON DUPLICATE KEY UPDATE passes = passes + 1, touched_at = ?`,
 	lockAlarm:   `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON DUPLICATE KEY UPDATE passes = passes + 1`,
 	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON DUPLICATE KEY UPDATE count = count + 1`,
 	insertVault: `INSERT IGNORE INTO vault (name, value) VALUES (?, ?)`,
+	spendPuzzle: `INSERT IGNORE INTO puzzles (id, expires_at) VALUES (?, ?)`,
 	clock:       `SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000 AS SIGNED)`,
 	version:     `SELECT VERSION()`,
 }

@@ -134,7 +134,7 @@ func TestMaxConns(t *testing.T) {
 				ctx := t.Context()
 				must(t, db.Within(ctx, holdGate(db, fmt.Sprint(n))))
 				must(t, db.Ping(ctx))
-				_, err := repository.Events{DB: db}.Count(ctx, t0, t0, 1)
+				_, err := repository.Events{DB: db}.Count(ctx, model.EventSpan{From: t0, To: t0, Bucket: 1_000_000})
 				must(t, err)
 			})
 		}

@@ -16,7 +16,7 @@ const maxSealed = 128
 func (u Users) SealedUnder(ctx context.Context, secretID []byte, skip, limit int) ([]model.User, error) {
 	var users []model.User
 	from, to := sealedRange(secretID)
-	err := u.DB.readDB(ctx).Raw("SELECT id, mobile FROM users"+u.DB.dialect.sealIndex+" WHERE mobile >= ? AND mobile <= ? LIMIT ? OFFSET ?",
+	err := u.DB.readDB(ctx).Raw("SELECT id, mobile FROM users"+u.DB.byIndex("users_seal")+" WHERE mobile >= ? AND mobile <= ? LIMIT ? OFFSET ?",
 		from, to, limit, skip).Scan(&users).Error
 	return users, unavailable("find encrypted numbers", err)
 }
@@ -24,7 +24,7 @@ func (u Users) SealedUnder(ctx context.Context, secretID []byte, skip, limit int
 // CountSealed counts the accounts whose sealed number begins with the id of a secret.
 func (u Users) CountSealed(ctx context.Context, secretID []byte) (n int64, err error) {
 	from, to := sealedRange(secretID)
-	err = u.DB.readDB(ctx).Raw("SELECT COUNT(*) FROM users"+u.DB.dialect.sealIndex+" WHERE mobile >= ? AND mobile <= ?", from, to).Scan(&n).Error
+	err = u.DB.readDB(ctx).Raw("SELECT COUNT(*) FROM users"+u.DB.byIndex("users_seal")+" WHERE mobile >= ? AND mobile <= ?", from, to).Scan(&n).Error
 	return n, unavailable("count encrypted numbers", err)
 }
 

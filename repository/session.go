@@ -130,6 +130,18 @@ func (s Sessions) Ended(ctx context.Context, userID int64, limit int) ([]model.S
 	return sessions, unavailable("list ended sessions", err)
 }
 
+// All lists the user's sessions, ended ones too, newest first.
+func (s Sessions) All(ctx context.Context, userID int64) ([]model.Session, error) {
+	sessions, err := sessionTable.list(ctx, s.DB, "WHERE user_id = ? ORDER BY login_at DESC, id", userID)
+	return sessions, unavailable("list sessions", err)
+}
+
+// LastLogin returns the time of the user's newest login, 0 if none is known.
+func (s Sessions) LastLogin(ctx context.Context, userID int64) (model.Time, error) {
+	last, err := scalar[model.Time](ctx, s.DB, "SELECT COALESCE(MAX(login_at), 0) FROM slots WHERE user_id = ?", userID)
+	return last, unavailable("read the last login", err)
+}
+
 // DisplacedSince lists up to 100 sessions of a group that were displaced after since.
 func (s Sessions) DisplacedSince(ctx context.Context, userID int64, group string, since model.Time) ([]model.Session, error) {
 	var sessions []model.Session
@@ -138,14 +150,18 @@ func (s Sessions) DisplacedSince(ctx context.Context, userID int64, group string
 	return sessions, unavailable("list displaced sessions", err)
 }
 
-// CountActive counts the sessions that are active at now, by product.
-func (s Sessions) CountActive(ctx context.Context, now model.Time) (map[int32]int64, error) {
+// CountActive counts the sessions of the companies that are active at now, by product.
+func (s Sessions) CountActive(ctx context.Context, of model.Companies, now model.Time) (map[int32]int64, error) {
 	var rows []struct {
 		ProductType int32
 		Count       int64
 	}
-	err := s.DB.reportDB(ctx).Raw(`SELECT product_type, COUNT(*) AS count FROM sessions
-WHERE active_slot IS NOT NULL AND idle_until > ? AND ends_at > ? GROUP BY product_type`, now, now).Scan(&rows).Error
+	query := s.DB.reportDB(ctx).Table("sessions").Select("product_type, COUNT(*) AS count").
+		Where("active_slot IS NOT NULL AND idle_until > ? AND ends_at > ?", now, now).Group("product_type")
+	if len(of) > 0 {
+		query = query.Where("company_type IN ?", []int32(of))
+	}
+	err := query.Scan(&rows).Error
 	counts := make(map[int32]int64, len(rows))
 	for _, row := range rows {
 		counts[row.ProductType] = row.Count

@@ -16,7 +16,7 @@ import (
 )
 
 var sqliteDialect = dialect{
-	sealIndex: ` INDEXED BY users_seal`,
+	useIndex: ` INDEXED BY ?`,
 	upsertUser: `INSERT INTO users (id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, created_at)
 VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)
 ON CONFLICT (company_type, mobile_key) DO UPDATE SET last_source = ?, logins = logins + 1`,
@@ -27,6 +27,7 @@ ON CONFLICT (name) DO UPDATE SET passes = passes + 1, touched_at = ?`,
 	lockAlarm:   `INSERT INTO gates (passes, touched_at, name) VALUES (1, 0, ?) ON CONFLICT (name) DO UPDATE SET passes = passes + 1`,
 	upsertFold:  `INSERT INTO folds (name, count) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET count = count + 1`,
 	insertVault: `INSERT INTO vault (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`,
+	spendPuzzle: `INSERT INTO puzzles (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`,
 	clock:       `SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 	version:     `SELECT sqlite_version()`,
 }

@@ -78,20 +78,20 @@ var codeTable = table[model.Code]{
 
 var userTable = table[model.User]{
 	"users", `id, company_type, mobile_key, mobile, user_name, nick_name, real_name, avatar_url, first_source, last_source, ` +
-		`banned_until, ban_reason, created_at, deleted_at, credential_epoch`,
+		`banned_until, ban_reason, created_at, deleted_at, credential_epoch, external_id, metadata`,
 	func(u *model.User) []any {
 		return []any{
 			&u.ID, &u.CompanyType, &u.MobileKey, &u.Mobile, &u.UserName, &u.NickName, &u.RealName, &u.AvatarURL, &u.FirstSource, &u.LastSource,
-			&u.BannedUntil, &u.BanReason, &u.CreatedAt, &u.DeletedAt, &u.CredentialEpoch,
+			&u.BannedUntil, &u.BanReason, &u.CreatedAt, &u.DeletedAt, &u.CredentialEpoch, &u.ExternalID, &u.Metadata,
 		}
 	},
 }
 
 // eventTable has no id: the database assigns it.
 var eventTable = table[model.Event]{
-	"events", `at, kind, user_id, session_id, actor, ip, device, request_id, detail, fold`,
+	"events", `at, kind, user_id, company_type, session_id, actor, ip, device, request_id, detail, fold`,
 	func(e *model.Event) []any {
-		return []any{&e.At, &e.Kind, &e.UserID, &e.SessionID, &e.Actor, &e.IP, &e.Device, &e.RequestID, &e.Detail, &e.Fold}
+		return []any{&e.At, &e.Kind, &e.UserID, &e.CompanyType, &e.SessionID, &e.Actor, &e.IP, &e.Device, &e.RequestID, &e.Detail, &e.Fold}
 	},
 }
 

@@ -14,7 +14,7 @@ import (
 // calls returns a call of each method of all stores, as the rules make it.
 func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 	codes, users, sessions := repository.Codes{DB: db}, repository.Users{DB: db}, repository.Sessions{DB: db}
-	events, vault := repository.Events{DB: db}, repository.Vault{DB: db}
+	events, vault, messages := repository.Events{DB: db}, repository.Vault{DB: db}, repository.Messages{DB: db}
 	drop := func(_ any, err error) error { return err }
 	s := aSession(1, 7, 0)
 	return map[string]func(ctx context.Context) error{
@@ -49,6 +49,8 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"Forgive":      func(ctx context.Context) error { return codes.Forgive(ctx, key('a')) },
 		"Use":          func(ctx context.Context) error { return drop(codes.Use(ctx, 1, model.AttemptOpen, 5, t0)) },
 
+		"Spend": func(ctx context.Context) error { return drop(repository.Puzzles{DB: db}.Spend(ctx, key('p')[:16], t0)) },
+
 		"Register": func(ctx context.Context) error {
 			_, _, err := users.Register(ctx, aUser(1, 'a'))
 			return err
@@ -80,6 +82,20 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"List":   func(ctx context.Context) error { return drop(events.List(ctx, model.EventFilter{UserID: 7}, 10)) },
 		"Ends":   func(ctx context.Context) error { return drop(events.Ends(ctx, 0)) },
 
+		"Messages.Insert": func(ctx context.Context) error { return messages.Insert(ctx, 0, aMessage(1, 'a', 7)) },
+		"Messages.List": func(ctx context.Context) error {
+			return drop(messages.List(ctx, model.MessageFilter{NumberKey: key('a')}, 10))
+		},
+		"OfCodes":     func(ctx context.Context) error { return drop(messages.OfCodes(ctx, 1)) },
+		"ByVendor":    func(ctx context.Context) error { return drop(messages.ByVendor(ctx, "webhook", "m1")) },
+		"Report":      func(ctx context.Context) error { return drop(messages.Report(ctx, 1, aReceipt("m1", t0))) },
+		"KeepEarly":   func(ctx context.Context) error { return messages.KeepEarly(ctx, aReceipt("m1", t0), t0) },
+		"Early":       func(ctx context.Context) error { return drop(messages.Early(ctx, 10)) },
+		"ForgetEarly": func(ctx context.Context) error { return messages.ForgetEarly(ctx, aReceipt("m1", t0)) },
+		"Erase":       func(ctx context.Context) error { return messages.Erase(ctx, aUser(7, 'a'), key('a')) },
+		"Conversion":  func(ctx context.Context) error { return drop(messages.Conversion(ctx, 0, t0)) },
+		"Costs":       func(ctx context.Context) error { return drop(messages.Costs(ctx, 0, t0, 1000)) },
+
 		"Keep":    func(ctx context.Context) error { return drop(vault.Keep(ctx, "lookup", key('a'))) },
 		"Replace": func(ctx context.Context) error { return vault.Replace(ctx, "lookup", key('a'), key('b')) },
 	}
@@ -96,7 +112,7 @@ func TestStorageAway(t *testing.T) {
 				t.Errorf("%s with a cancelled context: %v", method, err)
 			}
 		}
-		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds"} {
+		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts"} {
 			execSQL(t, db, "DROP TABLE "+table)
 		}
 		for method, call := range calls(db) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -75,7 +76,7 @@ func TestEventsCount(t *testing.T) {
 		noSession := anEvent(model.EventLogout, 1, 2001)
 		noSession.SessionID = ""
 		must(t, repository.Events{DB: db}.Append(t.Context(), noSession))
-		got, err := repository.Events{DB: db}.Count(t.Context(), 1000, 3000, 1000)
+		got, err := repository.Events{DB: db}.Count(t.Context(), model.EventSpan{From: 1000, To: 3000, Bucket: time.Second})
 		want := []model.EventCount{
 			{Bucket: 1000, Kind: model.EventLogin, Detail: "a", Count: 2, Sessions: 2}, {Bucket: 1000, Kind: model.EventLogin, Detail: "b", Count: 1, Sessions: 1},
 			{Bucket: 1000, Kind: model.EventLogout, Count: 1, Sessions: 1}, {Bucket: 2000, Kind: model.EventLogout, Count: 2, Sessions: 1},

@@ -202,6 +202,7 @@ func TestUsersDescribe(t *testing.T) {
 		want := mustRegister(t, db, aUser(1, 'a'))
 		other := mustRegister(t, db, aUser(2, 'b'))
 		want.NickName, want.RealName, want.AvatarURL = "👩‍🚀 宇航员", "张三", "https://example.com/a.png"
+		want.ExternalID, want.Metadata = new("工号 A-1"), []byte(`{"level":3}`)
 		change := want
 		change.UserName, change.LastSource, change.BannedUntil = "not this", "nor this", t0
 		must(t, users.Describe(t.Context(), change))
@@ -217,5 +218,32 @@ func TestUsersDescribe(t *testing.T) {
 			t.Error("another account changed")
 		}
 		must(t, users.Describe(t.Context(), model.User{ID: 9})) // gone meanwhile
+	})
+}
+
+// TestUsersExternalID: an external id is compared byte for byte and is unique in its
+// company. A deletion frees it.
+func TestUsersExternalID(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		users := repository.Users{DB: db}
+		give := func(id int64, company int32, external string) error {
+			user := aUser(id, byte(id))
+			user.CompanyType = company
+			user = mustRegister(t, db, user)
+			user.ExternalID = &external
+			return users.Describe(t.Context(), user)
+		}
+		must(t, give(1, 1, "a"))
+		for i, other := range []string{"A", "a ", "ａ", "á", "1"} {
+			if err := give(int64(i+10), 1, other); err != nil {
+				t.Errorf("%q beside %q: %v", other, "a", err)
+			}
+		}
+		must(t, give(2, 0, "a"))
+		wantError(t, give(3, 1, "a"), model.ErrExternalIDTaken)
+		wantError(t, users.Describe(t.Context(), model.User{ID: 1}), nil) // nil clears it
+		must(t, give(4, 1, "a"))
+		must(t, users.Erase(t.Context(), 4, true, t0))
+		must(t, give(5, 1, "a"))
 	})
 }

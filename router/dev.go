@@ -80,7 +80,7 @@ func (p *Pages) page(name string) gin.HandlerFunc {
 			middleware.Fail(c, model.ErrNotFound)
 			return
 		}
-		file.serve(c.Writer, c.Request)
+		file.serve(c.Writer, c.Request, docsPolicy)
 	}
 }
 

@@ -10,19 +10,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/swaggest/swgui/v5/static"
 	"go.yaml.in/yaml/v3"
+
+	"menshen/middleware"
+	"menshen/model"
 )
 
-// openapi is the API document, written by hand and checked by tests.
-//
-//go:embed openapi.yaml
-var openapi []byte
+// openapi and openapiAdmin are the API documents of the two listeners, written by hand and
+// checked by tests.
+var (
+	//go:embed openapi.yaml
+	openapi []byte
+	//go:embed openapi-admin.yaml
+	openapiAdmin []byte
+)
 
 // docsPrefix is the path of the API document and its page.
 const docsPrefix = "/swagger/"
@@ -42,7 +51,7 @@ type Docs struct {
 	files map[string]docsFile // by path
 }
 
-// docsFile is one file that Docs serves, in two representations. Both are kept, because
+// docsFile is one file that Docs or Widget serves, in two representations. Both are kept, because
 // unpacking at each request would cost 14 ms of processor time.
 type docsFile struct {
 	contentType   string
@@ -57,14 +66,35 @@ type representation struct {
 	etag string
 }
 
-// NewDocs prepares the files. doc.json is openapi.yaml in JSON, with version as
-// info.version.
-func NewDocs(version string) (*Docs, error) {
-	document, err := documentJSON(openapi, version)
+// NewDocs prepares the files of the two listeners. doc.json is the listener's document in
+// JSON, with version as info.version; the page is the same.
+func NewDocs(version string) (public, admin *Docs, err error) {
+	page, err := newPage()
 	if err != nil {
-		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+		return nil, nil, err
 	}
-	d := &Docs{files: map[string]docsFile{docsPrefix + "doc.json": ownFile("application/json; charset=utf-8", document)}}
+	if public, err = docsOf(openapi, version, page); err != nil {
+		return nil, nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	if admin, err = docsOf(openapiAdmin, version, page); err != nil {
+		return nil, nil, fmt.Errorf("read openapi-admin.yaml: %w", err)
+	}
+	return public, admin, nil
+}
+
+func docsOf(text []byte, version string, page map[string]docsFile) (*Docs, error) {
+	document, err := documentJSON(text, version)
+	if err != nil {
+		return nil, err
+	}
+	files := maps.Clone(page)
+	files[docsPrefix+"doc.json"] = ownFile("application/json; charset=utf-8", document)
+	return &Docs{files: files}, nil
+}
+
+// newPage prepares the files of the page.
+func newPage() (files map[string]docsFile, err error) {
+	files = map[string]docsFile{}
 	for _, file := range []struct {
 		from              fs.ReadFileFS
 		name, contentType string
@@ -82,15 +112,29 @@ func NewDocs(version string) (*Docs, error) {
 		}
 		name := strings.TrimSuffix(path.Base(file.name), ".gz")
 		if file.from == page {
-			d.files[docsPrefix+name] = ownFile(file.contentType, body)
+			files[docsPrefix+name] = ownFile(file.contentType, body)
 			continue
 		}
-		if d.files[docsPrefix+name], err = libraryFile(file.contentType, body, name != path.Base(file.name)); err != nil {
+		if files[docsPrefix+name], err = libraryFile(file.contentType, body, name != path.Base(file.name)); err != nil {
 			return nil, fmt.Errorf("unpack asset: %w", err)
 		}
 	}
-	return d, nil
+	return files, nil
 }
+
+// serve responds to a request of a listener for one of the files; any other path is 404.
+func (d *Docs) serve(c *gin.Context) {
+	if c.Request.URL.Path == docsPrefix {
+		toDocs(c)
+		return
+	}
+	if !d.Serve(c.Writer, c.Request) {
+		middleware.Fail(c, model.ErrNotFound)
+	}
+}
+
+// toDocs leads to the page of the API document.
+func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
 
 // ownFile is a file that changes with the program: a browser revalidates its copy.
 func ownFile(contentType string, body []byte) docsFile {
@@ -122,18 +166,19 @@ func represent(body []byte) representation {
 // false.
 func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	file, ok := d.files[r.URL.Path]
-	if !ok {
-		return false
+	if ok {
+		file.serve(w, r, docsPolicy)
 	}
-	file.serve(w, r)
-	return true
+	return ok
 }
 
-func (file docsFile) serve(w http.ResponseWriter, r *http.Request) {
+// serve responds with the representation that the client accepts. policy is the content
+// security policy.
+func (file docsFile) serve(w http.ResponseWriter, r *http.Request, policy string) {
 	header := w.Header()
 	header.Set("Content-Type", file.contentType)
 	header.Set("Cache-Control", file.caching)
-	header.Set("Content-Security-Policy", docsPolicy)
+	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	chosen := file.plain

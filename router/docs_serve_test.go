@@ -82,7 +82,7 @@ func (d discard) WriteHeader(int)             {}
 
 // BenchmarkDocs measures what a GET of each file costs, without and with gzip.
 func BenchmarkDocs(b *testing.B) {
-	d, err := NewDocs("1.2.3")
+	d, _, err := NewDocs("1.2.3")
 	if err != nil {
 		b.Fatal(err)
 	}

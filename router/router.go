@@ -28,6 +28,7 @@ type Public struct {
 	Edge
 	Docs        *Docs    // nil: not served
 	Dev         *Dev     // nil: not served
+	Widget      *Widget  // nil: not served
 	CORSOrigins []string // empty: no CORS
 }
 
@@ -40,6 +41,7 @@ type PublicHandlers struct {
 	Keys    controller.Keys
 	Backend controller.Backend
 	Health  controller.Health
+	Hooks   controller.Hooks
 }
 
 // PublicGuards decide which requests reach the public handlers.
@@ -48,8 +50,15 @@ type PublicGuards struct {
 	Authenticate func(ctx context.Context, raw model.Secret) (model.Session, error) // finds the active session of an access token
 	OwnShare     func(claims model.Claims) bool                                     // whether a check may use the share of its session
 	Clients      middleware.Clients
+	Hooks        HookGuards
 	CheckLimit   *middleware.Limiter // login-status checks, by session
 	OtherLimit   *middleware.Limiter // requests without a limit of their own, by address
+}
+
+// HookGuards decide which receipts of vendors are taken.
+type HookGuards struct {
+	Aliyun, Tencent, Twilio middleware.PathTokens                       // empty: no receipts
+	Webhook                 func(header http.Header, body []byte) error // verifies the signature; nil: no receipts
 }
 
 // reading are the methods of every route that answers GET. HEAD runs the handlers of GET,
@@ -110,13 +119,21 @@ func (p Public) engine() *gin.Engine {
 	r.DELETE("/app/auth/user", limited, deadline, session, h(p.User.Delete))
 	r.POST("/app/auth/user/mobile", limited, deadline, session, h(p.User.ChangeNumber))
 
+	r.POST("/hooks/sms/aliyun/:token", p.PublicGuards.Hooks.Aliyun.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeAliyun))
+	r.POST("/hooks/sms/tencent/:token", p.PublicGuards.Hooks.Tencent.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeTencent))
+	r.POST("/hooks/sms/twilio/:token", p.PublicGuards.Hooks.Twilio.Guard(p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeTwilio))
+	r.POST("/hooks/sms/webhook", middleware.Signed(p.PublicGuards.Hooks.Webhook, p.OtherLimit), deadline, h(p.PublicHandlers.Hooks.TakeWebhook))
+
 	r.Match(reading, "/.well-known/jwks.json", p.Keys.Show)
 	r.POST("/oauth/introspect", p.Clients.Guard(p.OtherLimit), deadline, h(p.Backend.Introspect))
 	r.Match(reading, "/healthz", p.Health.Alive)
 	r.Match(reading, "/readyz", deadline, p.Health.Serving)
+	if p.Widget != nil {
+		r.Match(reading, widgetPath, limited, func(c *gin.Context) { p.Widget.Serve(c.Writer, c.Request) })
+	}
 	if p.Docs != nil {
 		r.Match(reading, "/swagger", limited, toDocs)
-		r.Match(reading, docsPrefix+"*path", limited, p.page)
+		r.Match(reading, docsPrefix+"*path", limited, p.Docs.serve)
 	}
 	if p.Dev != nil {
 		p.Dev.register(r, limited, deadline)
@@ -124,25 +141,12 @@ func (p Public) engine() *gin.Engine {
 	return r
 }
 
-// toDocs leads to the page of the API document.
-func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
-
-// page serves the files of the API document; any other path is 404.
-func (p Public) page(c *gin.Context) {
-	if c.Request.URL.Path == docsPrefix {
-		toDocs(c)
-		return
-	}
-	if !p.Docs.Serve(c.Writer, c.Request) {
-		middleware.Fail(c, model.ErrNotFound)
-	}
-}
-
 // Admin is the admin listener, which is never the public one.
 type Admin struct {
 	AdminHandlers
 	AdminGuards
 	Edge
+	Docs      *Docs
 	Metrics   http.Handler // GET /metrics
 	Profiling bool         // serve /debug/pprof, which shows the memory of the process
 	Pages     *Pages       // the console; nil: not served
@@ -166,9 +170,24 @@ type AdminGuards struct {
 	Ping     func(ctx context.Context) error // the storage
 }
 
+// needs are the roles for routes of the admin API. Any other route that answers GET is for
+// model.RoleRead, and the rest for model.RoleAdmin. It is never written to.
+var needs = map[string]model.Role{
+	"POST /admin/users/:id/ban":    model.RoleSupport,
+	"POST /admin/users/:id/unban":  model.RoleSupport,
+	"POST /admin/users/:id/kick":   model.RoleSupport,
+	"POST /admin/users/:id/unlock": model.RoleSupport,
+	"POST /admin/numbers/unlock":   model.RoleSupport,
+	"POST /admin/simulate":         model.RoleRead, // changes nothing
+	"GET /admin/users/:id/export":  model.RoleAdmin,
+	"GET /admin/config":            model.RoleAdmin,
+}
+
 // Handler is the admin API.
 func (a Admin) Handler() http.Handler {
 	r := a.engineWith()
+	r.Match(reading, "/swagger", toDocs)
+	r.Match(reading, docsPrefix+"*path", a.Docs.serve)
 	r.Match(reading, "/metrics", a.Hosts.Guard, gin.WrapH(a.Metrics))
 	if a.Profiling {
 		profiles(r, a.Hosts.Guard)
@@ -182,10 +201,16 @@ func (a Admin) Handler() http.Handler {
 	h := middleware.Handle
 	r.Match(reading, "/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
 
-	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit))
+	roles := middleware.Roles{Needs: needs, Record: a.Audit.RecordDenied}
+	keyed := r.Group("/admin", a.Keys.Guard(a.KeyLimit), roles.Guard)
+	keyed.POST("/users/:id/code", middleware.InTurn, h(a.Admin.SendCode)) // no deadline, as of /auth/mobile/code
 	users := keyed.Group("/users", middleware.Deadline(model.StorageTime))
-	users.Match(reading, "", h(a.Admin.Find))
+	users.Match(reading, "", h(a.Admin.List))
+	users.POST("", h(a.Admin.Create))
 	users.Match(reading, "/:id", h(a.Admin.Show))
+	users.PATCH("/:id", h(a.Admin.Edit))
+	users.DELETE("/:id", h(a.Admin.Delete))
+	users.POST("/:id/mobile", h(a.Admin.Renumber))
 	users.POST("/:id/ban", h(a.Admin.Ban))
 	users.POST("/:id/unban", h(a.Admin.Unban))
 	users.POST("/:id/kick", h(a.Admin.Kick))
@@ -195,7 +220,9 @@ func (a Admin) Handler() http.Handler {
 	numbers.POST("/unlock", h(a.Admin.UnlockNumber))
 
 	reports := keyed.Group("", middleware.Deadline(model.ReportTime), middleware.RequireStorage(a.Ping, model.StorageTime))
+	reports.Match(reading, "/users/:id/export", h(a.Admin.Export))
 	reports.Match(reading, "/users/:id/timeline", h(a.Audit.Timeline))
+	reports.Match(reading, "/messages", h(a.Admin.Messages))
 	reports.Match(reading, "/stats", h(a.Audit.Stats))
 	keyed.Match(reading, "/audit", middleware.RequireStorage(a.Ping, model.StorageTime), h(a.Audit.List)) // which may be held
 	keyed.Match(reading, "/health", middleware.Deadline(model.ReportTime), h(a.Console.ShowHealth))

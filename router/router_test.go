@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -35,17 +36,24 @@ func routesOf(engine *gin.Engine) []string {
 // TestRoutesAndDocumentAgree: every route is documented, and every documented
 // operation is routed.
 func TestRoutesAndDocumentAgree(t *testing.T) {
-	docs := newDocs(t)
-	routes := routesOf(Public{Docs: docs}.engine())
-	documented := docs.Operations()
+	eachDocument(t, func(t *testing.T, l listener) {
+		engine := Public{Docs: l.docs, Widget: newWidget(t)}.engine()
+		if bytes.Equal(l.text, openapiAdmin) {
+			engine = adminEngine(t, false)
+		}
+		testRoutesAndDocumentAgree(t, routesOf(engine), l.docs.Operations())
+	})
+}
+
+func testRoutesAndDocumentAgree(t *testing.T, routes, documented []string) {
 	for _, route := range routes {
 		if !slices.Contains(documented, route) {
-			t.Errorf("%s is not in openapi.yaml", route)
+			t.Errorf("%s is not in the document", route)
 		}
 	}
 	for _, operation := range documented {
 		if !slices.Contains(routes, operation) {
-			t.Errorf("%s is in openapi.yaml and not served", operation)
+			t.Errorf("%s is in the document and not served", operation)
 		}
 	}
 	if len(routes) < 13 {
@@ -54,9 +62,9 @@ func TestRoutesAndDocumentAgree(t *testing.T) {
 }
 
 // adminEngine is the admin listener without services.
-func adminEngine(t *testing.T) *gin.Engine {
+func adminEngine(t *testing.T, profiling bool) *gin.Engine {
 	t.Helper()
-	admin, ok := Admin{Metrics: http.NotFoundHandler(), Profiling: true, Edge: testEdge()}.Handler().(*gin.Engine)
+	admin, ok := Admin{Metrics: http.NotFoundHandler(), Profiling: profiling, Docs: listeners(t)["admin"].docs, Edge: testEdge()}.Handler().(*gin.Engine)
 	if !ok {
 		t.Fatal("the admin listener is no gin engine")
 	}
@@ -75,7 +83,7 @@ func testEdge() Edge {
 // path is served.
 func TestMethods(t *testing.T) {
 	all := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "head"}
-	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Edge: testEdge()}.engine(), "admin": adminEngine(t)} {
+	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Widget: newWidget(t), Edge: testEdge()}.engine(), "admin": adminEngine(t, true)} {
 		served := map[string][]string{}
 		for _, route := range engine.Routes() {
 			served[route.Path] = append(served[route.Path], route.Method)
@@ -146,7 +154,7 @@ func TestDocumentsAreFound(t *testing.T) {
 // TestListenersShareHealthAlone: no route of operators is on the public listener, with
 // or without the API document.
 func TestListenersShareHealthAlone(t *testing.T) {
-	admin := adminEngine(t)
+	admin := adminEngine(t, true)
 	for _, docs := range []*Docs{nil, newDocs(t)} {
 		public := routesOf(Public{Docs: docs}.engine())
 		for _, route := range routesOf(admin) {

@@ -131,16 +131,12 @@ func (u *Users) Delete(ctx context.Context, r Deletion) (ended int, err error) {
 		if err != nil {
 			return err
 		}
-		if ended, err = u.Endings.endAll(ctx, user.ID, anySession, u.Endings.loggedOut(r.Caller)); err != nil {
+		ends := u.Endings.loggedOut(r.Caller)
+		ends.at = now
+		if ended, err = (erasure{u.Store, u.Sent, u.Endings, u.Vault, locked, ends}).do(ctx); err != nil {
 			return err
 		}
-		if err := u.Endings.Store.Anonymise(ctx, user.ID); err != nil {
-			return err
-		}
-		if err := u.Store.Erase(ctx, user.ID, !locked.Banned(now), now); err != nil {
-			return err
-		}
-		return u.Endings.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID}, now, model.Caller{RequestID: r.Caller.RequestID}))
+		return u.Endings.Events.Append(ctx, event(model.EventUserDeleted, model.Session{UserID: user.ID, CompanyType: user.CompanyType}, now, model.Caller{RequestID: r.Caller.RequestID}))
 	}, code.Attempt{
 		CompanyType: user.CompanyType, Purpose: model.PurposeDelete, Mobile: mobile, Code: r.Code, Tickets: []model.Secret{r.Ticket}, Caller: r.Caller,
 	})

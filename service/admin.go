@@ -3,8 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +20,13 @@ import (
 // lift the limits of numbers. Every act is one transaction with its audit line.
 type Admin struct {
 	Users   UserStore
+	Sent    MessageLog
 	Endings *Endings
+	Audit   AuditStore
+	Marks   Marks
 	Quotas  *code.Quotas // of numbers
+	Codes   *code.Verifier
+	Sender  *code.Sender
 	Vault   *vault.Vault
 	Numbers phone.Numbers
 	Catalog model.Catalog
@@ -32,17 +35,23 @@ type Admin struct {
 	OnError func(err error)
 }
 
-// Operator is the person who acts.
+// Operator is the person who acts. Every method of Admin and Audit treats users of
+// companies that the operator does not serve as if there were none.
 type Operator struct {
-	Name   string // of the admin key
-	Caller model.Caller
+	Name      string // of the admin key
+	Role      model.Role
+	Companies model.Companies // whose users the operator serves
+	Caller    model.Caller
 }
 
-// event returns an event about the user with the given id, caused by the operator. An
+// event returns an event about a user, caused by the operator. The zero user is none. An
 // empty reason is left out.
-func (o Operator) event(kind model.Kind, id int64, now model.Time, reason string) model.Event {
-	line := event(kind, model.Session{UserID: id}, now, model.Caller{IP: o.Caller.IP, RequestID: o.Caller.RequestID})
+func (o Operator) event(kind model.Kind, user model.User, now model.Time, reason string) model.Event {
+	line := event(kind, model.Session{UserID: user.ID, CompanyType: user.CompanyType}, now, model.Caller{IP: o.Caller.IP, RequestID: o.Caller.RequestID})
 	line.Actor = o.Name
+	if user.ID == 0 {
+		line.CompanyType = nil
+	}
 	if reason != "" {
 		line.Detail = model.EventDetail("reason", reason)
 	}
@@ -67,56 +76,6 @@ func CheckReason(reason string) (problem string) {
 	return ""
 }
 
-// Find lists the accounts of a number, at most one per company, or the account of an id,
-// and records the look. If both are given, an account must match both. The list is empty
-// if no account matches.
-//
-// Errors: model.ErrMobile.
-func (a *Admin) Find(ctx context.Context, by Operator, mobile string, id int64) ([]Profile, error) {
-	found, looks, err := a.candidates(ctx, by, mobile, id)
-	if err != nil {
-		return nil, err
-	}
-	profiles := make([]Profile, 0, len(found))
-	for _, user := range found {
-		profiles = append(profiles, a.profile(user))
-	}
-	return profiles, a.Endings.Events.Append(ctx, looks...)
-}
-
-// candidates returns the accounts that Find lists, and the events of the look at them.
-func (a *Admin) candidates(ctx context.Context, by Operator, mobile string, id int64) (found []model.User, looks []model.Event, err error) {
-	if mobile == "" {
-		user, err := a.Users.ByID(ctx, id)
-		if errors.Is(err, model.ErrNotFound) {
-			return nil, nil, nil
-		}
-		return []model.User{user}, []model.Event{by.viewed(id, model.TimeOf(a.Now()))}, err
-	}
-	number, err := a.Numbers.Parse(mobile)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, err = a.accounts(ctx, number, a.Catalog.Companies)
-	found = slices.DeleteFunc(found, func(user model.User) bool { return id != 0 && user.ID != id })
-	return found, a.viewedNumber(by, number, found), err
-}
-
-// accounts lists the accounts of a number in the companies, at most one in each.
-func (a *Admin) accounts(ctx context.Context, number model.Mobile, companies []model.Company) (found []model.User, err error) {
-	for _, company := range companies {
-		user, err := a.Users.ByNumber(ctx, company.Type, a.Vault.MobileKey(company.Type, number))
-		if errors.Is(err, model.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, user)
-	}
-	return found, nil
-}
-
 // profile returns the user with the number masked, because an operator needs no more. A
 // number that cannot be decrypted is masked entirely, so that its owner can be helped
 // all the same.
@@ -133,16 +92,37 @@ func (a *Admin) profile(user model.User) Profile {
 
 // Person is what an operator sees of a user.
 type Person struct {
-	Profile  Profile
-	Sessions []model.Session // active ones, newest first
-	Locks    code.Locks      // of the number; none if it cannot be decrypted
+	Profile   Profile
+	Sessions  []model.Session // active ones, newest first
+	LastLogin model.Time      // 0: none is known
+	Locks     code.Locks      // of the number; none if it cannot be decrypted
+}
+
+// user returns an account that the operator serves, model.ErrNotFound if there is none.
+func (a *Admin) user(ctx context.Context, by Operator, id int64) (model.User, error) {
+	return served(by)(a.Users.ByID(ctx, id))
+}
+
+// lock is user that makes other writers of the account wait until the transaction ends.
+func (a *Admin) lock(ctx context.Context, by Operator, id int64) (model.User, error) {
+	return served(by)(a.Users.Lock(ctx, id))
+}
+
+// served replaces an account that the operator does not serve by model.ErrNotFound.
+func served(by Operator) func(user model.User, err error) (model.User, error) {
+	return func(user model.User, err error) (model.User, error) {
+		if err == nil && !by.Companies.Include(user.CompanyType) {
+			return model.User{}, model.ErrNotFound
+		}
+		return user, err
+	}
 }
 
 // Show returns a user, and records the look.
 //
 // Errors: model.ErrNotFound.
 func (a *Admin) Show(ctx context.Context, by Operator, id int64) (Person, error) {
-	user, err := a.Users.ByID(ctx, id)
+	user, err := a.user(ctx, by, id)
 	if err != nil {
 		return Person{}, err
 	}
@@ -150,7 +130,7 @@ func (a *Admin) Show(ctx context.Context, by Operator, id int64) (Person, error)
 	if err != nil {
 		return person, err
 	}
-	return person, a.Endings.Events.Append(ctx, by.viewed(id, model.TimeOf(a.Now())))
+	return person, a.Endings.Events.Append(ctx, by.viewed(user, model.TimeOf(a.Now())))
 }
 
 // Person returns what an operator sees of a user. The caller must have recorded the look,
@@ -158,6 +138,9 @@ func (a *Admin) Show(ctx context.Context, by Operator, id int64) (Person, error)
 func (a *Admin) Person(ctx context.Context, user model.User) (person Person, err error) {
 	person.Profile = a.profile(user)
 	if person.Sessions, err = a.Endings.Active(ctx, model.Session{UserID: user.ID}); err != nil {
+		return person, err
+	}
+	if person.LastLogin, err = a.Endings.Store.LastLogin(ctx, user.ID); err != nil {
 		return person, err
 	}
 	if number, err := a.Vault.UnsealMobile(user.Mobile, user.ID); err == nil {
@@ -177,14 +160,15 @@ func (a *Admin) Person(ctx context.Context, user model.User) (person Person, err
 func (a *Admin) Ban(ctx context.Context, by Operator, id int64, reason string, until model.Time) (ended int, err error) {
 	until = cmp.Or(until, model.Forever)
 	err = a.Endings.Within(ctx, func(ctx context.Context) error {
-		if err := a.setBan(ctx, id, until, reason); err != nil {
+		user, err := a.setBan(ctx, by, id, ban{until, reason})
+		if err != nil {
 			return err
 		}
 		now := model.TimeOf(a.Now()) // under the lock: times follow the order of the acts
 		if until <= now {
 			return model.MalformedField("until", model.ReasonRange)
 		}
-		line := by.event(model.EventBan, id, now, reason)
+		line := by.event(model.EventBan, user, now, reason)
 		if until != model.Forever {
 			line.Detail = model.EventDetail("reason", reason, "until", until.String())
 		}
@@ -204,18 +188,27 @@ func (a *Admin) Ban(ctx context.Context, by Operator, id int64, reason string, u
 // Errors: model.ErrNotFound.
 func (a *Admin) Unban(ctx context.Context, by Operator, id int64) error {
 	return a.Endings.Within(ctx, func(ctx context.Context) error {
-		if err := a.setBan(ctx, id, 0, ""); err != nil {
+		user, err := a.setBan(ctx, by, id, ban{})
+		if err != nil {
 			return err
 		}
-		return a.Endings.Events.Append(ctx, by.event(model.EventUnban, id, model.TimeOf(a.Now()), ""))
+		return a.Endings.Events.Append(ctx, by.event(model.EventUnban, user, model.TimeOf(a.Now()), ""))
 	})
 }
 
-func (a *Admin) setBan(ctx context.Context, id int64, until model.Time, reason string) error {
-	if _, err := a.Users.Lock(ctx, id); err != nil {
-		return err
+// ban is the end of a ban and its reason; the zero value is none.
+type ban struct {
+	until  model.Time
+	reason string
+}
+
+// setBan locks the account and sets its ban.
+func (a *Admin) setBan(ctx context.Context, by Operator, id int64, b ban) (model.User, error) {
+	user, err := a.lock(ctx, by, id)
+	if err != nil {
+		return user, err
 	}
-	return a.Users.SetBan(ctx, id, until, reason)
+	return user, a.Users.SetBan(ctx, id, b.until, b.reason)
 }
 
 // Kick ends the sessions of a user that match the target and returns how many this call
@@ -225,7 +218,8 @@ func (a *Admin) setBan(ctx context.Context, id int64, until model.Time, reason s
 // Errors: model.ErrNotFound for an unknown user.
 func (a *Admin) Kick(ctx context.Context, by Operator, id int64, target KickTarget, reason string) (ended int, err error) {
 	err = a.Endings.Within(ctx, func(ctx context.Context) error {
-		if _, err := a.Users.Lock(ctx, id); err != nil {
+		user, err := a.lock(ctx, by, id)
+		if err != nil {
 			return err
 		}
 		now := model.TimeOf(a.Now()) // under the lock: times follow the order of the acts
@@ -238,7 +232,7 @@ func (a *Admin) Kick(ctx context.Context, by Operator, id int64, target KickTarg
 		if target.SessionID != "" { // ended by another
 			a.Endings.Cache.markEnded(target.SessionID)
 		}
-		line := by.event(model.EventKick, id, now, reason)
+		line := by.event(model.EventKick, user, now, reason)
 		line.Detail = target.detail(reason)
 		return a.Endings.Events.Append(ctx, line)
 	})

@@ -15,6 +15,7 @@ import (
 // Audit reads the log of events for operators.
 type Audit struct {
 	Store  AuditStore
+	Sent   MessageLog
 	Log    EventLog
 	Users  UserStore
 	Active ActiveStore
@@ -25,32 +26,47 @@ type Audit struct {
 const auditPage = 50
 
 // List returns a page of the log, newest first, and the cursor of the next page, "" if
-// this is the last. It records the look at the user of the filter, if there is one.
+// this is the last. It records the look at the user of the filter, if there is one. An
+// operator of some companies sees their events alone.
 //
 // Errors: model.ErrMalformed for an unknown kind, an unknown cursor, or From after To.
 func (a *Audit) List(ctx context.Context, by Operator, filter model.EventFilter, cursor string) ([]model.Event, string, error) {
+	look, err := a.served(ctx, by, &filter)
+	if err != nil {
+		return nil, "", err
+	}
 	events, next, err := a.page(ctx, filter, cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	return events, next, a.recordFiltered(ctx, by, filter.UserID)
+	return events, next, look()
 }
 
-// recordFiltered records the look at the user of a filter, if there is such a user.
-func (a *Audit) recordFiltered(ctx context.Context, by Operator, id int64) error {
-	if id == 0 {
-		return nil
+// served restricts a filter to what the operator may see. look records the look at the user
+// of the filter, if there is such a user.
+func (a *Audit) served(ctx context.Context, by Operator, filter *model.EventFilter) (look func() error, err error) {
+	if filter.UserID == 0 {
+		filter.Companies = by.Companies
+		return func() error { return nil }, nil
 	}
-	if _, err := a.Users.ByID(ctx, id); errors.Is(err, model.ErrNotFound) {
-		return nil
-	} else if err != nil {
-		return err
+	user, err := served(by)(a.Users.ByID(ctx, filter.UserID))
+	if errors.Is(err, model.ErrNotFound) {
+		filter.Companies = by.Companies
+		return func() error { return nil }, nil
 	}
-	return a.recordLook(ctx, by, id)
+	return func() error { return a.recordLook(ctx, by, user) }, err
 }
 
-func (a *Audit) recordLook(ctx context.Context, by Operator, id int64) error {
-	return a.Log.Append(ctx, by.viewed(id, model.TimeOf(a.Now())))
+func (a *Audit) recordLook(ctx context.Context, by Operator, user model.User) error {
+	return a.Log.Append(ctx, by.viewed(user, model.TimeOf(a.Now())))
+}
+
+// RecordDenied writes the event of an operator's request that the role of the key does not
+// allow. route is its method and path, without the person.
+func (a *Audit) RecordDenied(ctx context.Context, by Operator, route string, needs model.Role) error {
+	line := by.event(model.EventDenied, model.User{}, model.TimeOf(a.Now()), "")
+	line.Detail = model.EventDetail("route", route, "role", string(by.Role), "needs", string(needs))
+	return a.Log.Append(ctx, line)
 }
 
 // page is List without a record of the look.
@@ -60,16 +76,41 @@ func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor strin
 	}
 	if cursor != "" {
 		var err error
-		if filter.Before, err = a.parseCursor(ctx, cursor); err != nil {
+		if filter.Before, err = a.parseCursor(ctx, filter.Companies, cursor); err != nil {
 			return nil, "", err
 		}
 	}
 	events, err := a.Store.List(ctx, filter, auditPage+1)
-	if err != nil || len(events) <= auditPage {
-		return events, "", err
+	if err != nil {
+		return nil, "", err
 	}
-	events = events[:auditPage]
-	return events, strconv.FormatInt(events[auditPage-1].ID, 10), nil
+	next := ""
+	if len(events) > auditPage {
+		events = events[:auditPage]
+		next = strconv.FormatInt(events[auditPage-1].ID, 10)
+	}
+	return events, next, a.explain(ctx, events)
+}
+
+// explain puts what became of the messages into the events of codes that were sent. These
+// events are written before the sending and never change.
+func (a *Audit) explain(ctx context.Context, events []model.Event) error {
+	var codes []int64
+	for _, e := range events {
+		if code := e.SentCode(); code != 0 {
+			codes = append(codes, code)
+		}
+	}
+	sent, err := a.Sent.OfCodes(ctx, codes...)
+	if err != nil {
+		return err
+	}
+	for i, e := range events {
+		if code := e.SentCode(); code != 0 {
+			events[i] = e.Explained(sent[code])
+		}
+	}
+	return nil
 }
 
 func checkFilter(filter model.EventFilter) error {
@@ -84,12 +125,12 @@ func checkFilter(filter model.EventFilter) error {
 
 // parseCursor returns the id that a cursor names: that of the last line of a page. A
 // line that retention has removed is no cursor any more.
-func (a *Audit) parseCursor(ctx context.Context, cursor string) (int64, error) {
+func (a *Audit) parseCursor(ctx context.Context, companies model.Companies, cursor string) (int64, error) {
 	id, err := strconv.ParseInt(cursor, 10, 64)
 	if err != nil || id <= 0 || id == math.MaxInt64 || strconv.FormatInt(id, 10) != cursor {
 		return 0, model.MalformedField("cursor", model.ReasonFormat)
 	}
-	found, err := a.Store.List(ctx, model.EventFilter{Before: id + 1}, 1)
+	found, err := a.Store.List(ctx, model.EventFilter{Before: id + 1, Companies: companies}, 1)
 	if err == nil && (len(found) == 0 || found[0].ID != id) {
 		err = model.MalformedField("cursor", model.ReasonUnknown)
 	}
@@ -100,14 +141,15 @@ func (a *Audit) parseCursor(ctx context.Context, cursor string) (int64, error) {
 //
 // Errors: model.ErrNotFound for an unknown user, ErrMalformed for a bad cursor.
 func (a *Audit) Timeline(ctx context.Context, by Operator, id int64, cursor string) ([]model.Event, string, error) {
-	if _, err := a.Users.ByID(ctx, id); err != nil {
+	user, err := served(by)(a.Users.ByID(ctx, id))
+	if err != nil {
 		return nil, "", err
 	}
 	events, next, err := a.page(ctx, model.EventFilter{UserID: id}, cursor)
 	if err != nil {
 		return nil, "", err
 	}
-	return events, next, a.recordLook(ctx, by, id)
+	return events, next, a.recordLook(ctx, by, user)
 }
 
 // maxDetail is the greatest length of a line's detail, in characters.

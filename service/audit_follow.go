@@ -25,12 +25,15 @@ func (a *Audit) Follow(ctx context.Context, by Operator, filter model.EventFilte
 	if err := checkFilter(filter); err != nil {
 		return nil, "", err
 	}
-	var err error
 	filter.Follow = true
-	if filter.After, err = a.parseAfter(ctx, cursor); err != nil {
-		return nil, "", err
+	look, err := a.served(ctx, by, &filter)
+	if err == nil {
+		filter.After, err = a.parseAfter(ctx, cursor)
 	}
-	if err := a.recordFiltered(ctx, by, filter.UserID); err != nil {
+	if err == nil {
+		err = look()
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	patience, cancel := context.WithTimeout(ctx, wait)

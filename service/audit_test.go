@@ -17,7 +17,7 @@ import (
 // audit reads the deployment's log of events.
 func (d *deployment) audit() *service.Audit {
 	events := repository.Events{DB: d.db}
-	return &service.Audit{Store: events, Log: events, Users: repository.Users{DB: d.db}, Active: repository.Sessions{DB: d.db}, Now: d.clock.Now}
+	return &service.Audit{Store: events, Sent: repository.Messages{DB: d.db}, Log: events, Users: repository.Users{DB: d.db}, Active: repository.Sessions{DB: d.db}, Now: d.clock.Now}
 }
 
 // appendEvents appends the event n times.
@@ -95,7 +95,7 @@ func TestStats(t *testing.T) {
 				for _, tell := range log {
 					tell(t, d)
 				}
-				got, _, err := d.audit().Stats(t.Context(), at(t, tt.from), at(t, tt.to))
+				got, _, err := d.audit().Stats(t.Context(), root, at(t, tt.from), at(t, tt.to))
 				if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 					t.Errorf("error %v\n%s", err, diff)
 				}
@@ -116,7 +116,7 @@ func TestStatsOfActiveSessions(t *testing.T) {
 		kicked := i.logIn(d.number(), onDevice(3, "c"))
 		i.logIn(d.number(), onDevice(0, "d"))
 		mustEnd(t, 1)(i.admin.Kick(t.Context(), root, kicked.user, service.KickTarget{}, "x"))
-		stats, active, err := d.audit().Stats(t.Context(), 0, 0)
+		stats, active, err := d.audit().Stats(t.Context(), root, 0, 0)
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, active); err != nil || diff != "" {
 			t.Errorf("error %v\n%s", err, diff)
 		}

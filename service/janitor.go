@@ -35,6 +35,7 @@ type Janitor struct {
 type Retention struct {
 	Sessions time.Duration // after a session's end
 	Events   time.Duration
+	Messages time.Duration
 }
 
 // SetRetention sets how long rows are kept, from the next sweep on. Before the first
@@ -45,6 +46,13 @@ const (
 	// keepCodes is more than a day after a code's end, because failed attempts at a code
 	// count for a day after it has expired.
 	keepCodes = 26 * time.Hour
+
+	// keepReceipts is more than a vendor takes to answer a message, so that a receipt that
+	// finds no message by then belongs to none.
+	keepReceipts = 10 * time.Minute
+
+	// keepPuzzles is more than the clocks of instances may differ.
+	keepPuzzles = 10 * time.Minute
 
 	// SweepInterval is the time between the beginnings of two sweeps.
 	SweepInterval = 5 * time.Second
@@ -141,9 +149,12 @@ func (j *Janitor) batches(now model.Time) []batch {
 		func(ctx context.Context) (bool, error) { return false, j.Seals.Sweep(ctx) },
 		remove(j.Store.Codes, keepCodes, sweepBatch),
 		remove(j.Store.Gates, keepCodes, sweepBatch),
+		remove(j.Store.Receipts, keepReceipts, sweepBatch),
+		remove(j.Store.Puzzles, keepPuzzles, sweepBatch),
 	}
 	if keep := j.retention.Load(); keep != nil {
-		all = append(all, remove(j.Store.Sessions, keep.Sessions, sweepBatch), remove(j.Store.Events, keep.Events, eventBatch))
+		all = append(all, remove(j.Store.Sessions, keep.Sessions, sweepBatch), remove(j.Store.Events, keep.Events, eventBatch),
+			remove(j.Store.Messages, keep.Messages, sweepBatch))
 	}
 	return all
 }

@@ -25,7 +25,7 @@ func (in *instance) janitor() *service.Janitor {
 		Store: repository.Janitor{DB: in.db}, Feed: feed, Endings: in.sessions.Endings, Now: in.clock.Now,
 		Seals: &vault.Reencrypter{Vault: in.vault}, OnError: func(err error) { in.t.Error(err) },
 	}
-	j.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour})
+	j.SetRetention(service.Retention{Sessions: 90 * 24 * time.Hour, Events: 180 * 24 * time.Hour, Messages: 30 * 24 * time.Hour})
 	return j
 }
 
@@ -40,7 +40,7 @@ func (in *instance) sweep(j *service.Janitor) {
 func (in *instance) rows() map[string]int64 {
 	in.t.Helper()
 	rows := map[string]int64{}
-	for _, table := range []string{"codes", "gates", "sessions", "events", "feed"} {
+	for _, table := range []string{"codes", "gates", "puzzles", "sessions", "events", "feed"} {
 		rows[table] = in.count("SELECT COUNT(*) FROM " + table)
 	}
 	return rows
@@ -54,6 +54,7 @@ func (in *instance) insertExpiringRows(n int, left time.Duration) {
 	hash := hashed(id)
 	in.sql("INSERT INTO codes (id, company_type, purpose, number_key, seq, code_mac, ip_key, sent_at, expires_at) VALUES (?, 0, 'login', ?, 1, ?, '', ?, 0)", n, hash, hash, ago(26*time.Hour))
 	in.sql("INSERT INTO gates (name, passes, touched_at) VALUES (?, 1, ?)", hash, ago(26*time.Hour))
+	in.sql("INSERT INTO puzzles (id, expires_at) VALUES (?, ?)", hash[:16], ago(10*time.Minute))
 	session := model.Session{
 		ID: id, UserID: 1, ProductGroup: "app", LoginAt: 1, EndedAt: model.Time(ago(90 * 24 * time.Hour)), EndReason: model.ReasonKicked,
 		RefreshHash: hash, Gen: 1,
@@ -78,21 +79,21 @@ func TestJanitorRetention(t *testing.T) {
 		in.insertExpiringRows(2, time.Millisecond)
 		j := in.janitor()
 		in.sweep(j)
-		want := map[string]int64{"codes": 2, "gates": 2, "sessions": 2, "events": 2, "feed": 1} // a revocation's end is its last moment
+		want := map[string]int64{"codes": 2, "gates": 2, "puzzles": 2, "sessions": 2, "events": 2, "feed": 1} // a revocation's end is its last moment
 		if diff := cmp.Diff(want, in.rows()); diff != "" {
 			t.Errorf("at the end of the first:\n%s", diff)
 		}
 		in.clock.Advance(time.Millisecond)
 		for range 2 { // once more changes nothing
 			in.sweep(j)
-			want = map[string]int64{"codes": 1, "gates": 1, "sessions": 1, "events": 1, "feed": 1} // the newest of the feed stays, as its counter
+			want = map[string]int64{"codes": 1, "gates": 1, "puzzles": 1, "sessions": 1, "events": 1, "feed": 1} // the newest of the feed stays, as its counter
 			if diff := cmp.Diff(want, in.rows()); diff != "" {
 				t.Errorf("a moment later:\n%s", diff)
 			}
 		}
 		in.clock.Advance(time.Millisecond)
 		in.sweep(j)
-		if diff := cmp.Diff(map[string]int64{"codes": 0, "gates": 0, "sessions": 0, "events": 0, "feed": 1}, in.rows()); diff != "" {
+		if diff := cmp.Diff(map[string]int64{"codes": 0, "gates": 0, "puzzles": 0, "sessions": 0, "events": 0, "feed": 1}, in.rows()); diff != "" {
 			t.Errorf("after the second:\n%s", diff)
 		}
 	}})
@@ -148,12 +149,12 @@ func TestJanitorKeepsWhatHasNoRetention(t *testing.T) {
 		if n := left(); n != 2 {
 			t.Errorf("%d rows are left before any retention is set", n)
 		}
-		fresh.SetRetention(service.Retention{Sessions: 91 * 24 * time.Hour, Events: 181 * 24 * time.Hour})
+		fresh.SetRetention(service.Retention{Sessions: 91 * 24 * time.Hour, Events: 181 * 24 * time.Hour, Messages: 31 * 24 * time.Hour})
 		in.sweep(fresh)
 		if n := left(); n != 2 {
 			t.Errorf("%d rows are left of a longer retention", n)
 		}
-		fresh.SetRetention(service.Retention{Sessions: 24 * time.Hour, Events: 24 * time.Hour})
+		fresh.SetRetention(service.Retention{Sessions: 24 * time.Hour, Events: 24 * time.Hour, Messages: 24 * time.Hour})
 		in.sweep(fresh)
 		if n := left(); n != 0 {
 			t.Errorf("%d rows are left of a shorter retention", n)
@@ -252,6 +253,9 @@ func (s *emptyStore) Codes(context.Context, model.Time, int) (int, error)    { r
 func (s *emptyStore) Sessions(context.Context, model.Time, int) (int, error) { return 0, nil }
 func (s *emptyStore) Events(context.Context, model.Time, int) (int, error)   { return 0, nil }
 func (s *emptyStore) Gates(context.Context, model.Time, int) (int, error)    { return 0, nil }
+func (s *emptyStore) Messages(context.Context, model.Time, int) (int, error) { return 0, nil }
+func (s *emptyStore) Receipts(context.Context, model.Time, int) (int, error) { return 0, nil }
+func (s *emptyStore) Puzzles(context.Context, model.Time, int) (int, error)  { return 0, nil }
 func (s *emptyStore) Purge(context.Context, model.Time, int) (int, error)    { return 0, nil }
 func (s *emptyStore) Newest(context.Context) (model.Revocation, error) {
 	return model.Revocation{}, model.ErrNotFound

@@ -157,12 +157,9 @@ func (l *Login) account(ctx context.Context, company model.Company, mobile model
 }
 
 func (l *Login) register(ctx context.Context, company model.Company, mobile model.Mobile, source string, now model.Time) (model.User, bool, error) {
-	id := random.ID()
-	return l.Users.Register(ctx, model.User{
-		ID: id, CompanyType: company.Type, MobileKey: l.Vault.MobileKey(company.Type, mobile), Mobile: l.Vault.SealMobile(mobile, id),
-		UserName: "u" + strconv.FormatInt(id, 36), NickName: "用户" + mobile.Last4(),
-		FirstSource: source, LastSource: source, CreatedAt: now,
-	})
+	user := newUser(l.Vault, company.Type, mobile, now)
+	user.FirstSource, user.LastSource = source, source
+	return l.Users.Register(ctx, user)
 }
 
 // newSession holds what openSession needs for a new session.
@@ -231,7 +228,7 @@ func (l *Login) endReplaced(ctx context.Context, leaving []model.Session, sessio
 func (l *Login) insert(ctx context.Context, session model.Session, n newSession) (result LoginResult, err error) {
 	s := l.Sessions
 	session.EndsAt = n.now.Add(cmp.Or(n.product.RefreshTTL, s.RefreshTTL)).Second()
-	if result.Access, err = s.issue(&session, 1, n.now); err != nil {
+	if result.Access, err = s.issue(ctx, &session, 1, n.now); err != nil {
 		return result, err
 	}
 	result.Refresh.Expire = session.EndsAt
@@ -243,7 +240,7 @@ func (l *Login) insert(ctx context.Context, session model.Session, n newSession)
 	line.Detail = model.EventDetail("source", n.request.Source, "productType", strconv.Itoa(int(session.ProductType)))
 	lines := []model.Event{line}
 	if n.created {
-		register := event(model.EventRegister, model.Session{UserID: session.UserID}, n.now, n.request.Caller)
+		register := event(model.EventRegister, model.Session{UserID: session.UserID, CompanyType: session.CompanyType}, n.now, n.request.Caller)
 		register.Detail = line.Detail
 		lines = []model.Event{register, line}
 	}

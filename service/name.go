@@ -36,14 +36,6 @@ func CheckName(name string) (problem string) {
 	return ""
 }
 
-// CheckNickName is CheckName for a name that must have at least one visible character.
-func CheckNickName(name string) (problem string) {
-	if !Visible(name) {
-		return model.ReasonCharset
-	}
-	return CheckName(name)
-}
-
 // Visible reports whether text has a character that is neither white space nor
 // default-ignorable (Unicode's Default_Ignorable_Code_Point) nor the blank pattern of
 // Braille.

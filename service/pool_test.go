@@ -25,12 +25,12 @@ func (in *instance) passChallenges() {
 }
 
 // wantOffer requests a code, which must be refused with the offer of a challenge.
-func (in *instance) wantOffer(want *model.Failure, seconds int64, mobile string) {
+func (in *instance) wantOffer(want *model.Failure, seconds int64, mobile string, change ...func(r *code.SendRequest)) {
 	in.t.Helper()
-	_, err := in.sendCode(mobile)
+	_, err := in.sendCode(mobile, change...)
 	wantWait(in.t, err, want, seconds)
 	text, _ := json.Marshal(model.AsFailure(err).Data())
-	if string(text) != `{"challenge":{"provider":"turnstile","siteKey":""}}` {
+	if string(text) != onlyTurnstile {
 		in.t.Errorf("the data is %s", text)
 	}
 }
@@ -95,12 +95,12 @@ func TestPools(t *testing.T) {
 				t.Errorf("the data is %v", data)
 			}
 		}},
-		scene{"a wrong answer is the demand of another", func(_ *testing.T, in *instance) {
+		scene{"a wrong answer is the refusal anew", func(_ *testing.T, in *instance) {
 			in.quotas.Limits.PerMobileDay = 2
 			in.requireChallenge()
 			in.wantSent(alice)
 			in.wantSent(alice)
-			in.wantChallenge(alice, answering("wrong"))
+			in.wantOffer(model.ErrDailyLimit, 24*3600, alice, answering("wrong"))
 		}},
 		scene{"one for all credentials of the number", func(_ *testing.T, in *instance) {
 			one, other := in.logIn(alice), in.logIn(alice, inCompany(1))

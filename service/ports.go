@@ -26,6 +26,15 @@ type Gates interface {
 	Gate(ctx context.Context, name []byte, now model.Time) error
 }
 
+// Marks are times in the database, by name.
+type Marks interface {
+	// Raised returns those of the names that were raised after since, with their times.
+	Raised(ctx context.Context, names []string, since model.Time) (map[string]model.Time, error)
+	// Raise raises a name unless it was raised after since, and reports whether this call
+	// did. Of concurrent calls exactly one does. It must run in a transaction.
+	Raise(ctx context.Context, name string, since, now model.Time) (bool, error)
+}
+
 // UserStore stores the accounts.
 type UserStore interface {
 	// Register returns the account of user's company and number, and locks it until
@@ -33,8 +42,25 @@ type UserStore interface {
 	// inserts. It returns model.ErrIDTaken if another account has user's id: the caller
 	// must roll back and call again with another id.
 	Register(ctx context.Context, user model.User) (kept model.User, created bool, err error)
+	// Insert adds accounts. It returns model.ErrNumberTaken, ErrExternalIDTaken or
+	// ErrIDTaken if another account has the number, the external id or the id; the
+	// caller must roll back. Of concurrent calls one succeeds.
+	Insert(ctx context.Context, users ...model.User) error
 	// ByNumber returns an account, model.ErrNotFound if there is none.
 	ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error)
+	// ByExternalID is ByNumber for the id in the company's own system.
+	ByExternalID(ctx context.Context, company int32, externalID string) (model.User, error)
+	// List lists the accounts that filter selects and that are not deleted, newest first,
+	// at most limit.
+	List(ctx context.Context, filter model.UserFilter, limit int) ([]model.User, error)
+	// LockNumbers returns the accounts of a company that have one of the keys, and makes
+	// other writers of them wait until the transaction ends, if there is one.
+	LockNumbers(ctx context.Context, company int32, keys [][]byte) ([]model.User, error)
+	// ByExternalIDs returns the accounts of a company that have one of the external ids.
+	ByExternalIDs(ctx context.Context, company int32, ids ...string) ([]model.User, error)
+	// After lists accounts that are not deleted in the order of their ids, from the one
+	// after the given id on, at most limit.
+	After(ctx context.Context, id int64, limit int) ([]model.User, error)
 	// ByID returns an account, also a deleted one; model.ErrNotFound if there is none.
 	ByID(ctx context.Context, id int64) (model.User, error)
 	// Lock is ByID that makes other writers wait until the transaction ends.
@@ -51,7 +77,8 @@ type UserStore interface {
 	EndCredentials(ctx context.Context, id int64) error
 	// SetBan sets the end of a ban, 0 for no ban, and its reason.
 	SetBan(ctx context.Context, id int64, until model.Time, reason string) error
-	// Describe writes nick name, real name and avatar.
+	// Describe writes nick name, real name, avatar, external id and metadata. It returns
+	// model.ErrExternalIDTaken if another account of the company has the external id.
 	Describe(ctx context.Context, user model.User) error
 }
 
@@ -77,6 +104,10 @@ type SessionStore interface {
 	DisplacedSince(ctx context.Context, userID int64, group string, since model.Time) ([]model.Session, error)
 	// Ended lists the newest ended sessions, at most limit.
 	Ended(ctx context.Context, userID int64, limit int) ([]model.Session, error)
+	// All lists the user's sessions, ended ones too, newest first.
+	All(ctx context.Context, userID int64) ([]model.Session, error)
+	// LastLogin returns the time of the user's newest login, 0 if none is known.
+	LastLogin(ctx context.Context, userID int64) (model.Time, error)
 	// End ends a session and reports whether this call did. The first call wins.
 	End(ctx context.Context, id string, reason model.Reason, by string, now model.Time) (bool, error)
 	// EndSeen is End under the condition that the row still has the generation and the
@@ -101,8 +132,9 @@ type SessionStore interface {
 
 // ActiveStore counts the sessions that are alive.
 type ActiveStore interface {
-	// CountActive counts the sessions that are alive at now, by product type.
-	CountActive(ctx context.Context, now model.Time) (map[int32]int64, error)
+	// CountActive counts the sessions of the companies that are alive at now, by product
+	// type.
+	CountActive(ctx context.Context, of model.Companies, now model.Time) (map[int32]int64, error)
 }
 
 // EndLog is the log of events as the follower reads it.
@@ -135,7 +167,7 @@ type JanitorStore interface {
 	// end of the table.
 	Overdue(ctx context.Context, after string, now model.Time, stretch, limit int) (overdue []model.Session, next string, err error)
 	// Codes removes up to limit codes that were sent before the time before, and
-	// returns their number.
+	// returns their number. Their messages keep when they were redeemed.
 	Codes(ctx context.Context, before model.Time, limit int) (int, error)
 	// Sessions is Codes for sessions that ended before.
 	Sessions(ctx context.Context, before model.Time, limit int) (int, error)
@@ -143,13 +175,31 @@ type JanitorStore interface {
 	Events(ctx context.Context, before model.Time, limit int) (int, error)
 	// Gates is Codes for gates that were used last before.
 	Gates(ctx context.Context, before model.Time, limit int) (int, error)
+	// Messages is Codes for messages.
+	Messages(ctx context.Context, before model.Time, limit int) (int, error)
+	// Receipts is Codes for receipts that have found no message.
+	Receipts(ctx context.Context, before model.Time, limit int) (int, error)
+	// Puzzles is Codes for puzzles that expired before.
+	Puzzles(ctx context.Context, before model.Time, limit int) (int, error)
+}
+
+// MessageLog is what was sent, as operators read it.
+type MessageLog interface {
+	// List lists the messages that filter selects, newest first, at most limit.
+	List(ctx context.Context, filter model.MessageFilter, limit int) ([]model.TracedMessage, error)
+	// OfCodes returns the last attempt to send each of the codes, by code.
+	OfCodes(ctx context.Context, codes ...int64) (map[int64]model.TracedMessage, error)
+	// Costs adds up the costs of messages by bucket (in milliseconds), in millionths.
+	Costs(ctx context.Context, from, to model.Time, bucket int64) (map[model.Time]int64, error)
+	// Erase takes number and user out of the messages of an account.
+	Erase(ctx context.Context, user model.User, numberKey []byte) error
 }
 
 // AuditStore is the log of events as operators read it.
 type AuditStore interface {
 	// List lists the events that filter selects, newest first, at most limit.
 	List(ctx context.Context, filter model.EventFilter, limit int) ([]model.Event, error)
-	// Count counts events, and those of them that belong to a session, by bucket (in
-	// milliseconds) and kind; logins and registrations by detail too.
-	Count(ctx context.Context, from, to model.Time, bucket int64) ([]model.EventCount, error)
+	// Count counts events, and those of them that belong to a session, by bucket and kind;
+	// logins and registrations by detail too.
+	Count(ctx context.Context, span model.EventSpan) ([]model.EventCount, error)
 }

@@ -121,7 +121,7 @@ func (s *Sessions) fastRotate(ctx context.Context, claims model.Claims, hash []b
 		ID: claims.SessionID, UserID: claims.UserID, CompanyType: claims.CompanyType, ProductType: claims.ProductType,
 		RefreshHash: hash, PrevGen: claims.Gen, EndsAt: model.Forever,
 	}
-	token, err := s.issue(&next, claims.Gen+1, model.TimeOf(s.Now()))
+	token, err := s.issue(ctx, &next, claims.Gen+1, model.TimeOf(s.Now()))
 	if err != nil {
 		return IssuedToken{}, fmt.Errorf("issue access token: %w", err)
 	}
@@ -142,7 +142,7 @@ func (s *Sessions) refreshOnce(ctx context.Context, session model.Session, claim
 	what := decide(session, claims.Gen, now, s.ReuseGrace)
 	switch what {
 	case verdictConverge:
-		token, err = s.sign(session)
+		token, err = s.sign(ctx, session)
 	case verdictRotate:
 		token, err = s.replace(ctx, session, session.Gen, session.Gen+1, now)
 	case verdictRecover:
@@ -176,7 +176,7 @@ func (s *Sessions) refreshed(what verdict) {
 func (s *Sessions) replace(ctx context.Context, seen model.Session, prevGen, gen int64, now model.Time) (IssuedToken, error) {
 	next := seen
 	next.PrevGen = prevGen
-	token, err := s.issue(&next, gen, now)
+	token, err := s.issue(ctx, &next, gen, now)
 	if err != nil {
 		return IssuedToken{}, fmt.Errorf("issue access token: %w", err)
 	}

@@ -20,14 +20,14 @@ type inbox struct {
 }
 
 // Send keeps the message.
-func (p *inbox) Send(ctx context.Context, message model.Message) error {
+func (p *inbox) Send(ctx context.Context, message model.Message) (model.Sent, error) {
 	if p.during != nil {
 		p.during(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.received = append(p.received, message)
-	return p.fail
+	return model.Sent{MessageID: message.ID}, p.fail
 }
 
 // newCode returns a code that it has not returned before.

@@ -27,6 +27,10 @@ type Sessions struct {
 	IdleTTL    time.Duration
 	ReuseGrace time.Duration // how long a pair with a replaced access token gets the current one
 
+	// Claims are added to access tokens when they are signed.
+	Claims []model.ClaimSource
+	Users  UserStore // read for Claims alone
+
 	// OnRefresh may be nil. It receives the outcome of each refresh, one of
 	// RefreshOutcomes, and must not block.
 	OnRefresh func(outcome string)
@@ -122,7 +126,7 @@ func (s *Sessions) confirm(ctx context.Context, session model.Session, claims mo
 
 // issue sets the session's token fields to its next access token, and signs that token.
 // The token's end never passes the session's.
-func (s *Sessions) issue(session *model.Session, gen int64, now model.Time) (IssuedToken, error) {
+func (s *Sessions) issue(ctx context.Context, session *model.Session, gen int64, now model.Time) (IssuedToken, error) {
 	product, _ := s.Catalog.Product(session.ProductType) // it may be configured no longer
 	access := cmp.Or(product.AccessTTL, s.AccessTTL)
 	session.Gen = gen
@@ -134,16 +138,20 @@ func (s *Sessions) issue(session *model.Session, gen int64, now model.Time) (Iss
 	session.Confirmed = false
 	session.IdleUntil = now.Add(s.IdleTTL)
 	session.LastSeenAt = now
-	return s.sign(*session)
+	return s.sign(ctx, *session)
 }
 
 // sign signs the session's current access token with the key that signs now.
-func (s *Sessions) sign(session model.Session) (IssuedToken, error) {
-	value, err := s.Tokens.Sign(model.Claims{
+func (s *Sessions) sign(ctx context.Context, session model.Session) (IssuedToken, error) {
+	more, err := s.furtherClaims(ctx, session.UserID)
+	if err != nil {
+		return IssuedToken{}, err
+	}
+	value, err := s.Tokens.SignWith(model.Claims{
 		UserID: session.UserID, SessionID: session.ID, TokenID: session.CurJTI, Gen: session.Gen,
 		CompanyType: session.CompanyType, ProductType: session.ProductType,
 		IssuedAt: session.CurIat, ExpiresAt: session.CurExp,
-	})
+	}, more)
 	return IssuedToken{Value: model.Secret(value), Expire: session.CurExp}, err
 }
 

@@ -26,7 +26,7 @@ type Simulation struct {
 // Errors: model.ErrNotFound for an unknown or deleted user, model.ErrMalformed for an
 // unknown product.
 func (l *Login) Simulate(ctx context.Context, by Operator, r Simulated) (Simulation, error) {
-	user, err := l.Users.ByID(ctx, r.UserID)
+	user, err := served(by)(l.Users.ByID(ctx, r.UserID))
 	if err == nil && user.DeletedAt != 0 {
 		err = model.ErrNotFound
 	}
@@ -38,7 +38,7 @@ func (l *Login) Simulate(ctx context.Context, by Operator, r Simulated) (Simulat
 		return Simulation{}, err
 	}
 	now := model.TimeOf(l.Now())
-	if err := l.Sessions.Events.Append(ctx, by.viewed(r.UserID, now)); err != nil {
+	if err := l.Sessions.Events.Append(ctx, by.viewed(user, now)); err != nil {
 		return Simulation{}, err
 	}
 	if banned := bannedFailure(user, now); banned != nil {

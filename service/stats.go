@@ -18,6 +18,7 @@ type Stats struct {
 	Events    map[model.Kind]int64 // lines of the log; a ban has one of its own and one for each session
 	Redeemed  int64                // codes, by logins, deletions and changes of number
 	Kicked    int64                // sessions ended by kicks; a kick that ended none counts as one
+	Cost      int64                // of messages whose rows are kept, in millionths of the unit of sms.prices
 	Logins    []Breakdown
 	Registers []Breakdown
 }
@@ -39,10 +40,10 @@ const (
 // Stats counts the log by hour, or beyond three days by day (UTC), and the sessions that
 // are active now by product. It leaves out hours and days in which nothing happened. The first
 // and the last are cut off at from (inclusive) and to (exclusive). Without bounds Stats
-// counts the last 24 hours.
+// counts the last 24 hours. It counts what the operator's companies did.
 //
 // Errors: model.ErrMalformed when from is not before to or they are too far apart.
-func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[int32]int64, error) {
+func (a *Audit) Stats(ctx context.Context, by Operator, from, to model.Time) ([]Stats, map[int32]int64, error) {
 	now := model.TimeOf(a.Now())
 	if to == 0 {
 		to = now + 1 // what happened this millisecond too
@@ -57,12 +58,20 @@ func (a *Audit) Stats(ctx context.Context, from, to model.Time) ([]Stats, map[in
 	if to.Sub(from) > hourlyStats {
 		bucket = day
 	}
-	counts, err := a.Store.Count(ctx, from, to, bucket.Milliseconds())
+	counts, err := a.Store.Count(ctx, model.EventSpan{From: from, To: to, Bucket: bucket, Companies: by.Companies})
 	if err != nil {
 		return nil, nil, err
 	}
-	active, err := a.Active.CountActive(ctx, now)
-	return statsOf(counts), active, err
+	costs, err := a.Sent.Costs(ctx, from, to, bucket.Milliseconds())
+	if err != nil {
+		return nil, nil, err
+	}
+	active, err := a.Active.CountActive(ctx, by.Companies, now)
+	stats := statsOf(counts)
+	for i := range stats {
+		stats[i].Cost = costs[stats[i].From]
+	}
+	return stats, active, err
 }
 
 // statsOf returns one Stats for each bucket of counts, which must be in order.

@@ -14,6 +14,7 @@ import (
 // Users shows and changes accounts.
 type Users struct {
 	Store   UserStore
+	Sent    MessageLog
 	Endings *Endings // of the owners' sessions
 	Codes   *code.Verifier
 	Vault   *vault.Vault
@@ -29,7 +30,7 @@ type Profile struct {
 	Mobile string // national number for the default region, else E.164
 }
 
-// Changes are the members that an owner may change. nil leaves a member as it is.
+// Changes are the members that owners and operators may change. nil leaves a member as it is.
 type Changes struct {
 	NickName  *string
 	RealName  *string
@@ -72,9 +73,7 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 			return errDeleted()
 		}
 		before := user
-		set(&user.NickName, changes.NickName)
-		set(&user.RealName, changes.RealName)
-		set(&user.AvatarURL, changes.AvatarURL)
+		changes.applyTo(&user)
 		if user.NickName == before.NickName && user.RealName == before.RealName && user.AvatarURL == before.AvatarURL {
 			return nil
 		}
@@ -88,6 +87,12 @@ func (u *Users) Change(ctx context.Context, session model.Session, changes Chang
 		return Profile{}, err
 	}
 	return u.profile(user)
+}
+
+func (c Changes) applyTo(user *model.User) {
+	set(&user.NickName, c.NickName)
+	set(&user.RealName, c.RealName)
+	set(&user.AvatarURL, c.AvatarURL)
 }
 
 func set(member, value *string) {

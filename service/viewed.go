@@ -8,8 +8,8 @@ import (
 )
 
 // viewed returns the event of a look at a user, folded by operator, person and hour.
-func (o Operator) viewed(id int64, now model.Time) model.Event {
-	return o.event(model.EventViewed, id, now, "").Folded(time.Hour, o.Name, strconv.FormatInt(id, 10))
+func (o Operator) viewed(user model.User, now model.Time) model.Event {
+	return o.event(model.EventViewed, user, now, "").Folded(time.Hour, o.Name, strconv.FormatInt(user.ID, 10))
 }
 
 // viewedNumber returns the events of a look at a number: one for each account, or one

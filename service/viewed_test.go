@@ -19,10 +19,18 @@ func (in *instance) looks(mobile string, id int64) map[string]func(ctx context.C
 			_, _, err := in.admin.Number(ctx, by, mobile)
 			return err
 		},
-		"find by number": func(ctx context.Context, by service.Operator) error { return errOf(in.admin.Find(ctx, by, mobile, 0)) },
-		"find by id":     func(ctx context.Context, by service.Operator) error { return errOf(in.admin.Find(ctx, by, "", id)) },
-		"find by both":   func(ctx context.Context, by service.Operator) error { return errOf(in.admin.Find(ctx, by, mobile, id)) },
+		"find by number": func(ctx context.Context, by service.Operator) error { return errOf(in.findBy(ctx, by, mobile, 0)) },
+		"find by id":     func(ctx context.Context, by service.Operator) error { return errOf(in.findBy(ctx, by, "", id)) },
+		"find by both":   func(ctx context.Context, by service.Operator) error { return errOf(in.findBy(ctx, by, mobile, id)) },
 		"show":           func(ctx context.Context, by service.Operator) error { return errOf(in.admin.Show(ctx, by, id)) },
+		"messages of the number": func(ctx context.Context, by service.Operator) error {
+			_, _, err := in.admin.Messages(ctx, by, service.MessageQuery{Mobile: mobile})
+			return err
+		},
+		"messages of the user": func(ctx context.Context, by service.Operator) error {
+			_, _, err := in.admin.Messages(ctx, by, service.MessageQuery{UserID: id})
+			return err
+		},
 		"timeline": func(ctx context.Context, by service.Operator) error {
 			_, _, err := audit.Timeline(ctx, by, id, "")
 			return err
@@ -104,12 +112,12 @@ func TestLooks(t *testing.T) {
 			for _, way := range []string{"show", "timeline"} {
 				wantFailure(t, ways[way](t.Context(), root), model.ErrNotFound)
 			}
-			wantFailure(t, errOf(in.admin.Find(t.Context(), root, "12345", 0)), model.ErrMobile)
+			wantFailure(t, errOf(in.find(t, "12345", 0)), model.ErrMobile)
 			in.wantEvents()
 			for range 2 { // the number, not the id, is what was looked for
 				wantFailure(t, ways["find by number"](t.Context(), root), nil)
-				wantFailure(t, errOf(in.admin.Find(t.Context(), root, bob, c.user)), nil)
-				wantFailure(t, errOf(in.admin.Find(t.Context(), root, alice, 42)), nil)
+				wantFailure(t, errOf(in.find(t, bob, c.user)), nil)
+				wantFailure(t, errOf(in.find(t, alice, 42)), nil)
 			}
 			want := []line{{Kind: "viewed", Actor: "root", Detail: `{"mobile":"139****9000"}`}, {Kind: "viewed", Actor: "root", Detail: `{"mobile":"138****8000"}`}}
 			if got := in.lines(t, 0, model.Kinds()...); !slices.Equal(got, want) {

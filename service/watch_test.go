@@ -14,7 +14,7 @@ import (
 
 type census func(ctx context.Context) (map[int32]int64, error)
 
-func (c census) CountActive(ctx context.Context, _ model.Time) (map[int32]int64, error) {
+func (c census) CountActive(ctx context.Context, _ model.Companies, _ model.Time) (map[int32]int64, error) {
 	return c(ctx)
 }
 

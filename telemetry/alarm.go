@@ -29,6 +29,13 @@ func (r AlarmReporter) Alarm(a code.Alarm) {
 	r.Log().Warn("SMS pumping is suspected", fields...)
 }
 
+// LowConversion reports an alarm that this instance raised.
+func (r AlarmReporter) LowConversion(low code.LowConversion) {
+	r.Metrics.alarms.WithLabelValues(code.AlarmConversion).Inc()
+	r.Log().Warn("a vendor's messages are redeemed far less than usual", zap.String("provider", low.Provider), zap.String("region", low.Region),
+		zap.Float64("ratio", low.Ratio), zap.Float64("before", low.Before))
+}
+
 // Challenge reports the outcome of a challenge. err, which may be nil, is why the
 // provider could not verify the answer.
 func (r AlarmReporter) Challenge(outcome code.ChallengeOutcome, err error) {

@@ -29,6 +29,9 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	events     *prometheus.CounterVec
 	messages   *prometheus.CounterVec
+	receipts   *prometheus.CounterVec
+	cost       *prometheus.CounterVec
+	conversion *prometheus.GaugeVec
 	attempts   *prometheus.CounterVec
 	refreshes  *prometheus.CounterVec
 	sweeps     *prometheus.CounterVec
@@ -38,7 +41,8 @@ type Metrics struct {
 	applied    prometheus.Gauge
 	appliedAt  prometheus.Gauge
 	active     *prometheus.GaugeVec
-	products   map[int32]bool // that active has ever counted
+	products   map[int32]bool     // that active has ever counted
+	converted  map[[2]string]bool // providers and regions that conversion has
 }
 
 // Values of the label outcome.
@@ -68,10 +72,14 @@ func NewMetrics(version string) *Metrics {
 		events: counters("menshen_events_total", "Events that this process wrote into the event log, by kind.", "kind"),
 		messages: counters("menshen_sms_total",
 			"Codes by provider and by its answer: sent, refused, throttled, unknown. Provider test: test numbers, nothing is sent.", "provider", "outcome"),
+		receipts: counters("menshen_sms_receipts_total", "Receipts of vendors that said something new: delivered, undelivered.", "provider", "state"),
+		cost:     counters("menshen_sms_cost", "What the messages cost that vendors accepted, by sms.prices.", "provider", "region"),
+		conversion: auto.NewGaugeVec(gauge("menshen_sms_conversion",
+			"Redeemed of accepted messages to known numbers in sms.conversion.window, of the whole deployment."), []string{"provider", "region"}),
 		attempts:   counters("menshen_code_attempts_total", "Codes that were tried, by the provider that had sent the valid one.", "provider", "outcome"),
 		refreshes:  counters("menshen_refreshes_total", "Refreshes that were judged, by what came of them.", "outcome"),
 		sweeps:     counters("menshen_janitor_sweeps_total", "Sweeps of what has outlived its use.", "outcome"),
-		alarms:     counters("menshen_alarms_total", "Alarms that this instance raised, by what they are about: prefix, block or budget.", "what"),
+		alarms:     counters("menshen_alarms_total", "Alarms that this instance raised, by what they are about: prefix, block, budget or conversion.", "what"),
 		challenges: counters("menshen_challenges_total", "Challenges before sending, by outcome: demanded, passed, failed or fault.", "outcome"),
 		reloads:    counters("menshen_config_reloads_total", "Configurations that were read while running.", "outcome"),
 		applied: auto.NewGauge(gauge("menshen_config_last_reload_successful",
@@ -94,7 +102,7 @@ func (m *Metrics) initCounters() {
 		m.refreshes: service.RefreshOutcomes(),
 		m.sweeps:    {outcomeDone, outcomeFailed},
 		m.reloads:   {outcomeApplied, outcomeRefused},
-		m.alarms:    {code.AlarmPrefix, code.AlarmBlock, code.AlarmBudget},
+		m.alarms:    {code.AlarmPrefix, code.AlarmBlock, code.AlarmBudget, code.AlarmConversion},
 		m.challenges: {
 			string(code.ChallengeDemanded), string(code.ChallengePassed), string(code.ChallengeFailed), string(code.ChallengeFault),
 		},
@@ -110,6 +118,9 @@ func (m *Metrics) initCounters() {
 func (m *Metrics) InitProvider(provider string) {
 	for _, outcome := range code.Outcomes() {
 		m.messages.WithLabelValues(provider, string(outcome))
+	}
+	for _, state := range []model.MessageState{model.MessageDelivered, model.MessageUndelivered} {
+		m.receipts.WithLabelValues(provider, string(state))
 	}
 	for _, outcome := range []string{outcomeRight, outcomeWrong} {
 		m.attempts.WithLabelValues(provider, outcome)
@@ -141,6 +152,31 @@ func (m *Metrics) Event(e model.Event) { m.events.WithLabelValues(string(e.Kind)
 // Message counts the outcome of handing a message to a provider.
 func (m *Metrics) Message(provider string, outcome code.Outcome) {
 	m.messages.WithLabelValues(provider, string(outcome)).Inc()
+}
+
+// Receipt counts a receipt that said something new.
+func (m *Metrics) Receipt(provider string, state model.MessageState) {
+	m.receipts.WithLabelValues(provider, string(state)).Inc()
+}
+
+// Cost adds the cost of a message that a provider accepted.
+func (m *Metrics) Cost(provider, region string, cost float64) {
+	m.cost.WithLabelValues(provider, region).Add(cost)
+}
+
+// Conversions replaces the ratios of redeemed messages. It is not safe for concurrent use.
+func (m *Metrics) Conversions(counts []model.Conversion) {
+	before := m.converted
+	m.converted = make(map[[2]string]bool, len(counts))
+	for _, c := range counts {
+		m.converted[[2]string{c.Provider, c.Region}] = true
+		m.conversion.WithLabelValues(c.Provider, c.Region).Set(c.Ratio())
+	}
+	for labels := range before {
+		if !m.converted[labels] {
+			m.conversion.DeleteLabelValues(labels[0], labels[1])
+		}
+	}
 }
 
 // Attempt counts an attempt on a code. provider sent the valid code, "" if there was

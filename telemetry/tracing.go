@@ -202,14 +202,14 @@ type tracedSender struct {
 }
 
 // Send is [code.Gateway.Send].
-func (t tracedSender) Send(ctx context.Context, message model.Message) error {
+func (t tracedSender) Send(ctx context.Context, message model.Message) (model.Sent, error) {
 	ctx, span := t.tracer.Start(ctx, "send sms", trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	err := t.Gateway.Send(ctx, message)
+	sent, err := t.Gateway.Send(ctx, message)
 	outcome := code.OutcomeOf(err)
 	span.SetAttributes(attribute.String("menshen.provider", t.provider), attribute.String("menshen.outcome", string(outcome)))
 	if outcome != code.OutcomeSent {
 		span.SetStatus(codes.Error, "")
 	}
-	return err
+	return sent, err
 }

@@ -1,8 +1,10 @@
 package code
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strconv"
 
 	"menshen/model"
 	"menshen/service/vault"
@@ -26,58 +28,81 @@ type candidate struct {
 	code       model.Code
 	mobile     model.Mobile
 	prefix     string // of the number, in clear; "" when no message is to be sent
-	challenge  model.Secret
+	challenge  given
 	credential model.Secret
 	caller     model.Caller
 	account    model.User // of the number; zero if it has none
+	operator   string     // who asks, for account; "": a client
 }
 
 // admit stores the code unless an alarm or a limit refuses it. It returns the code with
-// its pool, and after how many seconds the next one of the pool would be granted. It
+// its pool and account, and after how many seconds the next one of the pool would be granted. It
 // verifies the answer to a challenge first, outside of any transaction. It demands a
 // missing answer last, so that no client solves a challenge in vain.
-func (a *Admission) admit(ctx context.Context, c candidate) (admitted model.Code, resendAfter int64, err error) {
+func (a *Admission) admit(ctx context.Context, c candidate) (admitted candidate, resendAfter int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, admitTime)
 	defer cancel()
 	storing, cancel := context.WithTimeout(ctx, storageTime)
 	defer cancel()
 	if c, err = a.recognise(storing, c); err != nil {
-		return c.code, 0, err
+		return c, 0, err
 	}
-	answered := c.challenge != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
+	answered := c.challenge.answer != "" && a.Challenge != nil && c.code.SendPool == model.SendOpen
 	if !answered {
-		if resendAfter, err = a.store(storing, c, nil); !errors.Is(err, errSuspicious) {
-			return c.code, resendAfter, err
+		stored, resendAfter, err := a.store(storing, c, nil)
+		if !errors.Is(err, errSuspicious) {
+			return stored, resendAfter, err
 		}
 	}
 	demanded, err := a.screen(storing, c)
 	if err != nil {
-		return c.code, 0, err
+		return c, 0, err
 	}
 	if answered {
-		if !demanded {
-			demanded, err = a.exhausted(storing, c)
-		}
-		if err == nil && demanded {
-			err = a.Challenge.verify(ctx, c.challenge, c.caller.IP)
+		if c.challenge.to, err = a.refusalAnew(storing, c, demanded); err == nil && c.challenge.to != nil {
+			demanded, c.code.SendPool = false, model.SendChallenged
+			err = a.Challenge.verify(ctx, c.challenge, c.asker())
 		}
 		if err != nil {
-			return c.code, 0, err
+			return c, 0, err
 		}
-		if demanded {
-			demanded, c.code.SendPool = false, model.SendChallenged
-			storing, cancel = context.WithTimeout(ctx, storageTime)
-			defer cancel()
-		}
+		storing, cancel = context.WithTimeout(ctx, storageTime)
+		defer cancel()
 	}
-	resendAfter, err = a.store(storing, c, &demanded)
-	return c.code, resendAfter, err
+	return a.store(storing, c, &demanded)
+}
+
+// asker is the client as challenges know it.
+func (c candidate) asker() model.Asker {
+	return model.Asker{Number: c.code.NumberKey, IP: c.caller.IP, At: c.code.SentAt}
+}
+
+// refusalAnew returns what the request would be refused with, and the demand of a
+// challenge, if it bore no answer. It returns nil if no challenge would be demanded.
+// The hour or the day of the number's open pool may refuse it, so that only the challenged
+// pool can serve it. demanded is the judgement of screen.
+func (a *Admission) refusalAnew(ctx context.Context, c candidate, demanded bool) (*model.Failure, error) {
+	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
+	if err != nil {
+		return nil, err
+	}
+	refusal := a.Quotas.numberRefusal(codes, c.code.SendPool, c.code.SentAt)
+	switch {
+	case refusal != nil && refusal.exhausted:
+		return refusal.Failure, nil
+	case demanded:
+		return model.ErrTooMany, nil
+	}
+	return nil, nil
 }
 
 // recognise finds the pool of the request, and the number's account if the request bears
-// a credential. A request of the known pool is counted for no address and belongs to no
-// group.
+// a credential. Requests of operators are of the known pool. A request of that pool is
+// counted for no address and belongs to no group.
 func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, error) {
+	if c.operator != "" {
+		return c.known(), nil
+	}
 	if c.credential == "" {
 		return c, nil
 	}
@@ -86,6 +111,9 @@ func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, erro
 	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return c, err
 	}
+	if c.account.DeletedAt != 0 { // it keeps its number because it is banned
+		c.account = model.User{}
+	}
 	if !a.Vault.CredentialMatches(c.credential, c.account, c.code.SentAt) {
 		return c, nil
 	}
@@ -93,20 +121,14 @@ func (a *Admission) recognise(ctx context.Context, c candidate) (candidate, erro
 	if err != nil || knownSpent(codes, c.code.SentAt) {
 		return c, err
 	}
-	c.code.SendPool = model.SendKnown
-	c.code.IPKey, c.code.BlockKey, c.code.PrefixKey = "", "", ""
-	return c, nil
+	return c.known(), nil
 }
 
-// exhausted reports whether the hour or the day of the number's open pool refuses the
-// request, so that only the challenged pool can serve it.
-func (a *Admission) exhausted(ctx context.Context, c candidate) (bool, error) {
-	codes, err := a.Quotas.recent(ctx, c.code.NumberKey, c.code.SentAt)
-	if err != nil {
-		return false, err
-	}
-	refusal := a.Quotas.numberRefusal(codes, c.code.SendPool, c.code.SentAt)
-	return refusal != nil && refusal.exhausted, nil
+// known moves the code to the known pool.
+func (c candidate) known() candidate {
+	c.code.SendPool = model.SendKnown
+	c.code.IPKey, c.code.BlockKey, c.code.PrefixKey = "", "", ""
+	return c
 }
 
 // errSuspicious is the error of store if screen must judge the request first.
@@ -114,8 +136,8 @@ var errSuspicious = errors.New("to be screened")
 
 // store stores the code with its event unless a limit refuses it, or a challenge is
 // demanded. demanded is the judgement of screen. Without one, store asks for it only if
-// counts show that there is something to judge.
-func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (resendAfter int64, err error) {
+// counts show that there is something to judge. stored is c with the account of its number.
+func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (stored candidate, resendAfter int64, err error) {
 	var asked bool
 	crowd := a.Crowd
 	if !a.Quotas.passesGates(c.code) {
@@ -126,42 +148,48 @@ func (a *Admission) store(ctx context.Context, c candidate, demanded *bool) (res
 			err = a.Quotas.look(ctx, c.code)
 		}
 		if err == nil {
-			asked, resendAfter, err = a.reserve(ctx, c, demanded)
+			asked, resendAfter, err = a.reserve(ctx, &c, demanded)
 		}
 		return err
 	})
 	if err == nil {
 		a.Bursts.note(c)
 	}
+	demanding := model.ErrTooMany
 	if refused, is := errors.AsType[*refusal](err); is && refused.exhausted && a.Challenge != nil && c.code.SendPool == model.SendOpen {
-		asked, err = true, a.Challenge.demand(refused.Failure)
+		asked, demanding = true, refused.Failure
 	}
 	if asked {
 		a.Challenge.report(ChallengeDemanded, nil)
+		err = a.Challenge.demand(ctx, demanding, c.asker(), a.Challenge.Vendors)
 	}
-	return resendAfter, err
+	return c, resendAfter, err
 }
 
-// reserve is the transaction of store. asked reports whether it demanded a challenge.
-func (a *Admission) reserve(ctx context.Context, c candidate, demanded *bool) (asked bool, resendAfter int64, err error) {
+// reserve is the transaction of store. It sets the account of c. asked reports whether it
+// demanded a challenge.
+func (a *Admission) reserve(ctx context.Context, c *candidate, demanded *bool) (asked bool, resendAfter int64, err error) {
+	known := c.account.ID
 	err = a.Tx.Within(ctx, func(ctx context.Context) error {
+		c.account.ID = known // of a transaction that runs again
 		near, err := a.Quotas.enterScopes(ctx, c.code)
 		if err != nil {
 			return err
 		}
-		found, err := a.survey(ctx, c, near, demanded != nil)
+		found, err := a.survey(ctx, *c, near, demanded != nil)
 		if err != nil {
 			return err
 		}
+		c.account.ID = max(known, found.AccountID)
 		resendAfter, err = a.Quotas.reserve(ctx, c.code, near, found.Sent)
 		if err == nil {
 			err = a.Events.Append(ctx, model.Event{
-				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: max(c.account.ID, found.AccountID), Actor: model.ActorUser, IP: c.caller.IP, RequestID: c.caller.RequestID,
-				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose)),
+				At: c.code.SentAt, Kind: model.EventCodeSent, UserID: c.account.ID, CompanyType: new(c.code.CompanyType), Actor: cmp.Or(c.operator, model.ActorUser), IP: c.caller.IP, RequestID: c.caller.RequestID,
+				Detail: model.EventDetail("mobile", c.mobile.String(), "purpose", string(c.code.Purpose), model.DetailCode, strconv.FormatInt(c.code.ID, 10)),
 			})
 		}
 		if asked = err == nil && demanded != nil && *demanded; asked {
-			err = a.Challenge.demand(model.ErrTooMany)
+			err = model.ErrTooMany // nothing is stored
 		}
 		return err
 	})

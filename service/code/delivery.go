@@ -56,16 +56,40 @@ const (
 
 // Delivery hands messages to the providers and records the outcome.
 type Delivery struct {
-	Store  Store
-	Quotas *Quotas
-	Routes []Route // the first with the number's region is used
-	Now    func() time.Time
+	Tx       Tx
+	Store    Store
+	Messages MessageStore
+	Quotas   *Quotas
+	Routes   []Route // the first with the number's region is used
+	Now      func() time.Time
 	// OnOutcome receives the answer of each provider that was asked. It may be nil and
 	// must not block.
 	OnOutcome func(provider string, outcome Outcome)
+	// OnRecorded receives the attempts whose rows were written, and OnCost the cost of a
+	// message that was accepted. They may be nil.
+	OnRecorded func(ctx context.Context, messages []model.TracedMessage)
+	OnCost     func(provider, region string, cost float64)
+	Prices     Prices
 	// OnError receives the errors of the providers that refused a message, if a later
 	// one accepted it. It may be nil and must not block.
 	OnError func(err error)
+}
+
+// delivery is a code whose message is to be sent.
+type delivery struct {
+	code    model.Code
+	message model.Message
+	account int64  // of the number; 0: none
+	mobile  []byte // key of the account
+}
+
+// first returns the provider that is asked first for numbers of the region.
+func (d *Delivery) first(region string) string {
+	providers := d.providers(region)
+	if len(providers) == 0 {
+		return ""
+	}
+	return providers[0].Name
 }
 
 // deliver hands the message to the providers, outside of any transaction, until ctx
@@ -76,20 +100,21 @@ type Delivery struct {
 // them named a limit, it is model.ErrCooldown, ErrDailyLimit or ErrTooMany instead, with a
 // wait after which our own limits allow a code too. valid reports whether the code may be
 // redeemed.
-func (d *Delivery) deliver(ctx context.Context, code model.Code, message model.Message) (valid bool, err error) {
-	settlement, failed := d.sendFirst(ctx, message)
+func (d *Delivery) deliver(ctx context.Context, send delivery) (valid bool, err error) {
+	settlement, attempts := d.sendFirst(ctx, send)
 	ctx, cancel := settleContext(ctx)
 	defer cancel()
 	settlement.At = model.TimeOf(d.Now())
-	err = d.Store.Settle(ctx, code.ID, settlement)
+	err = d.record(ctx, send, settlement, attempts)
 	if settlement.Delivery == model.DeliveryRefused {
 		d.Quotas.full.forget()
 	}
 	if settlement.Delivery == model.DeliveryAccepted {
 		return true, nil // an accepted message is a success, even if the outcome could not be recorded
 	}
-	failure := model.ErrProvider
+	failure, failed := model.ErrProvider, errorsOf(attempts)
 	if limit := limitOf(failed); limit != nil && settlement.Delivery == model.DeliveryRefused {
+		code := send.code
 		code.SentAt = settlement.At // wait counts from now and includes the refused code's charge of its address
 		wait, unread := d.Quotas.wait(ctx, code)
 		failure, err = limit.After(max(wait, seconds(limit))), errors.Join(err, unread)
@@ -98,13 +123,11 @@ func (d *Delivery) deliver(ctx context.Context, code model.Code, message model.M
 }
 
 // skip records that the code of a test number needs no message.
-func (d *Delivery) skip(ctx context.Context, code model.Code) error {
+func (d *Delivery) skip(ctx context.Context, send delivery) error {
 	d.report(model.ProviderTest, OutcomeSent)
 	ctx, cancel := settleContext(ctx)
 	defer cancel()
-	return d.Store.Settle(ctx, code.ID, model.Settlement{
-		Delivery: model.DeliveryAccepted, Provider: model.ProviderTest, At: code.SentAt,
-	})
+	return d.Messages.Insert(ctx, send.knownSince(), send.traced(model.ProviderTest, model.MessageTest))
 }
 
 // settleContext bounds the recording of the outcome. Its time does not depend on what
@@ -116,8 +139,8 @@ func settleContext(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // sendFirst asks the providers in their order until one accepts the message. Only a
 // definite refusal leads to the next one: after an unknown outcome a second message
-// could arrive as well. failed are the errors of the providers that did not accept it.
-func (d *Delivery) sendFirst(ctx context.Context, message model.Message) (settlement model.Settlement, failed []error) {
+// could arrive as well.
+func (d *Delivery) sendFirst(ctx context.Context, send delivery) (settlement model.Settlement, attempts []attempt) {
 	end, _ := ctx.Deadline()
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(-storageTime))
 	defer cancel()
@@ -127,28 +150,29 @@ func (d *Delivery) sendFirst(ctx context.Context, message model.Message) (settle
 	early, cancel := context.WithDeadline(ctx, end.Add(-fallbackTime))
 	defer cancel()
 	settlement.Delivery = model.DeliveryRefused
-	for i, provider := range d.providers(message.Region) {
+	for i, provider := range d.providers(send.message.Region) {
 		if i > 0 && early.Err() != nil {
 			break
 		}
-		err := provider.Gateway.Send(ctx, message)
-		outcome := OutcomeOf(err)
-		d.report(provider.Name, outcome)
-		settlement.Provider = provider.Name
-		if outcome == OutcomeSent {
+		sent, err := provider.Gateway.Send(ctx, send.message)
+		this := attempt{provider: provider.Name, sent: sent, err: err, outcome: OutcomeOf(err)}
+		d.report(provider.Name, this.outcome)
+		attempts, settlement.Provider = append(attempts, this), provider.Name
+		switch this.outcome {
+		case OutcomeSent:
 			settlement.Delivery = model.DeliveryAccepted
-			if len(failed) > 0 && d.OnError != nil {
-				d.OnError(errors.Join(failed...))
+			if len(attempts) > 1 && d.OnError != nil {
+				d.OnError(errors.Join(errorsOf(attempts)...))
 			}
-			return settlement, failed
-		}
-		failed = append(failed, err)
-		if outcome == OutcomeUnknown {
+			return settlement, attempts
+		case OutcomeUnknown:
 			settlement.Delivery = model.DeliveryUnknown
-			return settlement, failed
+			return settlement, attempts
+		case OutcomeRefused, OutcomeThrottled:
+			settlement.Delivery = model.DeliveryRefused
 		}
 	}
-	return settlement, failed
+	return settlement, attempts
 }
 
 // providers returns those for numbers of the region.

@@ -84,13 +84,39 @@ type PumpingStore interface {
 	Raise(ctx context.Context, name string, since, now model.Time) (bool, error)
 }
 
-// Gateway sends a code to a mobile number. What its errors mean: model.ErrSendRefused.
-type Gateway interface {
-	Send(ctx context.Context, message model.Message) error
+// MessageStore keeps the attempts to have messages sent, and what became of them.
+type MessageStore interface {
+	// Insert adds messages, and notes of each whether its number redeemed a code after since.
+	Insert(ctx context.Context, since model.Time, messages ...model.TracedMessage) error
+	// ByVendor finds a message by the vendor's id, model.ErrNotFound if there is none.
+	ByVendor(ctx context.Context, provider, id string) (model.TracedMessage, error)
+	// Report records a receipt and reports whether it says something new. It never takes back
+	// that a message was delivered. Of concurrent calls with one receipt one succeeds.
+	Report(ctx context.Context, id int64, receipt model.Receipt) (bool, error)
+	// KeepEarly keeps a receipt of a message that has no row yet. A second call does nothing.
+	KeepEarly(ctx context.Context, receipt model.Receipt, now model.Time) error
+	// Early lists kept receipts of messages that have a row by now, at most limit.
+	Early(ctx context.Context, limit int) ([]model.Receipt, error)
+	// ForgetEarly removes a kept receipt.
+	ForgetEarly(ctx context.Context, receipt model.Receipt) error
+	// Conversion counts, by provider and region, the accepted messages to numbers that had
+	// redeemed a code before. A message counts at the time at which its code was redeemed or
+	// ended, if that is after from and not later than until.
+	Conversion(ctx context.Context, from, until model.Time) ([]model.Conversion, error)
 }
 
-// Challenger verifies the answer to a challenge, such as a CAPTCHA. What its errors mean:
-// model.ErrChallengeFailed.
+// Gateway sends a code to a mobile number. What its errors mean: model.ErrSendRefused. An
+// error may wrap a model.VendorCode.
+type Gateway interface {
+	Send(ctx context.Context, message model.Message) (model.Sent, error)
+}
+
+// Challenger poses challenges, such as a CAPTCHA, and verifies their answers.
 type Challenger interface {
-	Verify(ctx context.Context, answer model.Secret, ip string) error
+	// Params returns what the vendor's widget needs, beside its site key, to pose the
+	// challenge to the client: a JSON object.
+	Params(ctx context.Context, asker model.Asker) (any, error)
+	// Verify returns nil if the answer is right, and was not used before. What its errors
+	// mean: model.ErrChallengeFailed. model.ErrUnavailable is a fault of the storage.
+	Verify(ctx context.Context, answer model.Secret, asker model.Asker) error
 }

@@ -53,8 +53,13 @@ type SendRequest struct {
 	Purpose     model.Purpose
 	Language    string       // of the message, model.LanguageZhCN or LanguageEn
 	Challenge   model.Secret // answer to a challenge; "" when none was given
+	Challenger  string       // the vendor of the challenge, one of those on offer; "": the first one
 	Credential  model.Secret // of the device; "" when none was given
 	Caller      model.Caller
+	// Operator is the name of the operator who asks for the code, for the user with the id
+	// UserID: the product counts for nothing then. "" if a client asks.
+	Operator string
+	UserID   int64
 }
 
 // SendResult is the life of the code, and after how many seconds the next one would be
@@ -63,6 +68,15 @@ type SendResult struct {
 	Expire      model.Time
 	ResendAfter int64
 	Ticket      model.Secret // "": the code is not valid
+}
+
+// product returns the product of a request, the first one for an operator.
+func (s *Sender) product(r SendRequest) (model.Product, error) {
+	if r.Operator != "" {
+		return s.Catalog.Products[0], nil
+	}
+	_, product, err := s.Catalog.Find(r.CompanyType, r.ProductType)
+	return product, err
 }
 
 // Send makes a code and hands it to the provider. Response and work are the same for
@@ -75,7 +89,7 @@ type SendResult struct {
 // the number not charged. After a time-out the code stays valid and is charged, and the
 // result has its ticket beside the error. The response comes within RequestTime.
 func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
-	_, product, err := s.Catalog.Find(r.CompanyType, r.ProductType)
+	product, err := s.product(r)
 	if err != nil {
 		return SendResult{}, err
 	}
@@ -84,12 +98,17 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	now := model.TimeOf(s.Now())
-	c := candidate{mobile: mobile, challenge: r.Challenge, credential: r.Credential, caller: r.Caller}
+	c := candidate{
+		mobile: mobile, challenge: given{answer: r.Challenge, vendor: r.Challenger}, credential: r.Credential, caller: r.Caller, operator: r.Operator, account: model.User{ID: r.UserID},
+	}
 	expires, text := now.Add(s.TTL), model.Secret(s.NewCode(s.Length))
 	var prefixKey, blockKey string // a code without a message belongs to no group
+	region := s.Numbers.Region(mobile)
+	provider, handed := s.Delivery.first(region), model.DeliveryPending
 	test := s.testNumber(mobile, now)
 	if test != nil {
 		text, expires = test.Code, min(expires, model.TimeOf(test.Until))
+		provider, handed = model.ProviderTest, model.DeliveryAccepted
 	} else {
 		c.prefix = s.Numbers.Prefix(mobile)
 		prefixKey, blockKey = s.Vault.PrefixKey(c.prefix), model.AddressBlock(r.Caller.IP)
@@ -99,7 +118,7 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		ID: random.ID(), CompanyType: r.CompanyType, Purpose: r.Purpose,
 		NumberKey: s.Vault.NumberKey(mobile), CodeMAC: s.Vault.CodeMAC(vault.PlainCode{Purpose: r.Purpose, CompanyType: r.CompanyType, Mobile: mobile, Code: text}),
 		IPKey: model.AddressKey(r.Caller.IP), PrefixKey: prefixKey, BlockKey: blockKey, SentAt: now, ExpiresAt: expires,
-		TicketHash: ticketHash,
+		TicketHash: ticketHash, Delivery: handed, Provider: provider,
 	}
 	ctx, cancel := context.WithTimeout(ctx, RequestTime)
 	defer cancel()
@@ -108,17 +127,21 @@ func (s *Sender) Send(ctx context.Context, r SendRequest) (SendResult, error) {
 		return SendResult{}, err
 	}
 	result := SendResult{Expire: expires, ResendAfter: resendAfter, Ticket: ticket}
+	send := delivery{
+		code: admitted.code, account: admitted.account.ID, mobile: s.Vault.MobileKey(r.CompanyType, mobile),
+		message: model.Message{
+			ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: product.Type,
+			Region: region, Domain: product.Domain, AppHash: product.AppHash,
+			Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
+		},
+	}
 	if test != nil {
-		if err := s.Delivery.skip(ctx, admitted); err != nil {
+		if err := s.Delivery.skip(ctx, send); err != nil {
 			return SendResult{}, err
 		}
 		return result, nil
 	}
-	valid, err := s.Delivery.deliver(ctx, admitted, model.Message{
-		ID: "msg_" + random.TextID(), Mobile: mobile, Code: text, CompanyType: r.CompanyType, ProductType: r.ProductType,
-		Region: s.Numbers.Region(mobile), Domain: product.Domain, AppHash: product.AppHash,
-		Purpose: r.Purpose, Language: r.Language, Expire: expires, Life: s.TTL,
-	})
+	valid, err := s.Delivery.deliver(ctx, send)
 	if !valid {
 		result.Ticket = ""
 	}

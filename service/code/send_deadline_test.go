@@ -71,9 +71,16 @@ func (s *slow) Within(ctx context.Context, act func(ctx context.Context) error) 
 
 func (s *slow) Append(context.Context, ...model.Event) error { return nil }
 
-func (s *slow) Verify(ctx context.Context, _ model.Secret, _ string) error {
+func (s *slow) Params(context.Context, model.Asker) (any, error) { return nil, nil }
+
+func (s *slow) Verify(ctx context.Context, _ model.Secret, _ model.Asker) error {
 	return s.step(ctx, "challenge")
 }
+
+// traced records messages with the outcome, in no time of its own.
+type traced struct{ MessageStore }
+
+func (traced) Insert(context.Context, model.Time, ...model.TracedMessage) error { return nil }
 
 // slowProvider takes the time of its name and refuses, unless it is given up.
 type slowProvider struct {
@@ -81,13 +88,13 @@ type slowProvider struct {
 	name string
 }
 
-func (p slowProvider) Send(ctx context.Context, _ model.Message) error {
+func (p slowProvider) Send(ctx context.Context, _ model.Message) (model.Sent, error) {
 	err := p.step(ctx, p.name)
 	time.Sleep(p.takes["deaf"]) // to the end of its time
 	if err == nil {
 		err = model.ErrSendRefused
 	}
-	return err
+	return model.Sent{}, err
 }
 
 // unkept is a vault's storage that is empty at each start.
@@ -106,8 +113,8 @@ func (s *slow) send(t *testing.T) error {
 		Catalog: model.Catalog{Companies: []model.Company{{}}, Products: []model.Product{{}}},
 		Numbers: phone.Numbers{DefaultRegion: "CN", Regions: []string{"CN"}},
 		Vault:   keys, Length: 6, TTL: 5 * time.Minute, NewCode: random.Digits, Now: time.Now,
-		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Challenger: s, Timeout: 3 * time.Second}},
-		Delivery: &Delivery{Store: s, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
+		Admission: &Admission{Tx: s, Events: s, Accounts: s, Vault: keys, Quotas: quotas, Challenge: &Challenge{Vendors: []ChallengeVendor{{Challenger: s}}, Timeout: 3 * time.Second}},
+		Delivery: &Delivery{Tx: s, Store: s, Messages: traced{}, Quotas: quotas, Now: time.Now, Routes: []Route{{Regions: []string{AnyRegion}, Providers: []Provider{
 			{Name: "first", Gateway: slowProvider{s, "first"}}, {Name: "second", Gateway: slowProvider{s, "second"}},
 		}}}},
 	}

@@ -199,7 +199,7 @@ func (v *Verifier) pretend(ctx context.Context, t target) error {
 // none.
 func (v *Verifier) accountOf(ctx context.Context, a Attempt) (model.User, error) {
 	account, err := v.Accounts.ByNumber(ctx, a.CompanyType, v.Vault.MobileKey(a.CompanyType, a.Mobile))
-	if errors.Is(err, model.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) || account.DeletedAt != 0 { // a deleted one keeps its number if it is banned
 		return model.User{}, nil
 	}
 	return account, err
@@ -272,7 +272,7 @@ func (v *Verifier) recordFailure(ctx context.Context, t target) error {
 		return err
 	}
 	return v.Events.Append(ctx, model.Event{
-		At: model.TimeOf(v.Now()), Kind: model.EventCodeFailed, UserID: account.ID, Actor: model.ActorUser, IP: t.Caller.IP, Device: t.Caller.Device,
+		At: model.TimeOf(v.Now()), Kind: model.EventCodeFailed, UserID: account.ID, CompanyType: new(t.CompanyType), Actor: model.ActorUser, IP: t.Caller.IP, Device: t.Caller.Device,
 		RequestID: t.Caller.RequestID, Detail: model.EventDetail("mobile", t.Mobile.String(), "purpose", string(t.Purpose)),
 	}.Folded(time.Minute, string(t.numberKey), model.AddressBlock(t.Caller.IP)))
 }

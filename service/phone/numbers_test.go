@@ -236,3 +236,16 @@ func TestNumbersPrefix(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersRegion: the region is one of those that Parse accepts, also for prefixes of
+// China that the library does not know.
+func TestNumbersRegion(t *testing.T) {
+	for typed, want := range map[string]string{
+		"13800138000": "CN", "19999999999": "CN", "+85251234567": "HK", "+14155550123": "US", "+447400123456": "GB",
+	} {
+		mobile, err := world.Parse(typed)
+		if got := world.Region(mobile); err != nil || got != want {
+			t.Errorf("%s is of region %q, want %q, error %v", typed, got, want, err)
+		}
+	}
+}

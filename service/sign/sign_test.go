@@ -2,6 +2,7 @@ package sign
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -65,5 +66,42 @@ func TestTC3(t *testing.T) {
 	got := s.signature("2019-02-25", "TC3-HMAC-SHA256\n1551113065\n2019-02-25/cvm/tc3_request\n5ffe6a04c0664d6b969fab9a13bdab201d63ee709638e2749d62a09ca18d7031")
 	if got != "72e494ea809ad7a8c8f7a4507b9bddcbaa8e581f516e8da2f66e2c5a96525168" {
 		t.Errorf("signature %s", got)
+	}
+}
+
+// TestSigV4 are those of the vendor's test suite (aws-sig-v4-test-suite) whose path is "/" and
+// which sign no other headers.
+func TestSigV4(t *testing.T) {
+	for name, tt := range map[string]struct{ method, query, contentType, body, signature string }{
+		"get-vanilla":                      {"GET", "", "", "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		"get-vanilla-query-order-key-case": {"GET", "Param1=value1&Param2=value2", "", "", "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
+		"post-vanilla":                     {"POST", "", "", "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+		"post-vanilla-query":               {"POST", "Param1=value1", "", "", "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11"},
+		"post-x-www-form-urlencoded":       {"POST", "", "application/x-www-form-urlencoded", "Param1=value1", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
+		"post-x-www-form-urlencoded-parameters": {
+			"POST", "", "application/x-www-form-urlencoded; charset=utf8", "Param1=value1", "1a72ec8f64bd914b0e42e42607c7fbce7fb2c7465f63e3092b3b0d39fa77a6fe",
+		},
+	} {
+		request := newRequest(t, "https://example.amazonaws.com/?"+tt.query)
+		request.Method = tt.method
+		signed := "host;x-amz-date"
+		if tt.contentType != "" {
+			request.Header.Set("Content-Type", tt.contentType)
+			signed = "content-type;" + signed
+		}
+		SigV4{
+			ID: "AKIDEXAMPLE", Secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", Region: "us-east-1", Service: "service", At: time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC),
+		}.Sign(request, tt.body)
+		want := "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=" + signed + ", Signature=" + tt.signature
+		if got := request.Header.Get("Authorization"); got != want || request.Header.Get("X-Amz-Date") != "20150830T123600Z" {
+			t.Errorf("%s: authorization %s", name, got)
+		}
+	}
+}
+
+// TestQuery spells a query as RFC 3986 does.
+func TestQuery(t *testing.T) {
+	if got := Query(url.Values{"b": {"a b+c~*"}, "A": {"门/&="}}); got != "A=%E9%97%A8%2F%26%3D&b=a%20b%2Bc~%2A" {
+		t.Errorf("query %s", got)
 	}
 }

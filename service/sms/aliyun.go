@@ -32,22 +32,25 @@ func NewAliyun(c config.SMS, now func() time.Time) *Aliyun {
 // vendor's side (isp. and similar codes) leave the outcome open. Every other code is a
 // refusal. The limits of a number (isv.BUSINESS_LIMIT_CONTROL and similar codes) wrap
 // model.ErrCooldown or ErrDailyLimit, the account's daily limit ErrTooMany.
-func (a *Aliyun) Send(ctx context.Context, m model.Message) error {
+func (a *Aliyun) Send(ctx context.Context, m model.Message) (model.Sent, error) {
 	answer, err := a.ask(ctx, m, a.request)
 	if err != nil {
-		return err
+		return model.Sent{}, err
 	}
-	var said struct{ Code, Message string }
+	var said struct {
+		Code, Message string
+		BizID         string `json:"BizId"`
+	}
 	if json.Unmarshal(answer.body, &said) != nil || said.Code == "" {
 		if answer.status >= 400 {
-			return a.refused("status " + strconv.Itoa(answer.status))
+			return model.Sent{}, a.refused("status " + strconv.Itoa(answer.status))
 		}
-		return a.open("the answer is not understood")
+		return model.Sent{}, a.open("the answer is not understood")
 	}
 	if said.Code == "OK" && answer.status < 300 {
-		return nil
+		return model.Sent{MessageID: said.BizID}, nil
 	}
-	return a.judge(said.Code, said.Message)
+	return model.Sent{}, a.judge(said.Code, said.Message)
 }
 
 // judge implements the vendor's tables of codes as far as they matter here. Codes of the

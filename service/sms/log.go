@@ -45,7 +45,7 @@ type logLine struct {
 }
 
 // Send writes the message, code and number in clear, as one line.
-func (l *Log) Send(_ context.Context, m model.Message) error {
+func (l *Log) Send(_ context.Context, m model.Message) (model.Sent, error) {
 	now := l.Now()
 	line := logLine{
 		Level:       "info",
@@ -60,15 +60,15 @@ func (l *Log) Send(_ context.Context, m model.Message) error {
 	}
 	text, err := line.render(l.Format)
 	if err != nil {
-		return fmt.Errorf("log provider: %w", err)
+		return model.Sent{}, fmt.Errorf("log provider: %w", err)
 	}
 	if err := l.write(text); err != nil {
-		return fmt.Errorf("log provider: %w", err)
+		return model.Sent{}, fmt.Errorf("log provider: %w", err)
 	}
 	if l.OnMessage != nil {
 		l.OnMessage(m, messageText(m), model.TimeOf(now))
 	}
-	return nil
+	return model.Sent{MessageID: m.ID}, nil
 }
 
 func (l *Log) write(line []byte) error {

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // maxError bounds an error's text, so that no line of the log exceeds 4 KiB.
 const maxError = 200
 
-// ways are the four providers that are asked over the network.
+// ways are the providers that are asked over the network.
 var ways = append(slices.Clone(allVendors), vendor{name: "webhook", yes: "{}"})
 
 // open returns the provider's sender for an endpoint.
@@ -200,6 +200,9 @@ var misbehaviours = []struct {
 	{"echoes as a code", echo(badHead + `{"Code":"E13800138000","Response":{"Error":{"Code":"E.13800138000"}}}`), refused, refused, false},
 	{"echoes as a code of digits", echo(badHead + `{"code":13800138000,"Response":{"Error":{"Code":"isv.012345"}}}`), refused, refused, false},
 
+	{"echoes as a code in XML", echo(badHead + "<E><Error><Code>ECHO</Code></Error></E>"), refused, refused, false},
+	{"echoes as a code of digits in XML", echo(badHead + "<E><Error><Code>E13800138000</Code></Error></E>"), refused, refused, false},
+
 	{"closes without an answer", text(), unknown, unknown, false},
 	{"is not HTTP", text("220 smtp.example ESMTP\r\n"), unknown, unknown, false},
 	{"is HTTP/2", text("\x00\x00\x12\x04\x00\x00\x00\x00\x00"), unknown, unknown, false},
@@ -215,6 +218,7 @@ var misbehaviours = []struct {
 	{"lies with an object", text(okHead, "\r\n{}"), unknown, sent, false},
 	{"lies with a word", text(okHead, "\r\n", `"OK"`), unknown, sent, false},
 	{"lies with types", text(okHead, "\r\n", `{"Code":0,"code":"OK","Response":[],"sid":1}`), unknown, sent, false},
+	{"lies with XML", text(okHead, "\r\n", `<PublishResponse><MessageId>1</MessageId></PublishResponse>`), unknown, sent, false},
 	{"lies with bytes", text(okHead, "Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00"), unknown, sent, false},
 	{"is halfway through", text("HTTP/1.1 202 Accepted\r\n\r\n"), unknown, sent, false},
 }
@@ -252,7 +256,7 @@ func checkMisbehaviour(t *testing.T, s sender, want outcome, timeout bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // the sender's own time-out is shorter
 	defer cancel()
-	err := s.Send(ctx, vendorMessage())
+	err := errOf(s.Send(ctx, vendorMessage()))
 	checkOutcome(t, err, want)
 	if ctx.Err() != nil || timeout && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no time-out: %v", err)
@@ -319,7 +323,7 @@ func TestMisbehaviourOfTLS(t *testing.T) {
 			t.Run(v.name+" "+row.name, func(t *testing.T) {
 				s, w := v.open(t, address)
 				checkMisbehaviour(t, s, refused, false)
-				if err := s.Send(t.Context(), vendorMessage()); !strings.Contains(err.Error(), row.want) {
+				if err := errOf(s.Send(t.Context(), vendorMessage())); !strings.Contains(err.Error(), row.want) {
 					t.Errorf("error %v, want %q", err, row.want)
 				}
 				w.transport.CloseIdleConnections()

@@ -59,6 +59,9 @@ func mustHide(t *testing.T, err error) {
 	}
 }
 
+// errOf is the error of a sender.
+func errOf(_ model.Sent, err error) error { return err }
+
 type outcome int
 
 const (
@@ -98,7 +101,7 @@ func TestWebhookStatuses(t *testing.T) {
 				_, _ = rw.Write([]byte("012345 hush"))
 			}
 		}))
-		err := newWebhook(t, server.URL+"/sms?key=hush").Send(t.Context(), testMessage())
+		err := errOf(newWebhook(t, server.URL+"/sms?key=hush").Send(t.Context(), testMessage()))
 		server.Close()
 		checkOutcome(t, err, want)
 		if calls.Load() != 1 {
@@ -109,7 +112,7 @@ func TestWebhookStatuses(t *testing.T) {
 
 func TestWebhookRedirectWithoutUsableLocation(t *testing.T) {
 	address := serveRaw(t, "HTTP/1.1 302 Found\r\nLocation: http://[bad\r\nContent-Length: 0\r\n\r\n")
-	checkOutcome(t, newWebhook(t, address).Send(t.Context(), testMessage()), refused)
+	checkOutcome(t, errOf(newWebhook(t, address).Send(t.Context(), testMessage())), refused)
 }
 
 func TestWebhookRequest(t *testing.T) {
@@ -130,7 +133,7 @@ func TestWebhookRequest(t *testing.T) {
 	}))
 	defer server.Close()
 	w := newWebhook(t, strings.Replace(server.URL, "http://", "http://user:pass@", 1)+"/sms?key=1")
-	if err := w.Send(t.Context(), testMessage()); err != nil {
+	if err := errOf(w.Send(t.Context(), testMessage())); err != nil {
 		t.Fatal(err)
 	}
 	if string(body) != wantBody {
@@ -154,17 +157,25 @@ func TestWebhookRequest(t *testing.T) {
 
 	change := testMessage()
 	change.Purpose = model.PurposeChange
-	if err := w.Send(t.Context(), change); err != nil {
+	if err := errOf(w.Send(t.Context(), change)); err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.TrimSuffix(wantBody, "}") + `,"purpose":"change"}`; string(body) != want {
+		t.Errorf("body %s", body)
+	}
+	autofill := testMessage()
+	autofill.Domain, autofill.AppHash = "app.example.com", "FA+9qCX9VSu"
+	if _, err := w.Send(t.Context(), autofill); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimSuffix(wantBody, "}") + `,"domain":"app.example.com","appHash":"FA+9qCX9VSu"}`; string(body) != want {
 		t.Errorf("body %s", body)
 	}
 	w.Language = model.LanguageZhCN
 	for language, more := range map[string]string{model.LanguageZhCN: `}`, model.LanguageEn: `,"language":"en"}`} {
 		message := testMessage()
 		message.Language = language
-		if err := w.Send(t.Context(), message); err != nil {
+		if err := errOf(w.Send(t.Context(), message)); err != nil {
 			t.Fatal(err)
 		}
 		if want := strings.TrimSuffix(wantBody, "}") + more; string(body) != want {
@@ -181,7 +192,7 @@ func TestWebhookHangs(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := newWebhook(t, server.URL).Send(ctx, testMessage())
+	err := errOf(newWebhook(t, server.URL).Send(ctx, testMessage()))
 	checkOutcome(t, err, unknown)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
@@ -192,7 +203,7 @@ func TestWebhookHangs(t *testing.T) {
 		t.Errorf("time-out %s", own.timeout)
 	}
 	own.timeout = 50 * time.Millisecond
-	err = own.Send(t.Context(), testMessage())
+	err = errOf(own.Send(t.Context(), testMessage()))
 	checkOutcome(t, err, unknown)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
@@ -200,7 +211,7 @@ func TestWebhookHangs(t *testing.T) {
 
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	checkOutcome(t, own.Send(gone, testMessage()), unknown)
+	checkOutcome(t, errOf(own.Send(gone, testMessage())), unknown)
 }
 
 // TestWebhookHangsBeforeTLS: a time-out is unknown at every stage (contract §3).
@@ -212,7 +223,7 @@ func TestWebhookHangsBeforeTLS(t *testing.T) {
 	defer listener.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	checkOutcome(t, newWebhook(t, "https://"+listener.Addr().String()).Send(ctx, testMessage()), unknown)
+	checkOutcome(t, errOf(newWebhook(t, "https://"+listener.Addr().String()).Send(ctx, testMessage())), unknown)
 }
 
 // TestWebhookSlowBody: the head has said it all, the body is not waited for.
@@ -227,7 +238,7 @@ func TestWebhookSlowBody(t *testing.T) {
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	checkOutcome(t, newWebhook(t, server.URL).Send(ctx, testMessage()), sent)
+	checkOutcome(t, errOf(newWebhook(t, server.URL).Send(ctx, testMessage())), sent)
 	if ctx.Err() != nil {
 		t.Error("waited for the body")
 	}
@@ -271,7 +282,7 @@ func TestWebhookBrokenAnswers(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhush": sent,
 		"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\n012345":      refused,
 	} {
-		checkOutcome(t, newWebhook(t, serveRaw(t, answer)).Send(t.Context(), testMessage()), want)
+		checkOutcome(t, errOf(newWebhook(t, serveRaw(t, answer)).Send(t.Context(), testMessage())), want)
 	}
 }
 
@@ -297,7 +308,7 @@ func TestWebhookWithoutConnection(t *testing.T) {
 		"no such host":        "http://sms..invalid/", // refused by the resolver without a network
 	} {
 		t.Run(name, func(t *testing.T) {
-			checkOutcome(t, newWebhook(t, address).Send(t.Context(), testMessage()), refused)
+			checkOutcome(t, errOf(newWebhook(t, address).Send(t.Context(), testMessage())), refused)
 		})
 	}
 }
@@ -313,8 +324,8 @@ func TestWebhookNeverSendsTwice(t *testing.T) {
 	}))
 	defer server.Close()
 	w := newWebhook(t, server.URL)
-	checkOutcome(t, w.Send(t.Context(), testMessage()), sent)
-	checkOutcome(t, w.Send(t.Context(), testMessage()), unknown)
+	checkOutcome(t, errOf(w.Send(t.Context(), testMessage())), sent)
+	checkOutcome(t, errOf(w.Send(t.Context(), testMessage())), unknown)
 	if calls.Load() != 2 {
 		t.Errorf("%d calls", calls.Load())
 	}
@@ -335,7 +346,7 @@ func TestWebhookKeepsConnections(t *testing.T) {
 	defer server.Close()
 	w := newWebhook(t, server.URL)
 	for range 100 {
-		if err := w.Send(t.Context(), testMessage()); err != nil {
+		if err := errOf(w.Send(t.Context(), testMessage())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -347,7 +358,7 @@ func TestWebhookKeepsConnections(t *testing.T) {
 	for range 32 {
 		wait.Go(func() {
 			for range 20 {
-				if err := w.Send(t.Context(), testMessage()); err != nil {
+				if err := errOf(w.Send(t.Context(), testMessage())); err != nil {
 					t.Error(err)
 				}
 			}
@@ -392,7 +403,7 @@ func TestLog(t *testing.T) {
 			"companyType=0 productType=1 purpose=login expire=2019-08-24T14:15:22Z\n",
 	} {
 		out.Reset()
-		if err := (&Log{Out: &out, Format: format, Now: now}).Send(t.Context(), testMessage()); err != nil {
+		if err := errOf((&Log{Out: &out, Format: format, Now: now}).Send(t.Context(), testMessage())); err != nil {
 			t.Fatal(err)
 		}
 		if out.String() != want {
@@ -407,7 +418,7 @@ func TestLog(t *testing.T) {
 func TestLogFails(t *testing.T) {
 	in, out := io.Pipe()
 	_ = in.Close()
-	err := (&Log{Out: out, Now: time.Now}).Send(t.Context(), testMessage())
+	err := errOf((&Log{Out: out, Now: time.Now}).Send(t.Context(), testMessage()))
 	checkOutcome(t, err, unknown)
 }
 
@@ -425,7 +436,7 @@ func TestLogMessages(t *testing.T) {
 	for _, language := range []string{model.LanguageZhCN, model.LanguageEn} {
 		m := testMessage()
 		m.Language, m.Life = language, 5*time.Minute
-		if err := l.Send(t.Context(), m); err != nil {
+		if _, err := l.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -31,7 +31,10 @@ func NewTencent(c config.SMS, now func() time.Time) *Tencent {
 type tencentAnswer struct {
 	Response struct {
 		Error         struct{ Code string }
-		SendStatusSet []struct{ Code string }
+		SendStatusSet []struct {
+			Code, SerialNo string
+			Fee            json.RawMessage
+		}
 	}
 }
 
@@ -39,24 +42,26 @@ type tencentAnswer struct {
 // vendor's side, and those that the vendor calls unknown, leave the outcome open. Every
 // other code, of the request or of the number, is a refusal. Limits of a number wrap
 // model.ErrCooldown or ErrDailyLimit, the account's daily limits ErrTooMany.
-func (t *Tencent) Send(ctx context.Context, m model.Message) error {
+func (t *Tencent) Send(ctx context.Context, m model.Message) (model.Sent, error) {
 	answer, err := t.ask(ctx, m, t.request)
 	if err != nil {
-		return err
+		return model.Sent{}, err
 	}
 	var said tencentAnswer
 	malformed := json.Unmarshal(answer.body, &said) != nil
 	switch {
 	case !malformed && said.Response.Error.Code != "":
-		return t.judge(said.Response.Error.Code)
+		return model.Sent{}, t.judge(said.Response.Error.Code)
 	case answer.status >= 400:
-		return t.refused("status " + strconv.Itoa(answer.status))
+		return model.Sent{}, t.refused("status " + strconv.Itoa(answer.status))
 	case malformed || len(said.Response.SendStatusSet) != 1 || said.Response.SendStatusSet[0].Code == "":
-		return t.open("the answer is not understood")
-	case said.Response.SendStatusSet[0].Code == "Ok":
-		return nil
+		return model.Sent{}, t.open("the answer is not understood")
 	}
-	return t.judge(said.Response.SendStatusSet[0].Code)
+	status := said.Response.SendStatusSet[0]
+	if status.Code == "Ok" {
+		return model.Sent{MessageID: status.SerialNo, Segments: count(status.Fee)}, nil
+	}
+	return model.Sent{MessageID: status.SerialNo}, t.judge(status.Code)
 }
 
 // judge implements the vendor's table of codes as far as it matters here.

@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -26,27 +27,28 @@ func NewTwilio(c config.SMS) *Twilio {
 // is that of a message that has failed already. Every 4xx is a refusal. 429 and the
 // limits among the vendor's codes wrap model.ErrCooldown, or ErrTooMany for the
 // account's daily limit.
-func (t *Twilio) Send(ctx context.Context, m model.Message) error {
+func (t *Twilio) Send(ctx context.Context, m model.Message) (model.Sent, error) {
 	answer, err := t.ask(ctx, m, t.request)
 	if err != nil {
-		return err
+		return model.Sent{}, err
 	}
 	var said struct {
-		SID       string `json:"sid"`
-		Status    string `json:"status"`
-		ErrorCode int    `json:"error_code"`
+		SID       string          `json:"sid"`
+		Segments  json.RawMessage `json:"num_segments"`
+		Status    string          `json:"status"`
+		ErrorCode int             `json:"error_code"`
 	}
 	if answer.status >= 400 {
-		return t.judge(answer)
+		return model.Sent{}, t.judge(answer)
 	}
 	malformed := json.Unmarshal(answer.body, &said) != nil
 	switch {
 	case malformed || said.SID == "":
-		return t.open("the answer is not understood")
+		return model.Sent{}, t.open("the answer is not understood")
 	case said.Status == "failed" || said.Status == "undelivered" || said.Status == "canceled":
-		return t.refused(said.Status + ", code " + twilioCode(said.ErrorCode))
+		return model.Sent{MessageID: said.SID}, t.refused(cmp.Or(twilioCode(said.ErrorCode), said.Status))
 	}
-	return nil
+	return model.Sent{MessageID: said.SID, Segments: count(said.Segments)}, nil
 }
 
 // judge implements the vendor's table of codes as far as it matters here.
@@ -55,7 +57,7 @@ func (t *Twilio) judge(a answer) error {
 		Code int `json:"code"`
 	}
 	_ = json.Unmarshal(a.body, &said) // without a code the status decides
-	reason := "status " + strconv.Itoa(a.status) + ", code " + twilioCode(said.Code)
+	reason := cmp.Or(twilioCode(said.Code), "status "+strconv.Itoa(a.status))
 	switch said.Code {
 	case 63038: // the account's limit of messages in a day
 		return t.throttled(model.ErrTooMany.After(day), reason)
@@ -69,12 +71,12 @@ func (t *Twilio) judge(a answer) error {
 }
 
 // twilioCode returns one of the vendor's error codes: five digits. Longer numbers might
-// be an echo of our request.
+// be an echo of our request: "".
 func twilioCode(code int) string {
 	if 0 < code && code <= 99999 {
 		return strconv.Itoa(code)
 	}
-	return "unknown"
+	return ""
 }
 
 // retryAfter returns the vendor's Retry-After if it is plausible, otherwise a minute.
@@ -95,6 +97,9 @@ func (t *Twilio) request(ctx context.Context, m model.Message, template config.T
 		form.Set("MessagingServiceSid", c.From)
 	} else {
 		form.Set("From", c.From)
+	}
+	if c.ReceiptURL != "" {
+		form.Set("StatusCallback", string(c.ReceiptURL))
 	}
 	target := c.Endpoint + "/2010-04-01/Accounts/" + url.PathEscape(c.AccountSID) + "/Messages.json"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, strings.NewReader(form.Encode()))

@@ -33,7 +33,7 @@ const (
 
 var signedAt = time.Date(2026, 1, 2, 23, 4, 5, 678e6, time.UTC)
 
-// vendor is one of the three, with how its sender is made and how it says yes.
+// vendor is one of the four, with how its sender is made and how it says yes.
 type vendor struct {
 	name  string
 	build func(c config.SMS) sender
@@ -42,7 +42,7 @@ type vendor struct {
 }
 
 type sender interface {
-	Send(ctx context.Context, m model.Message) error
+	Send(ctx context.Context, m model.Message) (model.Sent, error)
 }
 
 var allVendors = []vendor{
@@ -61,6 +61,13 @@ var allVendors = []vendor{
 		`{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null,"error_message":null,"body":"012345"}`,
 		`{"code":%s,"message":"to 13800138000 012345 hush","more_info":"https://www.twilio.com/docs/errors","status":400}`,
 	},
+	{
+		"sns", func(c config.SMS) sender { return NewSNS(c, func() time.Time { return signedAt }) },
+		`<PublishResponse xmlns="https://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>567910cd-659e-55d4-8ccb-5aaf14679dc0</MessageId></PublishResult>` +
+			`<ResponseMetadata><RequestId>d74b8436-ae13-5ab4-a9ff-ce54dfea72a0</RequestId></ResponseMetadata></PublishResponse>`,
+		`<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type><Code>%s</Code><Message>to 13800138000 012345 hush</Message></Error>` +
+			`<RequestId>9dd01905-5012-5f99-8663-4b3ecd0dfaef</RequestId></ErrorResponse>`,
+	},
 }
 
 // tencentStatus is an answer about the number.
@@ -74,6 +81,7 @@ func vendorConfig(endpoint string) config.SMS {
 		Aliyun:  config.Aliyun{Endpoint: endpoint, AccessKeyID: "LTAI5tExample", AccessKeySecret: vendorSecret},
 		Tencent: config.Tencent{Endpoint: endpoint, Region: "ap-guangzhou", SecretID: "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE", SecretKey: vendorSecret, AppID: "1400006666"},
 		Twilio:  config.Twilio{Endpoint: endpoint, AccountSID: accountSID, AuthToken: vendorSecret, From: "+14155550123"},
+		SNS:     config.SNS{Endpoint: endpoint, Region: "us-east-1", AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: vendorSecret},
 		Templates: []config.Template{
 			{Provider: "aliyun", Languages: []string{"zh-CN"}, Sign: "门神 & 友", Template: "SMS_154950909", Params: []string{"code={code}", "min={minutes}"}},
 			{Provider: "aliyun", Languages: []string{"en"}, Sign: "menshen", Template: "SMS_2"},
@@ -81,6 +89,8 @@ func vendorConfig(endpoint string) config.SMS {
 			{Provider: "tencent", Languages: []string{"en"}, Template: "1111"},
 			{Provider: "twilio", Languages: []string{"zh-CN"}, Text: "验证码 {code}，{minutes} 分钟内有效"},
 			{Provider: "twilio", Languages: []string{"en"}, Text: "{code} is your code & good for {minutes} min."},
+			{Provider: "sns", Languages: []string{"zh-CN"}, Text: "验证码 {code}，{minutes} 分钟内有效"},
+			{Provider: "sns", Languages: []string{"en"}, Text: "{code} is your code & good.\n\n@{domain} #{code}"},
 		},
 	}
 }
@@ -141,6 +151,8 @@ func wireOf(s sender) *wire {
 		return &s.wire
 	case *Tencent:
 		return &s.wire
+	case *SNS:
+		return &s.wire
 	}
 	return &s.(*Twilio).wire
 }
@@ -155,7 +167,7 @@ func says(status int, body string) http.HandlerFunc {
 
 // TestVendorCodes plays the vendors' documented answers.
 func TestVendorCodes(t *testing.T) {
-	aliyun, tencent, twilio := allVendors[0], allVendors[1], allVendors[2]
+	aliyun, tencent, twilio, sns := allVendors[0], allVendors[1], allVendors[2], allVendors[3]
 	limited := func(message string) string {
 		return `{"Code":"isv.BUSINESS_LIMIT_CONTROL","Message":"` + message + `","RequestId":"1"}`
 	}
@@ -238,10 +250,26 @@ func TestVendorCodes(t *testing.T) {
 		{twilio, 400, `{"code":"012345"}`, refused, nil},
 		{twilio, 503, fmt.Sprintf(twilio.form, "20503"), unknown, nil},
 		{twilio, 201, `{"status":"queued"}`, unknown, nil},
+
+		{sns, 200, sns.yes, sent, nil},
+		{sns, 429, fmt.Sprintf(sns.form, "Throttled"), refused, model.ErrCooldown.After(time.Minute)},
+		{sns, 400, fmt.Sprintf(sns.form, "Throttling"), refused, model.ErrCooldown.After(time.Minute)},
+		{sns, 400, fmt.Sprintf(sns.form, "ThrottlingException"), refused, model.ErrCooldown.After(time.Minute)},
+		{sns, 429, "hush", refused, model.ErrCooldown.After(time.Minute)},
+		{sns, 400, fmt.Sprintf(sns.form, "InvalidParameter"), refused, nil},
+		{sns, 400, fmt.Sprintf(sns.form, "OptedOut"), refused, nil},
+		{sns, 403, fmt.Sprintf(sns.form, "AuthorizationError"), refused, nil},
+		{sns, 403, fmt.Sprintf(sns.form, "SignatureDoesNotMatch"), refused, nil},
+		{sns, 403, fmt.Sprintf(sns.form, "InvalidClientTokenId"), refused, nil},
+		{sns, 400, fmt.Sprintf(sns.form, "012345"), refused, nil},
+		{sns, 500, fmt.Sprintf(sns.form, "InternalError"), unknown, nil},
+		{sns, 503, fmt.Sprintf(sns.form, "ServiceUnavailable"), unknown, nil},
+		{sns, 200, fmt.Sprintf(sns.form, "InternalError"), unknown, nil},
+		{sns, 200, "<PublishResponse><PublishResult/></PublishResponse>", unknown, nil},
 	} {
 		t.Run(fmt.Sprint(tt.vendor.name, tt.status, tt.body), func(t *testing.T) {
 			s, came := tt.vendor.play(t, says(tt.status, tt.body))
-			err := s.Send(t.Context(), vendorMessage())
+			err := errOf(s.Send(t.Context(), vendorMessage()))
 			checkOutcome(t, err, tt.want)
 			var limit *model.Failure
 			if errors.As(err, &limit); tt.limit == nil && limit != nil ||
@@ -262,13 +290,13 @@ func TestTwilioSaysWhenToComeAgain(t *testing.T) {
 			says(429, "")(rw, r)
 		})
 		var limit *model.Failure
-		if err := s.Send(t.Context(), vendorMessage()); !errors.As(err, &limit) || limit.RetryAfter() != want {
+		if err := errOf(s.Send(t.Context(), vendorMessage())); !errors.As(err, &limit) || limit.RetryAfter() != want {
 			t.Errorf("Retry-After %s: %v", value, err)
 		}
 	}
 }
 
-// eachVendor runs a test for all three.
+// eachVendor runs a test for all of them.
 func eachVendor(t *testing.T, test func(t *testing.T, v vendor)) {
 	t.Helper()
 	for _, v := range allVendors {
@@ -289,7 +317,7 @@ func TestVendorFaults(t *testing.T) {
 					_, _ = io.WriteString(rw, "012345 to 13800138000 hush")
 				}
 			})
-			checkOutcome(t, s.Send(t.Context(), vendorMessage()), want)
+			checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), want)
 			if len(came.list()) != 1 {
 				t.Errorf("status %d: %d calls", status, len(came.list()))
 			}
@@ -306,19 +334,19 @@ func TestVendorFaults(t *testing.T) {
 			"HTTP/1.1 302 Found\r\nLocation: http://[bad\r\nContent-Length: 0\r\n\r\n":               refused,
 			"HTTP/1.1 200 OK\r\nContent-Length: " + fmt.Sprint(len(v.yes)) + "\r\n\r\n" + v.yes + "": sent,
 		} {
-			checkOutcome(t, v.at(t, serveRaw(t, answer)).Send(t.Context(), vendorMessage()), want)
+			checkOutcome(t, errOf(v.at(t, serveRaw(t, answer)).Send(t.Context(), vendorMessage())), want)
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = listener.Close()
-		checkOutcome(t, v.at(t, "http://"+listener.Addr().String()).Send(t.Context(), vendorMessage()), refused)
-		checkOutcome(t, v.at(t, "http://sms..invalid").Send(t.Context(), vendorMessage()), refused)
+		checkOutcome(t, errOf(v.at(t, "http://"+listener.Addr().String()).Send(t.Context(), vendorMessage())), refused)
+		checkOutcome(t, errOf(v.at(t, "http://sms..invalid").Send(t.Context(), vendorMessage())), refused)
 
 		unserved := vendorMessage()
 		unserved.Language = "fr"
-		checkOutcome(t, v.at(t, "http://sms..invalid").Send(t.Context(), unserved), refused)
+		checkOutcome(t, errOf(v.at(t, "http://sms..invalid").Send(t.Context(), unserved)), refused)
 	})
 }
 
@@ -336,10 +364,10 @@ func TestVendorHangs(t *testing.T) {
 				t.Errorf("time-out %s", got)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			err := s.Send(ctx, vendorMessage())
+			err := errOf(s.Send(ctx, vendorMessage()))
 			checkOutcome(t, err, unknown)
 			wireOf(s).timeout = 50 * time.Millisecond
-			own := s.Send(t.Context(), vendorMessage())
+			own := errOf(s.Send(t.Context(), vendorMessage()))
 			checkOutcome(t, own, unknown)
 			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(own, context.DeadlineExceeded) {
 				t.Errorf("errors %v and %v", err, own)
@@ -364,8 +392,8 @@ func TestVendorNeverSendsTwice(t *testing.T) {
 			}
 			says(200, v.yes)(rw, r)
 		})
-		checkOutcome(t, s.Send(t.Context(), vendorMessage()), sent)
-		checkOutcome(t, s.Send(t.Context(), vendorMessage()), unknown)
+		checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), sent)
+		checkOutcome(t, errOf(s.Send(t.Context(), vendorMessage())), unknown)
 		if calls.Load() != 2 {
 			t.Errorf("%d calls", calls.Load())
 		}
@@ -377,7 +405,7 @@ func sendTo(t *testing.T, v vendor, messages ...model.Message) []call {
 	t.Helper()
 	s, came := v.play(t, says(200, v.yes))
 	for _, m := range messages {
-		checkOutcome(t, s.Send(t.Context(), m), sent)
+		checkOutcome(t, errOf(s.Send(t.Context(), m)), sent)
 	}
 	all := came.list()
 	if len(all) != len(messages) {
@@ -478,6 +506,41 @@ func TestTwilioRequest(t *testing.T) {
 	form, _ := url.ParseQuery(sendTo(t, service, vendorMessage())[0].body)
 	if form.Get("MessagingServiceSid") != "MG0123456789abcdef0123456789abcdef" || form.Has("From") {
 		t.Errorf("the sender is %v", form)
+	}
+}
+
+func TestSNSRequest(t *testing.T) {
+	english := inEnglish(vendorMessage())
+	english.Domain = "app.example.com"
+	calls := sendTo(t, allVendors[3], vendorMessage(), english)
+	for i, want := range []url.Values{
+		{"PhoneNumber": {"+8613800138000"}, "Message": {"验证码 012345，5 分钟内有效"}}, {"PhoneNumber": {"+85251234567"}, "Message": {"012345 is your code & good.\n\n@app.example.com #012345"}},
+	} {
+		c := calls[i]
+		want["Action"], want["Version"] = []string{"Publish"}, []string{"2010-03-31"}
+		want["MessageAttributes.entry.1.Name"], want["MessageAttributes.entry.1.Value.DataType"] = []string{"AWS.SNS.SMS.SMSType"}, []string{"String"}
+		want["MessageAttributes.entry.1.Value.StringValue"] = []string{"Transactional"}
+		form, err := url.ParseQuery(c.body)
+		if diff := cmp.Diff(want, form); err != nil || diff != "" {
+			t.Errorf("form:\n%s, error %v", diff, err)
+		}
+		canonical := "POST\n/\n\ncontent-type:" + c.Header.Get("Content-Type") + "\nhost:" + c.Host + "\nx-amz-date:20260102T230405Z\n\ncontent-type;host;x-amz-date\n" + digest(c.body)
+		key := mac(mac(mac(mac([]byte("AWS4"+vendorSecret), "20260102"), "us-east-1"), "sns"), "aws4_request")
+		signature := hex.EncodeToString(mac(key, "AWS4-HMAC-SHA256\n20260102T230405Z\n20260102/us-east-1/sns/aws4_request\n"+digest(canonical)))
+		if got := c.Header.Get("Authorization"); got != "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/sns/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature="+signature {
+			t.Errorf("authorization %s", got)
+		}
+	}
+	named := vendor{"sns", func(c config.SMS) sender {
+		c.SNS.SenderID = "menshen"
+		return NewSNS(c, time.Now)
+	}, allVendors[3].yes, ""}
+	form, _ := url.ParseQuery(sendTo(t, named, vendorMessage())[0].body)
+	if form.Get("MessageAttributes.entry.2.Name") != "AWS.SNS.SMS.SenderID" || form.Get("MessageAttributes.entry.2.Value.StringValue") != "menshen" {
+		t.Errorf("the sender is in %v", form)
+	}
+	if got := (config.SNS{Region: "eu-west-1"}).Address(); got != "https://sns.eu-west-1.amazonaws.com" {
+		t.Errorf("the region's endpoint is %s", got)
 	}
 }
 

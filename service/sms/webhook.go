@@ -50,12 +50,9 @@ func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Web
 	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
 		return nil, errors.New("webhook: url is not an absolute http or https URL")
 	}
-	if !strings.HasPrefix(string(secret), secretPrefix) || len(secret) == len(secretPrefix) {
-		return nil, errors.New("webhook: secret is not of the form whsec_<base64>")
-	}
-	signer, err := webhooks.NewWebhook(string(secret))
+	signer, err := newSigner(secret)
 	if err != nil {
-		return nil, errors.New("webhook: secret is not base64 after whsec_")
+		return nil, err
 	}
 	var auth string
 	if user := target.User; user != nil {
@@ -65,6 +62,18 @@ func NewWebhook(address string, secret model.Secret, now func() time.Time) (*Web
 		auth, target.User = header.Header.Get("Authorization"), nil
 	}
 	return &Webhook{wire: wire{"webhook", outbound.NewKeepingTransport(idle), answerTime}, target: target, auth: auth, signer: signer, now: now}, nil
+}
+
+// newSigner returns the signer of a secret whsec_<base64>.
+func newSigner(secret model.Secret) (*webhooks.Webhook, error) {
+	if !strings.HasPrefix(string(secret), secretPrefix) || len(secret) == len(secretPrefix) {
+		return nil, errors.New("webhook: secret is not of the form whsec_<base64>")
+	}
+	signer, err := webhooks.NewWebhook(string(secret))
+	if err != nil {
+		return nil, errors.New("webhook: secret is not base64 after whsec_")
+	}
+	return signer, nil
 }
 
 // webhookBody is the request as contract §9 defines it. Purpose and language are
@@ -85,8 +94,12 @@ type webhookBody struct {
 // Send posts the message and waits at most 3 s for the head of the response. Any 2xx is
 // success, whatever happens to its body. 408 and 504, which report a time-out on the way,
 // leave the outcome open. Every other status wraps model.ErrSendRefused. See roundTrip
-// for failures without a response.
-func (w *Webhook) Send(ctx context.Context, m model.Message) error {
+// for failures without a response. The message's id is known even if the response is not.
+func (w *Webhook) Send(ctx context.Context, m model.Message) (model.Sent, error) {
+	return model.Sent{MessageID: m.ID}, w.send(ctx, m)
+}
+
+func (w *Webhook) send(ctx context.Context, m model.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	request, err := w.request(ctx, m)

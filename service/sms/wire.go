@@ -9,12 +9,14 @@ package sms
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"menshen/config"
@@ -116,6 +118,13 @@ func values(m model.Message) config.Values {
 	return config.Values{Code: string(m.Code), Minutes: strconv.Itoa(m.Minutes()), Domain: m.Domain, AppHash: m.AppHash}
 }
 
+// count is a whole number of an answer, in quotes or not, and 0 if it is none: no message is
+// in doubt for its bill.
+func count(raw json.RawMessage) int {
+	n, _ := strconv.Atoi(strings.Trim(string(raw), `"`))
+	return n
+}
+
 // drain reads the rest of a response, so that its connection can be reused. It gives up
 // on a response that is long or slow.
 func drain(body io.ReadCloser, giveUp func()) {
@@ -125,19 +134,21 @@ func drain(body io.ReadCloser, giveUp func()) {
 	_ = body.Close()
 }
 
-// refused returns a definite refusal.
+// refused returns a definite refusal. reason is the vendor's code, as far as there is one.
 func (w wire) refused(reason string) error {
-	return fmt.Errorf("%s: %w: %s", w.name, model.ErrSendRefused, reason)
+	return fmt.Errorf("%s: %w: %w", w.name, model.ErrSendRefused, model.VendorCode(reason))
 }
 
 // throttled returns a definite refusal because of the vendor's own limit. The client
 // gets limit as if the limit were one of ours.
 func (w wire) throttled(limit *model.Failure, reason string) error {
-	return fmt.Errorf("%s: %w: %s: %w", w.name, model.ErrSendRefused, reason, limit)
+	return fmt.Errorf("%s: %w: %w: %w", w.name, model.ErrSendRefused, model.VendorCode(reason), limit)
 }
 
 // open returns an error that leaves the outcome open: the message may arrive.
-func (w wire) open(reason string) error { return fmt.Errorf("%s: %s", w.name, reason) }
+func (w wire) open(reason string) error {
+	return fmt.Errorf("%s: %w", w.name, model.VendorCode(reason))
+}
 
 // codeForm is the form of vendors' error codes. It has no room for the digits of a number
 // or of a code.

@@ -4,6 +4,7 @@ package token
 
 import (
 	"encoding/base64"
+	stdjson "encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -69,12 +70,27 @@ type signedClaims struct {
 	Gen         int64  `json:"gen"`
 	CompanyType int32  `json:"company_type"`
 	ProductType int32  `json:"product_type"`
+	more        []byte // further members, each behind a comma
+}
+
+// MarshalJSON is the payload with the further members.
+func (c signedClaims) MarshalJSON() ([]byte, error) {
+	type plain signedClaims // without this method
+	text, err := stdjson.Marshal(plain(c))
+	if err != nil || len(c.more) == 0 {
+		return text, err
+	}
+	return append(append(text[:len(text)-1], c.more...), '}'), nil
 }
 
 // Sign signs an access token with the claims, using the key that signs now. Times are
 // truncated to whole seconds. Claims that Verify would refuse are an error. The token is
 // added to the cache, because this process need not verify its own signature.
-func (t Issuer) Sign(claims model.Claims) (string, error) {
+func (t Issuer) Sign(claims model.Claims) (string, error) { return t.SignWith(claims, nil) }
+
+// SignWith is Sign with further claims: members of a JSON object, each behind a comma,
+// whose names are none of Sign's. Verify ignores them.
+func (t Issuer) SignWith(claims model.Claims, more []byte) (string, error) {
 	if err := checkClaims(claims); err != nil {
 		return "", err
 	}
@@ -91,7 +107,7 @@ func (t Issuer) Sign(claims model.Claims) (string, error) {
 				Issuer: t.Name, Subject: strconv.FormatInt(claims.UserID, 10), Audience: t.Audience, ID: claims.TokenID,
 				ExpiresAt: jwt.NewNumericDate(claims.ExpiresAt.Std()), IssuedAt: jwt.NewNumericDate(claims.IssuedAt.Std()),
 			},
-			SessionID: claims.SessionID, Gen: claims.Gen, CompanyType: claims.CompanyType, ProductType: claims.ProductType,
+			SessionID: claims.SessionID, Gen: claims.Gen, CompanyType: claims.CompanyType, ProductType: claims.ProductType, more: more,
 		},
 	}
 	raw, err := token.SignedString(key.private)

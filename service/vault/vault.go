@@ -32,6 +32,7 @@ type Vault struct {
 	sealers []sealer // the current secret's first
 	peppers [][]byte // for codes, the current secret's first
 	devices [][]byte // for device credentials, the current secret's first
+	puzzles [][]byte // for puzzles, likewise
 }
 
 // sealer seals under one secret, which id names.
@@ -112,6 +113,7 @@ func newVault(secrets [][]byte) (*Vault, error) {
 		v.sealers = append(v.sealers, seal)
 		v.peppers = append(v.peppers, derive(secret, "menshen code pepper v1"))
 		v.devices = append(v.devices, derive(secret, "menshen device credential v1"))
+		v.puzzles = append(v.puzzles, derive(secret, "menshen puzzle v1"))
 	}
 	return v, nil
 }

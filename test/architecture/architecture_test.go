@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"router":                 {"controller", "middleware", "model", "telemetry"},
 	"service":                {"model", "service/cache", "service/code", "service/phone", "service/random", "service/token", "service/vault"},
 	"service/cache":          {},
-	"service/challenge":      {"model", "service/outbound"},
+	"service/challenge":      {"model", "service/outbound", "service/sign"},
 	"service/code":           {"model", "service/phone", "service/random", "service/vault"},
 	"service/outbound":       {},
 	"service/phone":          {"model"},

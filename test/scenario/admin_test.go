@@ -34,7 +34,15 @@ func (d *deployment) callAdmin(t *testing.T, c call) answer {
 	if c.as == "" && c.headers["Authorization"] == nil {
 		c.as = aliceKey
 	}
-	a, _ := d.exchange(t, c.request(t, d.admin))
+	request := c.request(t, d.admin)
+	a, sent := d.exchange(t, request)
+	doc, err := adminDocument()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problem := validateExchange(t, doc, request, sent, a); problem != nil {
+		t.Errorf("%s %s, answered %d: the exchange does not fit the document: %v\n%s", request.Method, request.URL.Path, a.code, problem, a.raw)
+	}
 	c.checkAnswer(t, a)
 	return a
 }
@@ -202,26 +210,38 @@ func testAdminInput(t *testing.T, d *deployment) {
 	a := d.login(t, form{Mobile: d.number()})
 	long, past := strings.Repeat("长", 257), time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	for path, fields := range map[string][]string{
-		"/admin/users":                            {"mobile required"},
-		"/admin/users?mobile=":                    {"mobile required"},
-		"/admin/users?id=x":                       {"id format"},
-		"/admin/users?id=0":                       {"id format"},
-		"/admin/users?id=-1":                      {"id format"},
-		"/admin/users?id=9223372036854775808":     {"id format"},
-		"/admin/users?id=1&id=2":                  {"id duplicate"},
-		"/admin/users?mobile=1&mobile=1":          {"mobile duplicate"},
-		"/admin/audit?cursor=x":                   {"cursor format"},
-		"/admin/audit?cursor=-1":                  {"cursor format"},
-		"/admin/audit?cursor=%2B1":                {"cursor format"},
-		"/admin/audit?cursor=9223372036854775807": {"cursor format"},
-		"/admin/audit?cursor=9223372036854775806": {"cursor unknown"},
-		"/admin/audit?kind=nothing":               {"kind unknown"},
-		"/admin/audit?kind=Login":                 {"kind unknown"},
-		"/admin/audit?userId=abc":                 {"userId format"},
-		"/admin/audit?userId=0":                   {"userId format"},
-		"/admin/audit?from=yesterday":             {"from format"},
-		"/admin/audit?from=2026-01-02":            {"from format"},
-		"/admin/audit?to=1767312000":              {"to format"},
+		"/admin/users?externalId=" + long:                                {"externalId length"},
+		"/admin/users?externalId=a%0Ab":                                  {"externalId charset"},
+		"/admin/users?source=" + long:                                    {"source length"},
+		"/admin/users?companyType=x":                                     {"companyType format"},
+		"/admin/users?companyType=2147483648":                            {"companyType format"},
+		"/admin/users?banned=1":                                          {"banned format"},
+		"/admin/users?banned=True":                                       {"banned format"},
+		"/admin/users?limit=0":                                           {"limit range"},
+		"/admin/users?limit=201":                                         {"limit range"},
+		"/admin/users?limit=x":                                           {"limit format"},
+		"/admin/users?from=2026-01-02":                                   {"from format"},
+		"/admin/users?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": {"from range"},
+		"/admin/users?cursor=x":                                          {"cursor format"},
+		"/admin/users?cursor=42":                                         {"cursor unknown"},
+		"/admin/users?id=x":                                              {"id format"},
+		"/admin/users?id=0":                                              {"id format"},
+		"/admin/users?id=-1":                                             {"id format"},
+		"/admin/users?id=9223372036854775808":                            {"id format"},
+		"/admin/users?id=1&id=2":                                         {"id duplicate"},
+		"/admin/users?mobile=1&mobile=1":                                 {"mobile duplicate"},
+		"/admin/audit?cursor=x":                                          {"cursor format"},
+		"/admin/audit?cursor=-1":                                         {"cursor format"},
+		"/admin/audit?cursor=%2B1":                                       {"cursor format"},
+		"/admin/audit?cursor=9223372036854775807":                        {"cursor format"},
+		"/admin/audit?cursor=9223372036854775806":                        {"cursor unknown"},
+		"/admin/audit?kind=nothing":                                      {"kind unknown"},
+		"/admin/audit?kind=Login":                                        {"kind unknown"},
+		"/admin/audit?userId=abc":                                        {"userId format"},
+		"/admin/audit?userId=0":                                          {"userId format"},
+		"/admin/audit?from=yesterday":                                    {"from format"},
+		"/admin/audit?from=2026-01-02":                                   {"from format"},
+		"/admin/audit?to=1767312000":                                     {"to format"},
 		"/admin/audit?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": {"from range"},
 		"/admin/audit?from=1969-01-01T00:00:00Z":                         {"from format"},
 		"/admin/stats?from=x":                                            {"from format"},

@@ -39,7 +39,7 @@ func operations(mobile string) []operation {
 		{
 			name: "code", method: http.MethodPost, path: "/auth/mobile/code", code: 40001,
 			body:   map[string]any{"companyType": 0, "mobile": "none", "productType": 0},
-			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 2048, printed: true}},
+			fields: []field{company, number, product, {name: "purpose", judged: 40000}, {name: "challenge", limit: 8192, printed: true}},
 		},
 		{
 			name: "login", method: http.MethodPost, path: "/auth/mobile/login", code: 40002,
@@ -278,8 +278,8 @@ func TestEveryBodyHasATable(t *testing.T) {
 	documented := map[string][]string{}
 	for path, item := range mustDocument(t).Paths.Map() {
 		for method, operation := range item.Operations() {
-			if operation.RequestBody == nil || operation.RequestBody.Value.Content["application/json"] == nil {
-				continue
+			if operation.RequestBody == nil || operation.RequestBody.Value.Content["application/json"] == nil || strings.HasPrefix(path, hooks) {
+				continue // receipts are signed or bear a token: TestReceipts
 			}
 			schema := operation.RequestBody.Value.Content["application/json"].Schema.Value
 			documented[method+" "+path] = slices.Sorted(maps.Keys(schema.Properties))

@@ -130,7 +130,7 @@ func (c call) request(t *testing.T, base string) *http.Request {
 func (d *deployment) send(t *testing.T, request *http.Request) answer {
 	t.Helper()
 	a, sent := d.exchange(t, request)
-	if problem := validateExchange(t, request, sent, a); problem != nil {
+	if problem := validateExchange(t, mustDocument(t), request, sent, a); problem != nil {
 		t.Errorf("%s %s, answered %d: the exchange does not fit the document: %v\n%s", request.Method, request.URL.Path, a.code, problem, a.raw)
 	}
 	return a
@@ -224,7 +224,7 @@ func (a *answer) checkRules(t *testing.T, request *http.Request) {
 		fault("this is no envelope: %s", a.raw)
 	}
 	challenged := slices.Contains([]int32{42900, 42901, 42902}, a.code) && bytes.HasPrefix(a.data, []byte(`{"challenge":`))
-	carriesData := a.code == 0 && !strings.HasSuffix(request.URL.Path, "/unban") || challenged || slices.Contains([]int32{40000, 40102, 40103, 40300, 40900}, a.code)
+	carriesData := a.code == 0 && !strings.HasSuffix(request.URL.Path, "/unban") || challenged || slices.Contains([]int32{40000, 40102, 40103, 40300, 40301, 40900}, a.code)
 	if (string(a.data) == "null") == carriesData {
 		fault("data is %s", a.data)
 	}

@@ -36,6 +36,8 @@ type message struct {
 	Expire      string `json:"expire"`
 	Purpose     string `json:"purpose"`
 	Language    string `json:"language"`
+	Domain      string `json:"domain"`
+	AppHash     string `json:"appHash"`
 }
 
 func newGateway(t *testing.T, secrets *canaries) *gateway {

@@ -401,7 +401,7 @@ func testExamples(t *testing.T, d *deployment) {
 	sent := 0
 	for path, item := range mustDocument(t).Paths.Map() {
 		for method, operation := range item.Operations() {
-			if operation.RequestBody == nil {
+			if operation.RequestBody == nil || strings.HasPrefix(path, hooks) {
 				continue
 			}
 			content := operation.RequestBody.Value.Content["application/json"]

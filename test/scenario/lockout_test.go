@@ -97,7 +97,7 @@ func testLockedChallenge(t *testing.T, driver string) {
 	for range 10 {
 		d.codeAndTicket(t, mobile, "login")
 	}
-	d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 42902, want: `{"challenge":{"provider":"turnstile","siteKey":"0x4site"}}`})
+	d.do(t, call{path: "/auth/mobile/code", body: codeBody(mobile), code: 42902, want: `{"challenge":{"provider":"turnstile","siteKey":"0x4site","params":{},"alternatives":[]}}`})
 	body := strings.TrimSuffix(codeBody(mobile), "}") + fmt.Sprintf(`,"challenge":%q}`, "good")
 	a := d.do(t, call{path: "/auth/mobile/code", body: body})
 	d.login(t, form{Mobile: mobile, ValidateNo: d.messages.nextMessage(t, "+86"+mobile).Code}, "X-Code-Ticket", d.ticketOf(t, a))

@@ -126,7 +126,7 @@ func TestPumping(t *testing.T) {
 				}
 			})
 			t.Run("challenge", func(t *testing.T) {
-				const demand = `{"challenge":{"provider":"turnstile","siteKey":"0x4site"}}`
+				const demand = `{"challenge":{"provider":"turnstile","siteKey":"0x4site","params":{},"alternatives":[]}}`
 				d.configure(t, "guard: {action: challenge}")
 				eventually(t, 5*time.Second, "a challenge is demanded", func() bool {
 					return string(d.send(t, send("").request(t, d.public)).data) == demand

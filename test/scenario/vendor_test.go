@@ -21,10 +21,11 @@ const (
 	aliyunSecret  = "aliyun-hush-7Qm2x9LcVw"
 	tencentSecret = "tencent-hush-4Tn8k1PzRd"
 	twilioSecret  = "twilio-hush-9Gb3s6HyNj"
+	snsSecret     = "sns-hush-5Wd7r2KxPm"
 	twilioAccount = "AC0123456789abcdef0123456789abcdef"
 )
 
-// vendors play the three vendors on one server: they keep the messages by number
+// vendors play the four vendors on one server: they keep the messages by number
 // and answer as their documents say.
 type vendors struct {
 	t       *testing.T
@@ -45,11 +46,12 @@ func newVendors(t *testing.T, secrets *canaries) *vendors {
 		yes: map[string]http.HandlerFunc{
 			"aliyun":  respondWith(200, `{"Code":"OK","Message":"OK","BizId":"9006^0","RequestId":"F655"}`),
 			"tencent": respondWith(200, `{"Response":{"SendStatusSet":[{"SerialNo":"5000","Fee":1,"Code":"Ok","Message":"send success"}],"RequestId":"a0aa"}}`),
+			"sns":     respondWith(200, `<PublishResponse><PublishResult><MessageId>567910cd</MessageId></PublishResult></PublishResponse>`),
 			"twilio":  respondWith(201, `{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued","error_code":null}`),
 		},
-		readers: map[string]func(*http.Request, []byte) (string, string){"aliyun": readAliyun, "tencent": readTencent, "twilio": readTwilio},
+		readers: map[string]func(*http.Request, []byte) (string, string){"aliyun": readAliyun, "tencent": readTencent, "twilio": readTwilio, "sns": readSNS},
 	}
-	for _, secret := range []string{aliyunSecret, tencentSecret, twilioSecret} {
+	for _, secret := range []string{aliyunSecret, tencentSecret, twilioSecret, snsSecret} {
 		secrets.add(kindToken, secret)
 	}
 	v.server = httptest.NewServer(v)
@@ -73,7 +75,9 @@ func (v *vendors) settings(provider, fallback string) []string {
 		"SMS_ALIYUN_ENDPOINT=" + v.server.URL, "SMS_ALIYUN_ACCESS_KEY_ID=LTAI5tExample", "SMS_ALIYUN_ACCESS_KEY_SECRET=" + aliyunSecret,
 		"SMS_TENCENT_ENDPOINT=" + v.server.URL, "SMS_TENCENT_SECRET_ID=AKIDExample", "SMS_TENCENT_SECRET_KEY=" + tencentSecret, "SMS_TENCENT_APP_ID=1400006666",
 		"SMS_TWILIO_ENDPOINT=" + v.server.URL, "SMS_TWILIO_ACCOUNT_SID=" + twilioAccount, "SMS_TWILIO_AUTH_TOKEN=" + twilioSecret, "SMS_TWILIO_FROM=+14155550123",
+		"SMS_SNS_ENDPOINT=" + v.server.URL, "SMS_SNS_ACCESS_KEY_ID=AKIAExample", "SMS_SNS_SECRET_ACCESS_KEY=" + snsSecret,
 		`SMS_TEMPLATES=[
+			{"provider":"sns","text":"{code} is your code for {minutes} minutes"},
 			{"provider":"aliyun","languages":["zh-CN"],"companies":[1],"sign":"second","template":"SMS_9","params":["code={code}","min={minutes}"]},
 			{"provider":"aliyun","languages":["zh-CN"],"sign":"门神","template":"SMS_1","params":["code={code}","min={minutes}"]},
 			{"provider":"aliyun","languages":["en"],"sign":"menshen","template":"SMS_2"},
@@ -105,6 +109,11 @@ func readTwilio(_ *http.Request, body []byte) (number, text string) {
 	return form.Get("To"), form.Get("Body")
 }
 
+func readSNS(_ *http.Request, body []byte) (number, text string) {
+	form, _ := url.ParseQuery(string(body))
+	return form.Get("PhoneNumber"), form.Get("Message")
+}
+
 func (v *vendors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, scheme := "twilio", "Basic "
 	switch {
@@ -112,6 +121,8 @@ func (v *vendors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name, scheme = "aliyun", "ACS3-HMAC-SHA256 Credential=LTAI5tExample,"
 	case r.Header.Get("X-TC-Action") == "SendSms":
 		name, scheme = "tencent", "TC3-HMAC-SHA256 Credential=AKIDExample/"
+	case r.Header.Get("X-Amz-Date") != "":
+		name, scheme = "sns", "AWS4-HMAC-SHA256 Credential=AKIAExample/"
 	case r.URL.Path != "/2010-04-01/Accounts/"+twilioAccount+"/Messages.json":
 		v.t.Errorf("a request of no vendor: %s %s", r.Method, r.URL.Path)
 	}
@@ -190,6 +201,7 @@ func TestVendors(t *testing.T) {
 				`aliyun: 门神 SMS_1 {"code":"CODE","min":"5"}`, `aliyun: menshen SMS_2 {"code":"CODE"}`, `aliyun: second SMS_9 {"code":"CODE","min":"5"}`,
 			},
 			"tencent": {`tencent: 门神 1110 CODE 5`, `tencent: 门神 1110 CODE 5`, `tencent: 门神 1110 CODE 5`},
+			"sns":     {`sns: CODE is your code for 5 minutes`, `sns: CODE is your code for 5 minutes`, `sns: CODE is your code for 5 minutes`},
 			"twilio":  {`twilio: 验证码 CODE，5 分钟内有效`, `twilio: CODE is your code for 5 minutes`, `twilio: 验证码 CODE，5 分钟内有效`},
 		} {
 			t.Run(driver+" "+name, func(t *testing.T) {

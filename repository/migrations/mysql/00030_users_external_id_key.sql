@@ -1,0 +1,5 @@
+-- +goose Up
+CREATE UNIQUE INDEX users_external ON users (company_type, external_id);
+
+-- +goose Down
+DROP INDEX users_external ON users;

@@ -1,0 +1,6 @@
+-- +goose Up
+-- A JSON object in compact form. NULL: the empty object.
+ALTER TABLE users ADD COLUMN metadata BLOB;
+
+-- +goose Down
+ALTER TABLE users DROP COLUMN metadata;
