@@ -264,3 +264,14 @@ test("a number without an account, and an unknown page", async (t) => {
   await accessible(page);
   await picture(page, "number");
 });
+
+test("a role is offered only what it may do", { skip: !process.env.ROLES }, async (t) => {
+  const someone = await logIn("13800138005", "Some phone");
+  const wanted = { read: [], support: ["unlock", "kick", "ban"], admin: ["unlock", "kick", "ban", "mobile", "export", "delete"] };
+  for (const [role, acts] of Object.entries(wanted)) {
+    const page = await open(t, `#/users/${someone.id}`, { key: keys[role] });
+    await page.locator(".person").waitFor();
+    assert.deepEqual(await page.locator(".acts-bar button").evaluateAll((buttons) => buttons.map(({ dataset }) => dataset.act)), acts);
+    await page.getByText("Some phone").first().waitFor();
+  }
+});
