@@ -45,17 +45,17 @@ build: ## Build the static binary ./menshen
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o menshen .
 	@awk -v bytes="$$(wc -c <menshen)" 'BEGIN { printf "menshen %s: %.1f MB\n", "$(VERSION)", bytes / 1e6 }'
 
-web: web/node_modules/.ok clients/typescript/node_modules/.ok ## Build the pages of development from web/ into router/web, which is committed
+web: web/node_modules/.ok clients/typescript/node_modules/.ok ## Build the pages from web/ into router/web and router/console, which are committed
 	npm --prefix web run --silent build -- --logLevel warn
 
 # Where there is no Node, the committed pages are taken as they are.
 web-check:
 	@if ! command -v npm >/dev/null; then echo "web: not compared, there is no npm"; exit 0; fi; \
-	before=$$(find router/web clients/typescript/src -type f | LC_ALL=C sort | xargs cksum) && $(MAKE) --no-print-directory client-test web && \
-		test "$$before" = "$$(find router/web clients/typescript/src -type f | LC_ALL=C sort | xargs cksum)" || \
-		{ echo "router/web or the client's types were not up to date, or a test of the client failed; 'make client-test web' and commit"; exit 1; }
+	before=$$(find router/web router/console clients/typescript/src -type f | LC_ALL=C sort | xargs cksum) && $(MAKE) --no-print-directory client-test web && \
+		test "$$before" = "$$(find router/web router/console clients/typescript/src -type f | LC_ALL=C sort | xargs cksum)" || \
+		{ echo "router/web, router/console or the client's types were not up to date, or a test of the client failed; 'make client-test web' and commit"; exit 1; }
 
-web-test: web/node_modules/.ok build ## Test the pages of development in Chromium (PICTURE=docs/demo.png also takes README's picture)
+web-test: web/node_modules/.ok build ## Test the pages in Chromium (PICTURE=docs/demo.png also takes README's picture)
 	@scripts/need chromium chromium fonts-noto-cjk
 	PICTURE='$(abspath $(PICTURE))' MENSHEN='$(CURDIR)/menshen' npm --prefix web test
 

@@ -60,6 +60,12 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
+	var console *router.Pages
+	if cfg.Console.Enabled {
+		if console, err = router.NewConsole(); err != nil {
+			return h, err
+		}
+	}
 	health := controller.Health{Ready: deps.Ready}
 	session := controller.Session{
 		Sessions: s.Sessions, Now: a.Now,
@@ -87,10 +93,10 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
 			Admin: controller.Admin{Admin: s.Admin}, Audit: controller.Audit{Audit: s.Audit, Now: a.Now}, Backend: backend, Health: health,
-			Console: controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree},
+			Console: a.newConsole(cfg, res, s),
 		},
 		AdminGuards: router.AdminGuards{Hosts: adminHosts(cfg.Server), Keys: adminKeys, Clients: clients, KeyLimit: limits.AdminKeys, Ping: res.DB.Ping},
-		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev,
+		Edge:        edge, Docs: adminDocs, Metrics: res.Metrics.Handler(), Profiling: cfg.Env == config.EnvDev, Pages: console,
 	}.Handler()
 	return h, nil
 }
@@ -109,6 +115,17 @@ func newWidget(cfg config.Challenge) (*router.Widget, error) {
 		return nil, nil
 	}
 	return router.NewWidget()
+}
+
+func (a *App) newConsole(cfg *config.Config, res *Resources, s Services) controller.Console {
+	console := controller.Console{Health: a.newHealth(cfg, res), Login: s.Login, Config: cfg.MaskedTree}
+	for _, c := range cfg.Companies {
+		console.Companies = append(console.Companies, controller.Named{Type: c.Type, Name: c.Name})
+	}
+	for _, p := range cfg.Products {
+		console.Products = append(console.Products, controller.Named{Type: p.Type, Name: p.Name})
+	}
+	return console
 }
 
 func (a *App) newHealth(cfg *config.Config, res *Resources) *service.Health {

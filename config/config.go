@@ -85,6 +85,7 @@ type Config struct {
 	Clients   []Client   `mapstructure:"clients"`
 	Admin     Admin      `mapstructure:"admin"`
 	Log       Log        `mapstructure:"log"`
+	Console   Console    `mapstructure:"console"`
 	Dev       Dev        `mapstructure:"dev"`
 	Tracing   Tracing    `mapstructure:"tracing"`
 
@@ -166,6 +167,11 @@ type Limits struct {
 	Check   int  `mapstructure:"check"`   // login-status checks per session
 	Other   int  `mapstructure:"other"`   // everything else per address
 	Guess   int  `mapstructure:"guess"`   // refused codes per address and number in 10 minutes
+}
+
+// Console configures the console on the admin listener.
+type Console struct {
+	Enabled bool `mapstructure:"enabled"`
 }
 
 // Dev configures the pages of development, which env dev alone has.

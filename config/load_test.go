@@ -64,6 +64,7 @@ func contract() *config.Config {
 		Clients:  []config.Client{},
 		Admin:    config.Admin{Keys: []config.AdminKey{}},
 		Log:      config.Log{Level: "info", Format: "console"},
+		Console:  config.Console{Enabled: true},
 		Tracing:  config.Tracing{Ratio: 1},
 		Lax:      []string{"env", "sms.provider", "secret.key", "admin.keys"},
 	}

@@ -12,6 +12,33 @@ type Console struct {
 	Health *service.Health
 	Login  *service.Login
 	Config func() any // the configuration in force, masked
+
+	Companies, Products []Named
+}
+
+// Named is a company or a product with its name for people.
+type Named struct {
+	Type int32  `json:"type"`
+	Name string `json:"name"`
+}
+
+type meView struct {
+	Name      string     `json:"name"` // of the key
+	Role      model.Role `json:"role"`
+	Companies []Named    `json:"companies"` // that the key sees
+	Products  []Named    `json:"products"`
+}
+
+// ShowMe is GET /admin/me.
+func (h Console) ShowMe(c *gin.Context) (any, error) {
+	by := operatorOf(c)
+	view := meView{Name: by.Name, Role: by.Role, Companies: []Named{}, Products: h.Products}
+	for _, company := range h.Companies {
+		if by.Companies.Include(company.Type) {
+			view.Companies = append(view.Companies, company)
+		}
+	}
+	return view, nil
 }
 
 type deploymentView struct {

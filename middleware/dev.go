@@ -66,5 +66,5 @@ func fromThisMachine(r *http.Request) bool {
 
 // ActAs makes name the actor of the requests, as Guard does for an operator's key.
 func ActAs(name string) gin.HandlerFunc {
-	return func(c *gin.Context) { exchangeOf(c).Key.Name = name }
+	return func(c *gin.Context) { exchangeOf(c).Key = model.AdminKey{Name: name, Role: model.RoleAdmin} }
 }

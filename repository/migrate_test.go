@@ -233,8 +233,8 @@ var kinds = map[string]string{
 
 func sqliteColumns(t *testing.T, db *repository.DB, table string) (columns []column) {
 	t.Helper()
-	for _, line := range texts(t, db, "SELECT name || '|' || \"notnull\" || '|' || type FROM pragma_table_info(?) ORDER BY cid", table) {
-		part := strings.Split(line, "|")
+	for _, line := range texts(t, db, "SELECT name || '|' || \"notnull\" || '|' || type FROM pragma_table_xinfo(?) ORDER BY cid", table) {
+		part := strings.Split(strings.TrimSuffix(line, " GENERATED ALWAYS"), "|")
 		columns = append(columns, column{part[0], part[1] == "0", part[2]})
 	}
 	return columns

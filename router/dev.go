@@ -3,7 +3,6 @@ package router
 import (
 	"embed"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -52,25 +51,11 @@ func (d *Dev) register(r *gin.Engine, limited, deadline gin.HandlerFunc) {
 //go:embed all:web
 var web embed.FS
 
-// Pages are the files of the pages of development, by path.
+// Pages are the files of pages, by path.
 type Pages struct{ files map[string]docsFile }
 
 // NewPages prepares the files.
-func NewPages() (*Pages, error) {
-	p := &Pages{files: map[string]docsFile{}}
-	err := fs.WalkDir(web, "web", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		body, err := web.ReadFile(name)
-		p.files[strings.TrimPrefix(name, "web/")] = ownFile(contentTypeOf(name), body)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read pages: %w", err)
-	}
-	return p, nil
-}
+func NewPages() (*Pages, error) { return readPages(web, "web") }
 
 // contentTypeOf knows the kinds of files that a build makes. The system's own table of types
 // must not decide.

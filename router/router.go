@@ -149,6 +149,7 @@ type Admin struct {
 	Docs      *Docs
 	Metrics   http.Handler // GET /metrics
 	Profiling bool         // serve /debug/pprof, which shows the memory of the process
+	Pages     *Pages       // the console; nil: not served
 }
 
 // AdminHandlers are the controllers of the admin listener.
@@ -193,6 +194,9 @@ func (a Admin) Handler() http.Handler {
 	}
 	r.Match(reading, "/healthz", a.Health.Alive)
 	r.Match(reading, "/readyz", middleware.Deadline(model.StorageTime), a.Health.Serving)
+	if a.Pages != nil {
+		serveConsole(r, a.Pages)
+	}
 
 	h := middleware.Handle
 	r.Match(reading, "/internal/revocations", a.Clients.GuardFeed(a.KeyLimit), h(a.Backend.Revocations))
@@ -222,6 +226,7 @@ func (a Admin) Handler() http.Handler {
 	reports.Match(reading, "/stats", h(a.Audit.Stats))
 	keyed.Match(reading, "/audit", middleware.RequireStorage(a.Ping, model.StorageTime), h(a.Audit.List)) // which may be held
 	keyed.Match(reading, "/health", middleware.Deadline(model.ReportTime), h(a.Console.ShowHealth))
+	keyed.Match(reading, "/me", h(a.Console.ShowMe))
 	keyed.Match(reading, "/config", h(a.Console.ShowConfig))
 	keyed.POST("/simulate", middleware.Deadline(model.StorageTime), h(a.Console.Simulate))
 	return r

@@ -42,6 +42,7 @@ var adminRequests = []adminRequest{
 	{route: "GET /admin/messages", path: "/admin/messages?mobile={mobile}", leaves: "viewed"},
 	{route: "GET /admin/messages", path: "/admin/messages?userId={id}", leaves: "viewed"},
 	{route: "GET /admin/messages", path: "/admin/messages"},
+	{route: "GET /admin/me", path: "/admin/me"},
 	{route: "GET /admin/health", path: "/admin/health"},
 	{route: "GET /admin/config", path: "/admin/config"},
 	{route: "POST /admin/simulate", path: "/admin/simulate", body: `{"userId":{id},"productType":0}`, leaves: "viewed"},

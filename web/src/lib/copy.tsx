@@ -10,7 +10,7 @@ export function Copy({ text, what }: { text: string; what: string }) {
     setTimeout(() => setCopied(false), 1500);
   };
   return (
-    <button class="copy" onClick={() => void copy()} aria-label={`${t("复制", "Copy")} ${what}`}>
+    <button type="button" class="copy" onClick={() => void copy()} aria-label={`${t("复制", "Copy")} ${what}`}>
       <span aria-live="polite">{copied ? t("已复制", "Copied") : t("复制", "Copy")}</span>
     </button>
   );

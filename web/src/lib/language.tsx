@@ -35,7 +35,7 @@ export function LanguageSwitch() {
   const { language, set } = useContext(Context);
   const other = language === "en" ? "zh-CN" : "en";
   return (
-    <button class="quiet" lang={other} onClick={() => set(other)}>
+    <button type="button" class="quiet" lang={other} onClick={() => set(other)}>
       {other === "en" ? "English" : "中文"}
     </button>
   );
