@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,15 +42,9 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	docs, adminDocs, err := router.NewDocs(a.Version)
-	if err != nil {
-		return h, err
-	}
-	if !cfg.Server.Docs {
-		docs = nil
-	}
-	widget, err := newWidget(cfg.Challenge)
-	if err != nil {
+	docs, adminDocs, errDocs := newDocs(a.Version, cfg.Server.Docs)
+	widget, errWidget := newWidget(cfg.Challenge)
+	if err := errors.Join(errDocs, errWidget); err != nil {
 		return h, err
 	}
 	edge, err := a.newEdge(cfg, res, deps)
@@ -107,6 +102,16 @@ func newClients(list []config.Client) middleware.Clients {
 		clients.Add(client.ID, model.Secret(client.Secret))
 	}
 	return clients
+}
+
+// newDocs returns the API documents of both listeners, for the public one nil if it shows
+// none.
+func newDocs(version string, shown bool) (public, admin *router.Docs, err error) {
+	public, admin, err = router.NewDocs(version)
+	if !shown {
+		public = nil
+	}
+	return public, admin, err
 }
 
 // newWidget returns nil unless clients solve puzzles.
