@@ -9,9 +9,10 @@ export function Copy({ text, what }: { text: string; what: string }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
+  const label = copied ? t("已复制", "Copied") : t("复制", "Copy");
   return (
-    <button type="button" class="copy" onClick={() => void copy()} aria-label={`${t("复制", "Copy")} ${what}`}>
-      <span aria-live="polite">{copied ? t("已复制", "Copied") : t("复制", "Copy")}</span>
+    <button type="button" class="copy" onClick={() => void copy()} aria-label={`${label} ${what}`}>
+      <span aria-live="polite">{label}</span>
     </button>
   );
 }
