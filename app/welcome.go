@@ -37,6 +37,9 @@ func welcomeText(cfg *config.Config, public, admin string) string {
 	if len(cfg.Admin.Keys) > 0 {
 		key = "its keys: admin.keys"
 	}
+	if cfg.Console.Enabled {
+		operators += "/console/"
+	}
 	line("admin", operators, key)
 	text.WriteString("\n")
 	return text.String()
