@@ -169,23 +169,32 @@ func (e *examination) keyFolder() {
 	}
 }
 
-// modes looks for files with secrets that other users may open.
+// modes looks for files of the program that other users may open. The next start closes
+// folders, and the configuration may hold no secret.
 func (e *examination) modes() {
 	const name = "file modes"
-	var open []string
-	paths := []string{e.Config.DataDir, e.Config.KeyDir()}
-	if file := e.configFile(); file != "none" && e.Config.FromFile {
-		paths = append(paths, file)
-	}
+	var open, noted []string
 	looked := false
-	for _, path := range paths {
+	for _, path := range []string{e.Config.DataDir, e.Config.KeyDir()} {
 		wide, err := private.Open(path)
 		looked = looked || err == nil
-		open = append(open, wide...)
+		for _, found := range wide {
+			if found == path {
+				noted = append(noted, found)
+			} else {
+				open = append(open, found)
+			}
+		}
+	}
+	if file := e.configFile(); file != "none" {
+		wide, _ := private.Open(file)
+		noted = append(noted, wide...)
 	}
 	switch {
 	case len(open) > 0:
 		e.fail(name, "open to other users: %s. Files should have mode 0600, folders 0700", strings.Join(open, ", "))
+	case len(noted) > 0:
+		e.ok(name, "the files are closed to other users; these are open: %s. Close them if they hold secrets", strings.Join(noted, ", "))
 	case !looked:
 		e.unknown(name, e.Config.DataDir+" is not there yet")
 	default:

@@ -25,7 +25,11 @@ const (
 // returns the exit code: ExitUsage if the arguments ask for something that does not
 // exist.
 func Run(ctx context.Context, args []string, p app.Process) int {
-	err := newRoot(p).Run(ctx, append([]string{"menshen"}, args...))
+	root := newRoot(p)
+	err := checkWords(root, args)
+	if err == nil {
+		err = root.Run(ctx, append([]string{"menshen"}, args...))
+	}
 	last := telemetry.NewLogWriter(p.Err) // a reader that stalls must not keep the process from ending
 	defer last.Flush()
 	var wrong usageError
@@ -136,10 +140,27 @@ func badUsage(cmd *urfave.Command, problem string) error {
 	return usageError{cmd, problem}
 }
 
+// checkWords names the first word that is no command. The library would name a flag behind
+// it, which the group does not know.
+func checkWords(cmd *urfave.Command, args []string) error {
+	for i := 0; i < len(args) && len(cmd.Commands) > 0; i++ {
+		switch word := args[i]; {
+		case word == "-config" || word == "--config":
+			i++ // its value
+		case strings.HasPrefix(word, "-"):
+		case cmd.Command(word) == nil:
+			return unknown(cmd, word)
+		default:
+			cmd = cmd.Command(word)
+		}
+	}
+	return nil
+}
+
 // unknown names the unknown command and the nearest one that exists.
 func unknown(cmd *urfave.Command, word string) error {
 	problem := fmt.Sprintf("unknown command %q", word)
-	if nearest := urfave.SuggestCommand(cmd.Commands, word); nearest != "" {
+	if nearest := urfave.SuggestCommand(cmd.Commands, word); cmd.Command(nearest) != nil {
 		problem += fmt.Sprintf(", did you mean %q?", nearest)
 	}
 	return usageError{cmd, problem}

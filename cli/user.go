@@ -50,7 +50,7 @@ func unbanCommand(p app.Process) *urfave.Command {
 				return err
 			}
 			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
-				return a.printEnded(id, 0, a.admin.Unban(ctx, a.by, id))
+				return a.printEnded(id, 0, a.admin.Unban(ctx, a.by, id, ""))
 			})
 		},
 	}

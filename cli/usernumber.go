@@ -67,6 +67,9 @@ func renumberCommand(p app.Process) *urfave.Command {
 			if err != nil {
 				return err
 			}
+			if cmd.String("code") == "" {
+				return badUsage(cmd, "-code is missing")
+			}
 			change := service.LostNumber{Mobile: number, Code: model.Secret(cmd.String("code")), Ticket: model.Secret(cmd.String("ticket")), Reason: reason}
 			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
 				ended, err := a.admin.Renumber(ctx, a.by, id, change)

@@ -229,7 +229,14 @@ func (h Admin) Unban(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, h.Admin.Unban(c.Request.Context(), a.operator, a.id)
+	reason, given := a.body.OptionalString("reason", service.MaxReason)
+	if problem := service.CheckReason(reason); given && problem != "" {
+		a.body.Reject("reason", problem)
+	}
+	if err := a.body.Err(); err != nil {
+		return nil, err
+	}
+	return nil, h.Admin.Unban(c.Request.Context(), a.operator, a.id, reason)
 }
 
 // Kick is POST /admin/users/{id}/kick.

@@ -68,7 +68,12 @@ func (e Events) List(ctx context.Context, filter model.EventFilter, limit int) (
 		}
 		all = append(all, events...)
 	}
-	slices.SortFunc(all, func(a, b model.Event) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(all, func(a, b model.Event) int {
+		if filter.Follow {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return cmp.Compare(b.ID, a.ID)
+	})
 	return all[:min(limit, len(all))], nil
 }
 

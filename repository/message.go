@@ -199,14 +199,17 @@ func (m Messages) Outcomes(ctx context.Context, since model.Time) (counts []mode
 	return counts, unavailable("count messages", err)
 }
 
-// Costs adds up the costs of messages between from and to by bucket, in millionths.
-func (m Messages) Costs(ctx context.Context, from, to model.Time, bucket int64) (map[model.Time]int64, error) {
+// Costs adds up the costs of messages by bucket, in millionths.
+func (m Messages) Costs(ctx context.Context, span model.EventSpan) (map[model.Time]int64, error) {
 	var rows []struct {
 		Bucket model.Time
 		Cost   int64
 	}
-	err := m.DB.reportDB(ctx).Raw("SELECT at - at % ? AS bucket, SUM(cost) AS cost FROM messages WHERE at >= ? AND at < ? GROUP BY bucket",
-		bucket, from, to).Scan(&rows).Error
+	query, args := "SELECT at - at % ? AS bucket, SUM(cost) AS cost FROM messages WHERE at >= ? AND at < ?", []any{span.Bucket.Milliseconds(), span.From, span.To}
+	if len(span.Companies) > 0 {
+		query, args = query+" AND company_type IN ?", append(args, []int32(span.Companies))
+	}
+	err := m.DB.reportDB(ctx).Raw(query+" GROUP BY bucket", args...).Scan(&rows).Error
 	costs := make(map[model.Time]int64, len(rows))
 	for _, row := range rows {
 		costs[row.Bucket] = row.Cost

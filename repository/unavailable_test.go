@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"menshen/model"
 	"menshen/repository"
@@ -94,7 +95,9 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"ForgetEarly": func(ctx context.Context) error { return messages.ForgetEarly(ctx, aReceipt("m1", t0)) },
 		"Erase":       func(ctx context.Context) error { return messages.Erase(ctx, aUser(7, 'a'), key('a')) },
 		"Conversion":  func(ctx context.Context) error { return drop(messages.Conversion(ctx, 0, t0)) },
-		"Costs":       func(ctx context.Context) error { return drop(messages.Costs(ctx, 0, t0, 1000)) },
+		"Costs": func(ctx context.Context) error {
+			return drop(messages.Costs(ctx, model.EventSpan{To: t0, Bucket: time.Second}))
+		},
 
 		"SignOfLife": func(ctx context.Context) error { return instances.SignOfLife(ctx, model.Instance{ID: "i", SeenAt: t0}) },
 		"Forget":     func(ctx context.Context) error { return instances.Forget(ctx, "i", t0) },

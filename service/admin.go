@@ -183,16 +183,17 @@ func (a *Admin) Ban(ctx context.Context, by Operator, id int64, reason string, u
 	return ended, err
 }
 
-// Unban lifts a ban. Ended sessions stay ended. Success if the user is not banned.
+// Unban lifts a ban. Ended sessions stay ended. Success if the user is not banned. The
+// reason may be empty.
 //
 // Errors: model.ErrNotFound.
-func (a *Admin) Unban(ctx context.Context, by Operator, id int64) error {
+func (a *Admin) Unban(ctx context.Context, by Operator, id int64, reason string) error {
 	return a.Endings.Within(ctx, func(ctx context.Context) error {
 		user, err := a.setBan(ctx, by, id, ban{})
 		if err != nil {
 			return err
 		}
-		return a.Endings.Events.Append(ctx, by.event(model.EventUnban, user, model.TimeOf(a.Now()), ""))
+		return a.Endings.Events.Append(ctx, by.event(model.EventUnban, user, model.TimeOf(a.Now()), reason))
 	})
 }
 

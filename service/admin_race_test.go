@@ -29,7 +29,7 @@ func TestOperatorsRace(t *testing.T) {
 				var err error
 				o, by := instances[n%2].admin, service.Operator{Name: fmt.Sprintf("operator-%d", n)}
 				if (n+race)%3 == 0 {
-					err = o.Unban(t.Context(), by, p.user)
+					err = o.Unban(t.Context(), by, p.user, "")
 				} else {
 					_, err = o.Ban(t.Context(), by, p.user, by.Name, 0)
 				}

@@ -70,7 +70,7 @@ func TestBan(t *testing.T) {
 		_, err = there.tryLogIn(number, fixedCode, onDevice(0, "d"))
 		wantFailure(t, err, model.ErrCode)
 
-		if err := there.admin.Unban(t.Context(), root, p.user); err != nil {
+		if err := there.admin.Unban(t.Context(), root, p.user, ""); err != nil {
 			t.Fatal(err)
 		}
 		here.wantState(t, p, "d", banned) // lifting it revives nothing
@@ -121,7 +121,7 @@ func TestBanAgain(t *testing.T) {
 			t.Errorf("banned until %v for %q, %d sessions, error %v", profile.User.BannedUntil, profile.User.BanReason, len(sessions), err)
 		}
 		for range 2 {
-			if err := i.admin.Unban(t.Context(), root, p.user); err != nil {
+			if err := i.admin.Unban(t.Context(), root, p.user, ""); err != nil {
 				t.Error(err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestOperatorsUnknownUser(t *testing.T) {
 		o := d.start(0).admin
 		_, err := o.Ban(t.Context(), root, 42, "x", 0)
 		wantFailure(t, err, model.ErrNotFound)
-		wantFailure(t, o.Unban(t.Context(), root, 42), model.ErrNotFound)
+		wantFailure(t, o.Unban(t.Context(), root, 42, ""), model.ErrNotFound)
 		_, err = o.Kick(t.Context(), root, 42, service.KickTarget{}, "x")
 		wantFailure(t, err, model.ErrNotFound)
 		_, err = o.Show(t.Context(), root, 42)
@@ -250,7 +250,7 @@ func TestOperatorsActWhole(t *testing.T) {
 		told := newWatch(i.sessions.Hub, p.session)
 		for name, act := range map[string]func() error{
 			"ban":   func() error { _, err := i.admin.Ban(t.Context(), root, p.user, "x", 0); return err },
-			"unban": func() error { return i.admin.Unban(t.Context(), root, p.user) },
+			"unban": func() error { return i.admin.Unban(t.Context(), root, p.user, "") },
 			"kick":  func() error { _, err := i.admin.Kick(t.Context(), root, p.user, service.KickTarget{}, "x"); return err },
 		} {
 			d.sql("ALTER TABLE events RENAME TO events_away")
@@ -346,7 +346,7 @@ func TestBanLiftRaces(t *testing.T) {
 				case 0:
 					_, err = here.admin.Ban(t.Context(), root, p.user, "race", 0)
 				case 1:
-					err = there.admin.Unban(t.Context(), root, p.user)
+					err = there.admin.Unban(t.Context(), root, p.user, "")
 				default:
 					if _, err = there.tryLogIn(number, fixedCode, onDevice(0, "e")); errors.Is(err, model.ErrBanned) {
 						err = nil

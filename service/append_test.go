@@ -47,7 +47,7 @@ func TestEventsAreOnlyAdded(t *testing.T) {
 		}
 		_, err = operators.Ban(t.Context(), ops, user, "r", 0)
 		wantFailure(t, err, nil)
-		wantFailure(t, operators.Unban(t.Context(), ops, user), nil)
+		wantFailure(t, operators.Unban(t.Context(), ops, user, ""), nil)
 		c = in.logIn(bob)
 		code := in.receiveCode(bob, forPurpose(model.PurposeDelete))
 		_, err = in.users.Delete(t.Context(), service.Deletion{Session: in.row(c), Code: code})

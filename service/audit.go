@@ -89,19 +89,19 @@ func (a *Audit) page(ctx context.Context, filter model.EventFilter, cursor strin
 		events = events[:auditPage]
 		next = strconv.FormatInt(events[auditPage-1].ID, 10)
 	}
-	return events, next, a.explain(ctx, events)
+	return events, next, explain(ctx, a.Sent, events)
 }
 
 // explain puts what became of the messages into the events of codes that were sent. These
 // events are written before the sending and never change.
-func (a *Audit) explain(ctx context.Context, events []model.Event) error {
+func explain(ctx context.Context, log MessageLog, events []model.Event) error {
 	var codes []int64
 	for _, e := range events {
 		if code := e.SentCode(); code != 0 {
 			codes = append(codes, code)
 		}
 	}
-	sent, err := a.Sent.OfCodes(ctx, codes...)
+	sent, err := log.OfCodes(ctx, codes...)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,9 @@ func (a *Audit) Follow(ctx context.Context, by Operator, filter model.EventFilte
 		if err != nil {
 			return nil, "", err
 		}
+		if err := explain(ctx, a.Sent, events); err != nil {
+			return nil, "", err
+		}
 		if len(events) > 0 {
 			return events, strconv.FormatInt(events[len(events)-1].ID, 10), nil
 		}

@@ -73,6 +73,9 @@ func (a *Admin) allEvents(ctx context.Context, id int64) (all []model.Event, err
 		if batch, err = a.Audit.List(ctx, filter, exportBatch); err != nil || len(batch) == 0 {
 			break
 		}
+		if err = explain(ctx, a.Sent, batch); err != nil {
+			return nil, err
+		}
 		all = append(all, batch...)
 	}
 	for i, e := range all {

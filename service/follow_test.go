@@ -381,7 +381,7 @@ func TestFollowerKinds(t *testing.T) {
 			},
 			"banned": func(p client) error {
 				_, err := here.admin.Ban(ctx, by, p.user, "", 0)
-				return errors.Join(err, here.admin.Unban(ctx, by, p.user))
+				return errors.Join(err, here.admin.Unban(ctx, by, p.user, ""))
 			},
 			"expired": func(p client) error {
 				for range 4 {

@@ -89,15 +89,19 @@ type HealthReport struct {
 // Report looks at everything. What the database would tell is missing while it is away.
 func (h *Health) Report(ctx context.Context) (HealthReport, error) {
 	report := HealthReport{Instances: []model.Instance{}, Lag: h.Lag(), Keys: h.Keys()}
-	report.Database = h.Database(ctx)
-	if report.Database.OK {
-		hour := model.TimeOf(h.Now()).Add(-aliveTime)
-		var err, unread error
-		report.Instances, err = h.Instances.Since(ctx, hour)
-		report.Vendors, unread = h.Sent.Outcomes(ctx, hour)
-		if err = errors.Join(err, unread); err != nil {
-			return report, err
-		}
+	soon, cancel := context.WithTimeout(ctx, model.StorageTime)
+	defer cancel()
+	report.Database = h.Database(soon)
+	if !report.Database.OK { // doctor would wait for it too
+		report.Checks = []model.Check{{Name: "database", Detail: "it does not answer"}}
+		return report, nil
+	}
+	hour := model.TimeOf(h.Now()).Add(-aliveTime)
+	var err, unread error
+	report.Instances, err = h.Instances.Since(ctx, hour)
+	report.Vendors, unread = h.Sent.Outcomes(ctx, hour)
+	if err = errors.Join(err, unread); err != nil {
+		return report, err
 	}
 	report.Checks = h.examine(ctx)
 	return report, nil

@@ -80,10 +80,10 @@ func (i *Import) Batch(ctx context.Context, rows []ImportRow) (bad []BadLine, er
 		}
 		batch.entries = append(batch.entries, entry)
 	}
-	parsed := len(batch.bad)
+	unparsed := batch.bad
 	for range importTries {
 		act := func(ctx context.Context) error {
-			batch.reset(parsed)
+			batch.reset(unparsed)
 			return batch.run(ctx)
 		}
 		if i.dryRun {

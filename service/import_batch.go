@@ -16,10 +16,10 @@ type importBatch struct {
 	created, updated, freed []model.User
 }
 
-// reset forgets a try, so that the next one can begin. The first bad lines could not be
-// parsed, and stay.
-func (b *importBatch) reset(parsed int) {
-	b.bad, b.created, b.updated, b.freed = b.bad[:parsed], nil, nil, nil
+// reset forgets a try, so that the next one can begin. The lines that could not be parsed
+// stay.
+func (b *importBatch) reset(unparsed []BadLine) {
+	b.bad, b.created, b.updated, b.freed = slices.Clone(unparsed), nil, nil, nil
 }
 
 // run judges the entries and, unless the import is a dry run, writes the accounts.

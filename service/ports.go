@@ -189,8 +189,8 @@ type MessageLog interface {
 	List(ctx context.Context, filter model.MessageFilter, limit int) ([]model.TracedMessage, error)
 	// OfCodes returns the last attempt to send each of the codes, by code.
 	OfCodes(ctx context.Context, codes ...int64) (map[int64]model.TracedMessage, error)
-	// Costs adds up the costs of messages by bucket (in milliseconds), in millionths.
-	Costs(ctx context.Context, from, to model.Time, bucket int64) (map[model.Time]int64, error)
+	// Costs adds up the costs of messages by bucket, in millionths.
+	Costs(ctx context.Context, span model.EventSpan) (map[model.Time]int64, error)
 	// Erase takes number and user out of the messages of an account.
 	Erase(ctx context.Context, user model.User, numberKey []byte) error
 }

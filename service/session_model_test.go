@@ -360,7 +360,7 @@ func (m *sessionModel) operate(on *instance, c command) {
 	}
 	switch c.act {
 	case "unban":
-		m.must(on.admin.Unban(m.Context(), by, u.id))
+		m.must(on.admin.Unban(m.Context(), by, u.id, ""))
 		u.banned = 0
 	case "ban":
 		until := choose([]model.Time{0, m.rules.now.Add(time.Second), m.rules.now.Add(time.Minute)}, c.b)

@@ -58,11 +58,12 @@ func (a *Audit) Stats(ctx context.Context, by Operator, from, to model.Time) ([]
 	if to.Sub(from) > hourlyStats {
 		bucket = day
 	}
-	counts, err := a.Store.Count(ctx, model.EventSpan{From: from, To: to, Bucket: bucket, Companies: by.Companies})
+	span := model.EventSpan{From: from, To: to, Bucket: bucket, Companies: by.Companies}
+	counts, err := a.Store.Count(ctx, span)
 	if err != nil {
 		return nil, nil, err
 	}
-	costs, err := a.Sent.Costs(ctx, from, to, bucket.Milliseconds())
+	costs, err := a.Sent.Costs(ctx, span)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,7 +2,8 @@ package code
 
 import (
 	"context"
-	"strconv"
+	"encoding/json"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,7 +143,7 @@ func (c *Conversions) raise(ctx context.Context, low LowConversion, window time.
 		}
 		return c.Alarms.Events.Append(ctx, model.Event{
 			At: now, Kind: model.EventConversionLow, Actor: model.ActorSystem,
-			Detail: model.EventDetail("provider", low.Provider, "region", low.Region, "ratio", share(low.Ratio), "before", share(low.Before)),
+			Detail: low.detail(),
 		})
 	})
 	if err == nil && raised && c.OnLow != nil {
@@ -151,5 +152,9 @@ func (c *Conversions) raise(ctx context.Context, low LowConversion, window time.
 	return err
 }
 
-// share is a ratio with two decimals.
-func share(ratio float64) string { return strconv.FormatFloat(ratio, 'f', 2, 64) }
+// detail is that of the event: the ratios are numbers with two decimals.
+func (l LowConversion) detail() string {
+	share := func(ratio float64) float64 { return math.Round(100*ratio) / 100 }
+	text, _ := json.Marshal(map[string]any{"provider": l.Provider, "region": l.Region, "ratio": share(l.Ratio), "before": share(l.Before)})
+	return string(text) // strings and finite numbers always marshal
+}

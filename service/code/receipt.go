@@ -102,7 +102,7 @@ func (r *Receipts) apply(ctx context.Context, receipt model.Receipt) (found bool
 			return err
 		}
 		return r.Events.Append(ctx, model.Event{
-			At: model.TimeOf(r.Now()), Kind: model.EventReceipt, UserID: message.UserID, Actor: model.ActorSystem,
+			At: model.TimeOf(r.Now()), Kind: model.EventReceipt, UserID: message.UserID, CompanyType: new(message.CompanyType), Actor: model.ActorSystem,
 			Detail: model.EventDetail("provider", receipt.Provider, "messageId", receipt.MessageID, "state", string(receipt.State), "reason", receipt.Reason),
 		})
 	})

@@ -102,7 +102,7 @@ type TwilioReceipts struct {
 func (t TwilioReceipts) Read(header http.Header, token string, body []byte) ([]model.Receipt, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, errNotReceipts
+		return nil, model.MalformedField("body", model.ReasonFormat).Wrap(errNotReceipts)
 	}
 	signature := []byte(header.Get("X-Twilio-Signature"))
 	if !hmac.Equal(signature, []byte(twilioSignature(string(t.AuthToken), t.address(token), form))) {

@@ -62,7 +62,7 @@ func TestAdmin(t *testing.T) {
 				test func(*testing.T, *deployment)
 			}{
 				{"stats", testStats}, // first: it counts everything
-				{"keys", testAdminKeys}, {"find", testFind}, {"ban", testOperatorBan}, {"kick", testKick}, {"timeline", testTimeline},
+				{"keys", testAdminKeys}, {"find", testFind}, {"ban", testOperatorBan}, {"kick", testKick}, {"unban", testUnbanReason}, {"timeline", testTimeline},
 				{"audit", testAudit}, {"bad input", testAdminInput}, {"kick war", testKickWar},
 			} {
 				t.Run(area.name, func(t *testing.T) { area.test(t, d) })
@@ -99,6 +99,16 @@ func testAdminKeys(t *testing.T, d *deployment) {
 		d.do(t, call{path: "/app/auth/user", as: key, code: 40100})
 		d.do(t, call{path: "/app/auth/logout", as: key, body: `{}`, code: 40100})
 		d.do(t, call{path: "/admin/users?id=1", as: key, code: 40400})
+	}
+}
+
+// testUnbanReason: a reason is in the event, and judged like the others.
+func testUnbanReason(t *testing.T, d *deployment) {
+	a := d.login(t, form{Mobile: d.number()})
+	d.callAdmin(t, call{path: userPath(a, "/unban"), body: `{"reason":"a mistake"}`, want: "null"})
+	d.callAdmin(t, call{path: userPath(a, "/timeline"), want: `{"items":[{"kind":"unban","detail":{"reason":"a mistake"}},{"kind":"login"},{"kind":"register"}]}`})
+	for _, body := range []string{`{"reason":5}`, `{"reason":""}`, `{"reason":"` + strings.Repeat("x", 257) + `"}`} {
+		d.callAdmin(t, call{path: userPath(a, "/unban"), body: body, code: 40000})
 	}
 }
 

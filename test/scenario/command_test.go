@@ -27,7 +27,7 @@ func TestUsage(t *testing.T) {
 		{"user", "ban", "1", "-reason", "r", "-until", "0001-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", "1970-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", ""},
 		{"audit", "-from", "0001-01-01T00:00:00Z"}, {"audit", "-to", "1970-01-01T00:00:00Z"},
 		{"user", "ban", "1", "-reason", strings.Repeat("x", 257)}, {"user", "ban", "1", "-reason", "a\nb"}, {"user", "ban", "1", "-reason", "\xff"},
-		{"user", "unban"}, {"user", "unban", "1", "-reason", "r"}, {"user", "unban", "x"},
+		{"user", "mobile", "1", "13800138000", "-reason", "r"}, {"user", "unban"}, {"user", "unban", "1", "-reason", "r"}, {"user", "unban", "x"},
 		{"user", "kick", "1"}, {"user", "kick", "1", "-reason", "r", "-product", "x"}, {"user", "kick", "1", "-reason", "r", "-product", "2147483648"},
 		{"audit", "x"}, {"audit", "-n", "0"}, {"audit", "-n", "x"}, {"audit", "-user", "x"}, {"audit", "-user", "-1"}, {"audit", "-from", "2026-01-02"},
 	} {
@@ -40,6 +40,16 @@ func TestUsage(t *testing.T) {
 		exit, _, complaint := d.command(t, word)
 		if want := `unknown command "` + word + `", did you mean "` + nearest + `"?`; exit != cli.ExitUsage || !strings.Contains(complaint, want) {
 			t.Errorf("%s: exit %d, %q, want %s", word, exit, complaint, want)
+		}
+	}
+	for _, args := range [][]string{{"docter", "-json"}, {"docter", "-h"}, {"-config", "x", "docter", "-config=y"}, {"sms", "tset", "-to", "1"}, {"keys", "rotat", "-h"}} {
+		word := map[bool]string{true: args[0], false: args[1]}[args[0] == "docter"]
+		if args[0] == "-config" {
+			word = args[2]
+		}
+		exit, out, complaint := d.command(t, args...)
+		if exit != cli.ExitUsage || out != "" || !strings.Contains(complaint, `unknown command "`+word+`", did you mean`) {
+			t.Errorf("%q: exit %d, %q, %q", args, exit, out, complaint)
 		}
 	}
 	for _, args := range [][]string{{"version"}, {"-version"}, {"--version"}, {"version", "-config", "x"}} {

@@ -17,7 +17,7 @@ func TestConsoleAPI(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			d := newDeployment(t, driver, "CODE_LENGTH=10", "CODE_COOLDOWN=0s", operatorKeys(),
+			d := newDeployment(t, driver, "CODE_LENGTH=10", "CODE_COOLDOWN=0s", `ADMIN_KEYS=[{"name":"alice","key":"`+aliceKey+`"},{"name":"bob","key":"`+bobKey+`"},{"name":"carol","key":"`+carolKey+`","companies":[0,1]}]`,
 				`PRODUCTS=[{"type":0,"group":"app"},{"type":1,"group":"pc","max_sessions":1,"on_conflict":"reject"},{"type":3,"group":"pads","max_sessions":2}]`)
 			d.start(t)
 			for _, area := range []struct {
@@ -29,6 +29,9 @@ func TestConsoleAPI(t *testing.T) {
 		})
 	}
 }
+
+// carolKey is of the companies 0 and 1.
+const carolKey = "carol-0123456789-0123456789-0123456789"
 
 // simulation is the body of a request to simulate.
 func simulation(a account, product int, device string) string {
@@ -129,6 +132,20 @@ func testFollow(t *testing.T, d *deployment) {
 	cursor = ""
 	if page := follow(0, mine); len(page.Items) != 0 || *page.Next == "" || *page.Next == "0" {
 		t.Errorf("an empty cursor is not the present: %+v", page)
+	}
+	items := func(key string) (ids []int64) {
+		var p eventPage
+		answer := d.callAdmin(t, call{path: "/admin/audit?after=0", as: key, not: []string{`"code":"`}})
+		if err := json.Unmarshal(answer.data, &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range p.Items {
+			ids = append(ids, item.ID)
+		}
+		return ids
+	}
+	if all, some := items(aliceKey), items(carolKey); len(some) < 3 || len(all) < len(some) || !slices.IsSorted(all) || !slices.IsSorted(some) {
+		t.Errorf("a key of all companies follows %v, one of two %v", all, some)
 	}
 	for query, problem := range map[string]string{"after=x": "after format", "after=-1": "after format", "after=9007199254740991": "after unknown", "after=0&wait=31": "wait range", "after=0&cursor=1": "cursor conflict", "after=0&kind=x": "kind unknown"} {
 		d.callAdmin(t, call{path: "/admin/audit?" + query, code: 40000, fields: []string{problem}})
