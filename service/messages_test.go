@@ -335,7 +335,7 @@ func TestConversion(t *testing.T) {
 		if diff := cmp.Diff([]code.LowConversion{want}, low); diff != "" {
 			t.Errorf("alarms:\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{`{"before":"1.00","provider":"phone","ratio":"0.10","region":"CN"}`}, in.texts("SELECT detail FROM events WHERE kind = 'conversion_low'")); diff != "" {
+		if diff := cmp.Diff([]string{`{"before":1,"provider":"phone","ratio":0.1,"region":"CN"}`}, in.texts("SELECT detail FROM events WHERE kind = 'conversion_low'")); diff != "" {
 			t.Errorf("events:\n%s", diff)
 		}
 		in.clock.Advance(15 * time.Minute)
