@@ -58,12 +58,8 @@ func newRoot(p app.Process) *urfave.Command {
 		&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "explain the command"},
 		&urfave.BoolFlag{Name: "version", Usage: "print the version", Local: true},
 	}
-	rejectUnknown := root.Action
 	root.Action = func(ctx context.Context, cmd *urfave.Command) error {
-		switch {
-		case cmd.Args().Present():
-			return rejectUnknown(ctx, cmd)
-		case cmd.Bool("version"):
+		if cmd.Bool("version") {
 			return printVersion(p)
 		}
 		return serve(ctx, cmd, p)
@@ -117,10 +113,7 @@ func plain(p app.Process, name, usage string, act action) *urfave.Command {
 // group returns a command that only contains other commands.
 func group(name, usage string, commands ...*urfave.Command) *urfave.Command {
 	return &urfave.Command{Name: name, Usage: usage, Commands: commands, Action: func(_ context.Context, cmd *urfave.Command) error {
-		if !cmd.Args().Present() {
-			return badUsage(cmd, "a command is missing")
-		}
-		return unknown(cmd, cmd.Args().First())
+		return badUsage(cmd, "a command is missing") // Run has judged the words
 	}}
 }
 

@@ -32,7 +32,7 @@ type Kind struct {
 // Template returns the first template of the provider that fits the message; false if none
 // does.
 func (s SMS) Template(provider string, k Kind) (Template, bool) {
-	i := slices.IndexFunc(s.Templates, func(t Template) bool { return t.Provider == provider && t.fits(k) })
+	i := s.indexOf(provider, k)
 	if i < 0 {
 		return Template{}, false
 	}
@@ -42,11 +42,15 @@ func (s SMS) Template(provider string, k Kind) (Template, bool) {
 // TemplateName names the template of the message as the configuration does, and the vendor's
 // id of it; "" if none fits.
 func (s SMS) TemplateName(provider string, k Kind) string {
-	i := slices.IndexFunc(s.Templates, func(t Template) bool { return t.Provider == provider && t.fits(k) })
+	i := s.indexOf(provider, k)
 	if i < 0 {
 		return ""
 	}
 	return strings.TrimSpace(item("sms.templates", i) + " " + s.Templates[i].Template)
+}
+
+func (s SMS) indexOf(provider string, k Kind) int {
+	return slices.IndexFunc(s.Templates, func(t Template) bool { return t.Provider == provider && t.fits(k) })
 }
 
 func (t Template) fits(k Kind) bool {

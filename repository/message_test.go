@@ -62,6 +62,13 @@ func TestMessages(t *testing.T) {
 				t.Errorf("%s:\n%s", tt.name, diff)
 			}
 		}
+		for company, want := range map[int32]int64{0: 0, 1: refused.Cost} {
+			costs, err := m.Costs(t.Context(), model.EventSpan{From: t0, To: t0 + 1, Bucket: time.Second, Companies: model.Companies{company}})
+			must(t, err)
+			if got := costs[t0-t0%1000]; got != want {
+				t.Errorf("the costs of company %d are %v, want %d", company, costs, want)
+			}
+		}
 		page, err := m.List(t.Context(), model.MessageFilter{}, 2)
 		must(t, err)
 		rest, err := m.List(t.Context(), model.MessageFilter{Before: page[1].ID}, 2)

@@ -105,7 +105,7 @@ func TestDatabaseOutage(t *testing.T) {
 	for _, driver := range dbtest.Drivers(t) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			d := newDeployment(t, driver, "CODE_COOLDOWN=0s", "CLIENTS="+jsonOf(t, []map[string]string{{"id": clientID, "secret": clientSecret}}))
+			d := newDeployment(t, driver, "CODE_COOLDOWN=0s", operatorKeys(), "CLIENTS="+jsonOf(t, []map[string]string{{"id": clientID, "secret": clientSecret}}))
 			faults := map[string]func() (back func()){"locked": func() func() { return d.lock(t) }}
 			if driver == repository.MySQL {
 				l := newProxy(t, d.dsn)
@@ -157,6 +157,11 @@ func (d *deployment) testOutage(t *testing.T, fault func() (back func())) {
 		timed(asked, 50300)
 		if inactive := d.do(t, introspect("garbage")); string(inactive.raw) != `{"active":false}` { // needs no database
 			t.Errorf("garbage is %s", inactive.raw)
+		}
+		begin := time.Now()
+		d.callAdmin(t, call{path: "/admin/health", want: `{"database":{"ok":false,"version":""},"instances":[],"vendors":[],"checks":[{"name":"database","ok":false}]}`})
+		if took := time.Since(begin); took > within {
+			t.Errorf("/admin/health took %s", took)
 		}
 		if ready := d.do(t, call{path: "/readyz"}); ready.status != http.StatusServiceUnavailable {
 			t.Errorf("/readyz answers %d", ready.status)

@@ -99,7 +99,7 @@ func TestReceipts(t *testing.T) {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
 			tokens := oldReceiptToken + "," + newReceiptToken
-			d := newDeployment(t, driver, operatorKeys(), "CODE_LENGTH=10", "CODE_COOLDOWN=0s", "SMS_ALIYUN_RECEIPT_TOKEN="+tokens, "SMS_TWILIO_RECEIPT_TOKEN="+tokens,
+			d := newDeployment(t, driver, `ADMIN_KEYS=[{"name":"alice","key":"`+aliceKey+`"},{"name":"carol","key":"`+carolKey+`","companies":[0,1]}]`, "CODE_LENGTH=10", "CODE_COOLDOWN=0s", "SMS_ALIYUN_RECEIPT_TOKEN="+tokens, "SMS_TWILIO_RECEIPT_TOKEN="+tokens,
 				"SMS_TWILIO_RECEIPT_URL="+receiptURL, "SMS_TWILIO_AUTH_TOKEN="+twilioToken, "LIMITS_ENABLED=true", "LIMITS_OTHER=40",
 				`SMS_PRICES=[{"provider":"webhook","region":"CN","segment":0.045}]`)
 			for _, token := range []string{oldReceiptToken, newReceiptToken} {
@@ -150,6 +150,9 @@ func testEarlyReceipt(t *testing.T, d *deployment) {
 			t.Errorf("the timeline lacks %s", want)
 		}
 	}
+	if seen := d.callAdmin(t, call{path: "/admin/audit?kind=receipt", as: carolKey}); !strings.Contains(string(seen.raw), m.MessageID) {
+		t.Errorf("a key of the company does not see the receipt: %s", seen.raw)
+	}
 	if status, printed, _ := d.command(t, "messages", number); status != 0 || strings.Count(printed, "\n") != 2 || !strings.Contains(printed, m.MessageID) {
 		t.Errorf("the command ends with %d: %s", status, printed)
 	}
@@ -197,6 +200,11 @@ VALUES (1, 1, '', 0, 0, 0, 'login', 'CN', 'aliyun', '12345', 'accepted', ''), (1
 	header["X-Twilio-Signature"] = "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 	if status, text := d.hook(t, "twilio/"+newReceiptToken, form, header); status != 401 || !strings.Contains(text, "40100") {
 		t.Errorf("twilio, forged: %d %s", status, text)
+	}
+	for _, broken := range []string{"%", "a=%zz", "a=1;b=2"} {
+		if status, text := d.hook(t, "twilio/"+newReceiptToken, broken, header); status != 400 || !strings.Contains(text, "40000") {
+			t.Errorf("twilio, %s: %d %s", broken, status, text)
+		}
 	}
 	for query, want := range map[string]string{"provider=aliyun": "delivered", "provider=twilio": "undelivered 30003"} {
 		if items := d.traced(t, query); len(items) != 1 || strings.TrimSpace(items[0].State+" "+items[0].Reason) != want {
