@@ -28,7 +28,7 @@ func Run(ctx context.Context, args []string, p app.Process) int {
 	root := newRoot(p)
 	err := checkWords(root, args)
 	if err == nil {
-		err = root.Run(ctx, append([]string{"menshen"}, args...))
+		err = root.Run(ctx, append([]string{"menshen"}, protectKeyIDs(args)...))
 	}
 	last := telemetry.NewLogWriter(p.Err) // a reader that stalls must not keep the process from ending
 	defer last.Flush()

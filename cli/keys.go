@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	urfave "github.com/urfave/cli/v3"
 
@@ -31,6 +34,30 @@ func keysCommand(p app.Process) *urfave.Command {
 			},
 		},
 	)
+}
+
+// keyID is the id of a key that begins with a hyphen, as the base64url of a thumbprint
+// may (RFC 7638). No flag is so long.
+var keyID = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+
+// protectKeyIDs moves the ids of keys behind "--", where the library takes nothing for a
+// flag. The value of -config stays where it is.
+func protectKeyIDs(args []string) []string {
+	var others, ids []string
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return slices.Concat(others, []string{"--"}, ids, args[i+1:])
+		case keyID.MatchString(arg) && (i == 0 || strings.TrimLeft(args[i-1], "-") != "config"):
+			ids = append(ids, arg)
+		default:
+			others = append(others, arg)
+		}
+	}
+	if ids == nil {
+		return args
+	}
+	return slices.Concat(others, []string{"--"}, ids)
 }
 
 func changeKeys(a *app.App, change func(*token.KeyRing) (token.KeyChange, error)) error {

@@ -254,8 +254,10 @@ func TestKeyCommands(t *testing.T) {
 		d.do(t, call{path: "/app/auth/user", as: d.forgeWithKey(t, a.AccessToken.Value, added)}) // the session lives on
 	})
 	t.Run("unknown", func(t *testing.T) {
-		for _, kid := range []string{old, "x", "../secret"} {
-			if exit, _, complaint := d.command(t, "keys", "revoke", kid); exit != cli.ExitFailure || !strings.Contains(complaint, "no key") {
+		// The thumbprint of a key may begin with a hyphen.
+		hyphen, digit := "-i"+strings.Repeat("A", 41), "-0"+strings.Repeat("-", 41)
+		for _, args := range [][]string{{old}, {"x"}, {"../secret"}, {hyphen}, {digit}, {"--", hyphen}, {hyphen, "-config", filepath.Join(top, "config.yaml")}} {
+			if exit, _, complaint := d.command(t, append([]string{"keys", "revoke"}, args...)...); exit != cli.ExitFailure || !strings.Contains(complaint, "no key") {
 				t.Errorf("exit %d: %s", exit, complaint)
 			}
 		}
