@@ -52,7 +52,7 @@ func testStorageOutage(t *testing.T, d *deployment) {
 				row.want, row.not = "null", []string{"isLogin", "away", "sessions", "table"}
 				row.header = map[string]string{"X-Login-State": "", "WWW-Authenticate": ""}
 				d.do(t, row)
-				if took := time.Since(begin); took > 2*time.Second {
+				if took := time.Since(begin); took > patience {
 					t.Errorf("%s took %s", row.name, took)
 				}
 			}
@@ -125,12 +125,11 @@ func (d *deployment) testOutage(t *testing.T, fault func() (back func())) {
 	d.wantState(t, a.AccessToken.Value, "device-of-fault", "active")
 	f := form{Mobile: d.number()}
 	f.ValidateNo = d.sendCode(t, f.Mobile, 0)
-	within := 2500 * time.Millisecond // promised are 2 s, on a machine of one's own
 	timed := func(c call, codes ...int32) (got int32) {
 		t.Helper()
 		begin := time.Now()
 		answer := d.send(t, c.request(t, d.public))
-		if took := time.Since(begin); took > within {
+		if took := time.Since(begin); took > patience {
 			t.Errorf("%s took %s", c.path, took)
 		}
 		for _, code := range codes {
@@ -160,7 +159,7 @@ func (d *deployment) testOutage(t *testing.T, fault func() (back func())) {
 		}
 		begin := time.Now()
 		d.callAdmin(t, call{path: "/admin/health", want: `{"database":{"ok":false,"version":""},"instances":[],"vendors":[],"checks":[{"name":"database","ok":false}]}`})
-		if took := time.Since(begin); took > within {
+		if took := time.Since(begin); took > patience {
 			t.Errorf("/admin/health took %s", took)
 		}
 		if ready := d.do(t, call{path: "/readyz"}); ready.status != http.StatusServiceUnavailable {

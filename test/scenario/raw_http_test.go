@@ -140,7 +140,7 @@ func TestSlowClients(t *testing.T) {
 	for range 5 {
 		a := d.login(t, form{Mobile: d.number()})
 		d.do(t, call{path: "/app/auth/user", as: a.AccessToken.Value})
-		if after := d.do(t, call{path: "/healthz"}); after.took > 3*time.Second {
+		if after := d.do(t, call{path: "/healthz"}); after.took > requestTime {
 			t.Errorf("beside slow clients /healthz takes %s", after.took)
 		}
 	}
@@ -151,7 +151,7 @@ func TestSlowClients(t *testing.T) {
 		for _, w := range group.slow {
 			_, _ = io.Copy(io.Discard, w) // ends when the program closes
 		}
-		if took := time.Since(begin); took < group.bound-time.Second || took > group.bound+10*time.Second {
+		if took := time.Since(begin); took < group.bound-time.Second || took > group.bound+patience {
 			t.Errorf("slow clients were let go after %s, want %s", took, group.bound)
 		}
 	}
