@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"menshen/repository"
 )
 
 // footprint is what a process holds when it has nothing to do.
@@ -30,6 +32,9 @@ var goroutineCount = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
 
 // emptyCaches is in the metrics when nothing is in the caches.
 var emptyCaches = regexp.MustCompile(`(?ms)^menshen_session_cache_entries 0$.*^menshen_token_cache_entries 0$`)
+
+// smallPool is in the metrics when hardly a connection of the database is open.
+var smallPool = regexp.MustCompile(`(?m)^go_sql_open_connections\{db_name="write"\} [0-2]$`)
 
 // footprint measures the instance after a garbage collection. Only the connections of
 // this call are open.
@@ -58,12 +63,13 @@ func (i *instance) footprint(t *testing.T) (f footprint) {
 	return f
 }
 
-// settledFootprint measures, in a long form with empty caches, until the goroutines of closed connections have ended: two
-// measurements in a row agree, or none has for a while.
+// settledFootprint measures, in a long form with empty caches and a small pool, until the
+// goroutines of closed connections have ended: two measurements in a row agree.
 func (i *instance) settledFootprint(t *testing.T) footprint {
 	t.Helper()
 	if soak(0, 1) == 1 { // what users did a minute ago is in the caches: it has a right to be there
-		eventually(t, 5*time.Minute, "the caches are empty", func() bool { return emptyCaches.Match(i.callAdmin(request{path: "/metrics"}).raw) })
+		i.shrinkPool(t)
+		i.awaitMetrics(t, "the caches are empty", emptyCaches)
 	}
 	last := i.footprint(t)
 	eventually(t, callTime, "the instance is idle", func() bool {
@@ -73,6 +79,24 @@ func (i *instance) settledFootprint(t *testing.T) footprint {
 		return same
 	})
 	return last
+}
+
+// shrinkPool waits until most connections of the database have ended and uses all
+// statements then: each keeps up to ten connections that are closed, until its next use.
+func (i *instance) shrinkPool(t *testing.T) {
+	t.Helper()
+	if i.d.driver != repository.MySQL {
+		return
+	}
+	i.awaitMetrics(t, "the pool is small", smallPool)
+	for range 3 {
+		i.comeAndGo(t, i.d.number())
+	}
+}
+
+func (i *instance) awaitMetrics(t *testing.T, what string, pattern *regexp.Regexp) {
+	t.Helper()
+	eventually(t, 10*time.Minute, what, func() bool { return pattern.Match(i.callAdmin(request{path: "/metrics"}).raw) })
 }
 
 // TestSteadyState: after a long time of clients that come and go an idle instance holds
