@@ -27,7 +27,10 @@ UNRACED := -gcflags=modernc.org/sqlite/lib="-race=false -d=checkptr=0" -gcflags=
 
 # Model tests and searches run separately, without the race detector: they take most
 # of their package's time and are sequential. Concurrency has its own tests.
-MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts)$$
+MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts|TestProblemsRepeatNothing)$$
+
+# Packages without concurrency and without a database.
+SEQUENTIAL := ./cli ./model ./router ./test/architecture
 
 # Tests that have a long form, which MENSHEN_SOAK asks for.
 SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad|Strangers)$$
@@ -71,8 +74,9 @@ client-test: clients/typescript/node_modules/.ok ## Generate the types of the Ty
 
 test: ## Run all tests on SQLite and a temporary MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
-	scripts/with-mariadb go test ./service/... -run '$(MODELS)' -timeout 5m
-	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 15m ./...
+	go test $(SEQUENTIAL)
+	scripts/with-mariadb go test ./config ./service/... -run '$(MODELS)' -timeout 5m
+	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 15m $$(go list ./... | grep -vxF $(addprefix -e menshen/,$(SEQUENTIAL:./%=%)))
 
 test-short: ## Run the tests on SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2

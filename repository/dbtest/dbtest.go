@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,15 @@ func Drivers(t testing.TB) []string {
 		return []string{only}
 	}
 	return []string{repository.SQLite, repository.MySQL}
+}
+
+// Need skips a test of a kind of database that is not to be tested: what SQLite alone
+// shows is left to "make test".
+func Need(t testing.TB, driver string) {
+	t.Helper()
+	if drivers := Drivers(t); !slices.Contains(drivers, driver) {
+		t.Skipf("a test of %s, and only %v is tested", driver, drivers)
+	}
 }
 
 // Open makes an empty, migrated database and closes it after the test.

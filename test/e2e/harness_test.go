@@ -112,6 +112,13 @@ func (d *deployment) shipLimits() {
 // override these.
 func newDeployment(t *testing.T, driver string, settings ...string) *deployment {
 	t.Helper()
+	dbtest.Need(t, driver)
+	return newDeploymentOn(t, driver, settings...)
+}
+
+// newDeploymentOn is newDeployment whose database may be replaced.
+func newDeploymentOn(t *testing.T, driver string, settings ...string) *deployment {
+	t.Helper()
 	d := &deployment{
 		driver: driver, folder: t.TempDir(), messages: newProvider(t), accounts: map[string]string{},
 		client: &http.Client{
@@ -292,9 +299,7 @@ func runAtOnce(n int, act func(i int)) {
 // the test fails.
 func needMySQL(t *testing.T) {
 	t.Helper()
-	if !slices.Contains(dbtest.Drivers(t), repository.MySQL) {
-		t.Skip("-short is SQLite alone")
-	}
+	dbtest.Need(t, repository.MySQL)
 }
 
 // eachDriver runs a test on every kind of database.

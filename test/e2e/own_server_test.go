@@ -46,7 +46,7 @@ func startServer(t *testing.T, settings ...string) (*ownServer, *deployment) {
 	server.start(t)
 	t.Cleanup(func() { server.kill(t) })
 	server.exec(t, "CREATE DATABASE own")
-	d := newDeployment(t, repository.SQLite, append(settings, "DATABASE_DRIVER="+repository.MySQL)...)
+	d := newDeploymentOn(t, repository.SQLite, append(settings, "DATABASE_DRIVER="+repository.MySQL)...)
 	d.driver, d.dsn, d.database = repository.MySQL, server.dsn+"own", server.dsn+"own"
 	return server, d
 }

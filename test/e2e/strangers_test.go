@@ -20,7 +20,7 @@ func TestStrangers(t *testing.T) {
 			d := newDeployment(t, driver, "SERVER_TRUSTED_PROXIES=127.0.0.1")
 			d.shipLimits()
 			first := d.start(t, data, freely...)
-			owners := first.newOwners(t, soak(24, 240))
+			owners := first.newOwners(t, soak(12, 240))
 			for n, o := range owners {
 				if n%2 == 0 {
 					first.lockNumber(t, o.mobile)
@@ -54,7 +54,7 @@ func (i *instance) besideStrangers(t *testing.T, c *crowd, owners []*owner) {
 	c.aimAt(owners)
 	c.start(t, i)
 	defer c.stop()
-	const workers = 4
+	workers := soak(2, 4)
 	took := make([]delays, workers)
 	runAtOnce(workers, func(w int) {
 		for n := w; n < len(owners); n += workers {

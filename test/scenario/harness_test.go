@@ -130,6 +130,7 @@ type deployment struct {
 // JSON, no request limits. Settings override these.
 func newDeployment(t *testing.T, driver string, settings ...string) *deployment {
 	t.Helper()
+	dbtest.Need(t, driver)
 	return newDeploymentOn(t, driver, dbtest.Prepared(t, driver), settings...)
 }
 
