@@ -25,9 +25,9 @@ MAX_SIZE := 42000000
 # others, such as sync.Map, would lose its instrumentation everywhere.
 UNRACED := -gcflags=modernc.org/sqlite/lib="-race=false -d=checkptr=0" -gcflags=modernc.org/libc="-race=false -d=checkptr=0"
 
-# Model tests and searches run separately, without the race detector: they take most
-# of their package's time and are sequential. Concurrency has its own tests.
-MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts|TestProblemsRepeatNothing)$$
+# Model tests, searches and long tables run separately, without the race detector: they
+# take most of their package's time and are sequential. Concurrency has its own tests.
+MODELS := ^(TestSessionModel|TestRefreshModel|TestRetryAfterAtAnyTime|TestOfflineSearch|TestTokensEveryByteCounts|TestProblemsRepeatNothing|TestPuzzles|TestCredentialIsGood|TestTicketIsGood|TestRetryAfterOfEachLimit|TestJanitorChangesNoAnswer)$$
 
 # Packages without concurrency and without a database.
 SEQUENTIAL := ./cli ./model ./router ./test/architecture
@@ -75,7 +75,7 @@ client-test: clients/typescript/node_modules/.ok ## Generate the types of the Ty
 test: ## Run all tests on SQLite and a temporary MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
 	go test $(SEQUENTIAL)
-	scripts/with-mariadb go test ./config ./service/... -run '$(MODELS)' -timeout 5m
+	scripts/with-mariadb go test ./config ./service/... -run '$(MODELS)' -timeout 15m
 	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 15m $$(go list ./... | grep -vxF $(addprefix -e menshen/,$(SEQUENTIAL:./%=%)))
 
 test-short: ## Run the tests on SQLite alone, without the race detector
