@@ -44,10 +44,11 @@ var mayImport = map[string][]string{
 	"service/vault":          {"model"},
 	"telemetry":              {"config", "model", "service", "service/cache", "service/code"},
 	"test/e2e":               {},
+	"test/leak":              {},
 }
 
 // testSupport lists packages that only tests import. They count as test code.
-var testSupport = []string{"repository/dbtest"}
+var testSupport = []string{"repository/dbtest", "test/leak"}
 
 // mayNotImport lists the libraries of one layer that another layer must not use:
 // the rules know no HTTP, SQL or configuration, and only the repository knows the

@@ -22,10 +22,10 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"go.uber.org/goleak"
 
 	"menshen/repository"
 	"menshen/repository/dbtest"
+	"menshen/test/leak"
 )
 
 // Time-outs. They are generous: exceeding one of them is a fault of the program,
@@ -52,10 +52,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(exit int) {
-		_ = os.RemoveAll(folder)
-		os.Exit(exit)
-	}))
+	exit := leak.Run(m)
+	_ = os.RemoveAll(folder)
+	os.Exit(exit)
 }
 
 // program is the binary as it ships, built once for the run; with

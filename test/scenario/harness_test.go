@@ -20,12 +20,13 @@ import (
 	"menshen/cli"
 	"menshen/repository"
 	"menshen/repository/dbtest"
+	"menshen/test/leak"
 )
 
 // TestMain also proves that no goroutine of a stopped program remains, except that
 // of GORM's statement cache, which cannot be closed.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))
+	os.Exit(leak.Run(m, goleak.IgnoreAnyFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1")))
 }
 
 // TestScenarios runs every operation of a client against the whole program on each
