@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net/http"
 	"path"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/swaggest/swgui/v5/static"
 	"go.yaml.in/yaml/v3"
 
 	"menshen/middleware"
@@ -36,11 +34,18 @@ var (
 // docsPrefix is the path of the API document and its page.
 const docsPrefix = "/swagger/"
 
+const documentPath = docsPrefix + "doc.json"
+
 // page holds index.html, start.js and start.css. The page has no inline script and no
 // inline style, so that its content security policy needs neither hashes nor exceptions.
 //
 //go:embed page
 var page embed.FS
+
+// library holds files of Swagger UI as npm has them, two of them packed: docs/page.md.
+//
+//go:embed swagger/*.gz swagger/favicon-32x32.png swagger/swagger-ui-bundle.js.LICENSE.txt
+var library embed.FS
 
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -48,7 +53,8 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 // Docs serves the API document and its page from memory, so that they work without
 // internet.
 type Docs struct {
-	files map[string]docsFile // by path
+	files     map[string]docsFile // by path
+	languages map[string]docsFile // doc.json in one language, by the query's lang
 }
 
 // docsFile is one file that Docs or Widget serves, in two representations. Both are kept, because
@@ -67,7 +73,8 @@ type representation struct {
 }
 
 // NewDocs prepares the files of the two listeners. doc.json is the listener's document in
-// JSON, with version as info.version; the page is the same.
+// JSON, with version as info.version: in both languages, or in that of the query's lang. The
+// page is the same.
 func NewDocs(version string) (public, admin *Docs, err error) {
 	page, err := newPage()
 	if err != nil {
@@ -83,28 +90,36 @@ func NewDocs(version string) (public, admin *Docs, err error) {
 }
 
 func docsOf(text []byte, version string, page map[string]docsFile) (*Docs, error) {
-	document, err := documentJSON(text, version)
-	if err != nil {
-		return nil, err
+	d := &Docs{files: maps.Clone(page), languages: map[string]docsFile{}}
+	for _, language := range []string{"", "zh", "en"} {
+		document, err := documentJSON(text, version, language)
+		if err != nil {
+			return nil, err
+		}
+		file := ownFile("application/json; charset=utf-8", document)
+		if language == "" {
+			d.files[documentPath] = file
+			continue
+		}
+		d.languages[language] = file
 	}
-	files := maps.Clone(page)
-	files[docsPrefix+"doc.json"] = ownFile("application/json; charset=utf-8", document)
-	return &Docs{files: files}, nil
+	return d, nil
 }
 
 // newPage prepares the files of the page.
 func newPage() (files map[string]docsFile, err error) {
 	files = map[string]docsFile{}
 	for _, file := range []struct {
-		from              fs.ReadFileFS
+		from              embed.FS
 		name, contentType string
 	}{
 		{page, "page/index.html", "text/html; charset=utf-8"},
 		{page, "page/start.css", "text/css; charset=utf-8"},
 		{page, "page/start.js", "text/javascript; charset=utf-8"},
-		{static.FS, "swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8"},
-		{static.FS, "swagger-ui.css.gz", "text/css; charset=utf-8"},
-		{static.FS, "favicon-32x32.png", "image/png"},
+		{library, "swagger/swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8"},
+		{library, "swagger/swagger-ui-bundle.js.LICENSE.txt", "text/plain; charset=utf-8"},
+		{library, "swagger/swagger-ui.css.gz", "text/css; charset=utf-8"},
+		{library, "swagger/favicon-32x32.png", "image/png"},
 	} {
 		body, err := file.from.ReadFile(file.name)
 		if err != nil {
@@ -163,9 +178,12 @@ func represent(body []byte) representation {
 }
 
 // Serve responds to a GET or HEAD of one of the files. For any other path it returns
-// false.
+// false. An unknown lang is as none.
 func (d *Docs) Serve(w http.ResponseWriter, r *http.Request) bool {
 	file, ok := d.files[r.URL.Path]
+	if language, given := d.languages[r.URL.Query().Get("lang")]; given && r.URL.Path == documentPath {
+		file = language
+	}
 	if ok {
 		file.serve(w, r, docsPolicy)
 	}
@@ -204,8 +222,9 @@ func acceptsGzip(header http.Header) bool {
 	return false
 }
 
-// documentJSON converts the document to JSON. Members keep their order.
-func documentJSON(text []byte, version string) ([]byte, error) {
+// documentJSON converts the document to JSON, in one language unless language is empty.
+// Members keep their order.
+func documentJSON(text []byte, version, language string) ([]byte, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, err
@@ -218,6 +237,9 @@ func documentJSON(text []byte, version string) ([]byte, error) {
 		return nil, errors.New("info.version is missing")
 	}
 	node.SetString(version)
+	if language != "" {
+		translate(root.Content[0], language)
+	}
 	return appendJSON(nil, root.Content[0])
 }
 

@@ -77,7 +77,7 @@ func testFailuresOfEachOperation(t *testing.T, l listener) {
 	sentences := map[int32]string{}
 	for _, f := range model.Failures() {
 		sentences[f.Code] = f.Zh
-		if text := slices.Concat(openapi, openapiAdmin); !bytes.Contains(text, []byte(strconv.Itoa(int(f.Code)))) {
+		if text := slices.Concat(openapi, openapiAdmin); f.Code != model.ErrMethod.Code && !bytes.Contains(text, []byte(strconv.Itoa(int(f.Code)))) {
 			t.Errorf("%d is not in the document", f.Code)
 		}
 	}

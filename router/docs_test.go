@@ -289,7 +289,7 @@ func TestPageLoadsFromTheSameOriginAlone(t *testing.T) {
 		}
 	}
 	script := fetch(t, d, "start.js", nil).Body.String()
-	if !strings.Contains(script, "validatorUrl: null") || !strings.Contains(script, `url: "doc.json"`) || strings.Contains(script, "//") {
+	if !strings.Contains(script, "validatorUrl: null") || !strings.Contains(script, `{ zh: "doc.json?lang=zh", en: "doc.json?lang=en" }`) || strings.Contains(script, "//") {
 		t.Errorf("the page starts with %s", script)
 	}
 }

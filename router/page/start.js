@@ -17,8 +17,44 @@ function use() {
   if (token) ui.preauthorizeApiKey("bearer", token);
 }
 
+/* The document comes in one language: the chosen one, or the browser's. */
+const chosen = "menshen.language";
+const documents = { zh: "doc.json?lang=zh", en: "doc.json?lang=en" };
+const buttons = document.querySelectorAll("nav button");
+
+function language() {
+  const choice = localStorage.getItem(chosen) ?? navigator.language.slice(0, 2);
+  return choice === "zh" ? "zh" : "en";
+}
+
+function mark() {
+  for (const button of buttons) button.setAttribute("aria-pressed", String(button.value === language()));
+  document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
+}
+
+for (const button of buttons)
+  button.addEventListener("click", () => {
+    localStorage.setItem(chosen, button.value);
+    mark();
+    ui.specActions.updateUrl(documents[language()]);
+    ui.specActions.download();
+  });
+
+/* The page shows a response when it ends, and a stream does not: there is nothing to try out. */
+function streams(spec, path, method) {
+  const content = spec.getIn(["paths", path, method, "responses", "200", "content"]);
+  return content?.has("text/event-stream") ?? false;
+}
+
+const withoutStreams = {
+  statePlugins: { spec: { wrapSelectors: {
+    allowTryItOutFor: (allowed, system) => (state, path, method) => allowed(state, path, method) && !streams(system.specSelectors.specJson(), path, method),
+  } } },
+};
+
+mark();
 const ui = SwaggerUIBundle({
-  url: "doc.json",
+  url: documents[language()],
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
@@ -27,5 +63,6 @@ const ui = SwaggerUIBundle({
   persistAuthorization: false,
   validatorUrl: null,
   responseInterceptor: keep,
-  onComplete: use
+  onComplete: use,
+  plugins: [withoutStreams]
 });

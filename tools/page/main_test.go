@@ -9,7 +9,7 @@ import (
 
 const list = `Looked at on 2026-01-02.
 
-| x.js | ` + "`00`" + ` | swagger-ui-dist 5.29.1, by swgui v1.8.5 | Apache-2.0 |
+| x.js | ` + "`00`" + ` | swagger-ui-dist 5.29.1 | Apache-2.0 |
 
 | library | version | licence | known |
 |---|---|---|---|

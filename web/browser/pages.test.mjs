@@ -223,30 +223,6 @@ test("by keyboard alone", async (t) => {
   await session(page, "left", "active");
 });
 
-test("the API page uses the token of the last login by itself, after a reload too", async (t) => {
-  const page = await open(t, "/swagger/", { locale: "en-US" });
-  page.setDefaultTimeout(60_000); // the library renders slowly on a busy machine
-  const call = { companyType: 0, productType: 0, mobile: "13900139009" };
-  await page.request.post(site + "/auth/mobile/code", { data: call });
-  const { data } = await (await page.request.get(site + "/dev/sms.json?mobile=13900139009")).json();
-  const run = async (id, body) => {
-    const operation = page.locator(`.opblock[id$=-${id}]`);
-    await operation.locator(".opblock-summary-control").click();
-    await operation.getByRole("button", { name: "Try it out" }).click();
-    if (body) await operation.locator("textarea").fill(JSON.stringify(body));
-    else await operation.locator("tr[data-param-name=deviceNumber] input").fill("page-device");
-    await operation.getByRole("button", { name: "Execute" }).click();
-    return operation.locator(".live-responses-table .response .response-col_status").first();
-  };
-  const login = await run("login", { ...call, source: "page", validateNo: data.items[0].code });
-  assert.match(await login.textContent(), /200/);
-  await page.reload();
-  const asked = page.waitForRequest(/check-login-status/);
-  const check = await run("checkLoginStatus");
-  assert.match(await check.textContent(), /200/);
-  assert.equal(new URL((await asked).url()).searchParams.get("wait") ?? "0", "0"); // the answer is not held
-});
-
 test("other environments have no pages", async (t) => {
   const [child, elsewhere] = await start("test");
   t.after(() => child.kill("SIGTERM"));

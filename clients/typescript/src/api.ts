@@ -211,8 +211,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 会话结束的推送（SSE）· Notification of the session's end (SSE)
-         * @description 服务器推送事件流：会话结束时立即收到 `event: session.ended`，随后流关闭；若连接时会话已结束，事件立即到达。每 15 秒一条心跳注释；令牌过期或服务停止时流关闭而没有事件，重新连接即可。流以连接关闭为结束，其后在同一连接上发送的请求不会得到响应。每个用户最多 5 条流，超出返回 42900；满额时，持最新令牌者取代一条令牌已被取代的流，后者关闭而没有事件。
+         * 事件流（SSE）：会话结束的推送 · Event stream (SSE), notifies of the session's end
+         * @description 在 [演示](../demo) 中可以看到它的作用（仅开发环境）；本页等待响应结束，显示不了流：用 `curl -N` 或 `EventSource` 一类的客户端接收。
+         *     See it at work in the [demo](../demo) (development only); this page waits for a response to end and cannot show a stream: take it by `curl -N` or a client for event streams.
+         *
+         *     服务器推送事件流：会话结束时立即收到 `event: session.ended`，随后流关闭；若连接时会话已结束，事件立即到达。每 15 秒一条心跳注释；令牌过期或服务停止时流关闭而没有事件，重新连接即可。流以连接关闭为结束，其后在同一连接上发送的请求不会得到响应。每个用户最多 5 条流，超出返回 42900；满额时，持最新令牌者取代一条令牌已被取代的流，后者关闭而没有事件。
          *     A stream of server-sent events. When the session ends, the stream sends `event: session.ended` at once and closes; if the session has already ended, the event comes on connecting. A heartbeat comment comes every 15 seconds. When the token expires or the service stops, the stream closes without an event: connect again. The stream ends with its connection; later requests on the same connection get no response. A user may hold 5 streams; one more is 42900. When all are taken, a stream with the newest token takes the place of one whose token was replaced; that one closes without an event.
          */
         get: operations["followSession"];
@@ -617,7 +620,7 @@ export interface components {
              */
             mobile: string;
             /**
-             * @description 昵称；首次登录时为“用户”加号码后四位。 The nickname. At first it is 用户 followed by the last four digits of the number.
+             * @description 昵称；首次登录时为“用户”加号码后四位。 The nickname. At first it is `用户` followed by the last four digits of the number.
              * @example 用户8000
              */
             nickName: string;
