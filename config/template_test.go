@@ -229,7 +229,7 @@ func countGaps(gaps [][]string, message ...string) (count int) {
 // TestDocumentedConfigurations: the examples of the manual are valid and need no warning but
 // that of Aliyun's limits.
 func TestDocumentedConfigurations(t *testing.T) {
-	for _, name := range []string{"messages.md", "messages.zh-CN.md"} {
+	for _, name := range []string{"messages.md", "zh/messages.md"} {
 		text, err := os.ReadFile("../docs/" + name)
 		if err != nil {
 			t.Fatal(err)

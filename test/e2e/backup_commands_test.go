@@ -24,7 +24,7 @@ var stubs = map[string]string{
 // make, and it serves when it is restored.
 func TestBackupCommands(t *testing.T) {
 	t.Parallel()
-	for document, heading := range map[string]string{"operations.md": "## Back up\n", "operations.zh-CN.md": "## 备份\n"} {
+	for document, heading := range map[string]string{"operations.md": "## Back up\n", "zh/operations.md": "## 备份\n"} {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(filepath.Join("../../docs", document))
