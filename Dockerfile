@@ -1,8 +1,11 @@
 # The image contains the static binary and the certificate authorities that https
 # providers need, and nothing else. Time zones are in the binary.
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t menshen .
+# Behind a network that does not reach Go's module proxy, name another one:
+#   docker build --build-arg GOPROXY=https://goproxy.cn,direct -t menshen .
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
+ARG GOPROXY
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .

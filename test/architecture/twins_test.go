@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTwins: each document of docs/zh is the whole of its English original, section by
-// section: the same headings, commands and figures.
+// TestTwins: README.zh-CN.md and each document of docs/zh are the whole of their English
+// originals, section by section: the same headings, commands and figures.
 func TestTwins(t *testing.T) {
 	atTop(t)
 	names, err := filepath.Glob("docs/zh/*.md")
@@ -23,12 +23,15 @@ func TestTwins(t *testing.T) {
 			t.Errorf("docs/zh has no %s", want)
 		}
 	}
+	twins := map[string]string{"README.zh-CN.md": "README.md"}
 	for _, name := range names {
-		original := "docs/" + filepath.Base(name)
+		twins[name] = "docs/" + filepath.Base(name)
+	}
+	for name, original := range twins {
 		for _, finding := range compareTwins(string(readText(t, original)), string(readText(t, name))) {
 			t.Errorf("%s: %s", name, finding)
 		}
-		if !strings.Contains(string(readText(t, original)), "[中文](zh/"+filepath.Base(name)+")") {
+		if !strings.Contains(string(readText(t, original)), "[中文]("+strings.TrimPrefix(name, "docs/")+")") {
 			t.Errorf("%s does not lead to its translation", original)
 		}
 	}
@@ -121,6 +124,7 @@ func compareTwins(original, twin string) (findings []string) {
 
 var (
 	codeBlock = regexp.MustCompile("(?ms)^```.*?^```$")
+	diagram   = regexp.MustCompile("(?s)^```mermaid.*")
 	comment   = regexp.MustCompile(`(?m)(^|\s+)(#|//) .*$`)
 	figure    = regexp.MustCompile(`\d+(?:[,.]\d+)*`)
 	item      = regexp.MustCompile(`(?m)^ *(?:-|\d+\.) `)
@@ -142,7 +146,7 @@ func partsOf(document string) (parts []part) {
 			spans: set{}, figures: set{}, spelled: set{},
 		}
 		for range strings.Count(text, "\x00") {
-			p.blocks = append(p.blocks, comment.ReplaceAllString(blocks[0], ""))
+			p.blocks = append(p.blocks, comment.ReplaceAllString(diagram.ReplaceAllString(blocks[0], ""), ""))
 			blocks = blocks[1:]
 		}
 		for _, name := range named.FindAllStringSubmatch(text, -1) {
