@@ -76,6 +76,11 @@ func (a *Aliyun) judge(code, message string) error {
 	return a.refused(reason)
 }
 
+// aliyunNumber is a number as the vendor spells it: one of the mainland has no country code.
+func aliyunNumber(mobile model.Mobile) string {
+	return strings.TrimPrefix(strings.TrimPrefix(mobile.E164(), "+86"), "+")
+}
+
 // request puts all parameters into the query, as the vendor's own libraries do.
 func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template) (*http.Request, error) {
 	params := map[string]string{}
@@ -88,9 +93,14 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 		return nil, err
 	}
 	query := url.Values{
-		"PhoneNumbers": {strings.TrimPrefix(strings.TrimPrefix(m.Mobile.E164(), "+86"), "+")},
+		"PhoneNumbers": {aliyunNumber(m.Mobile)},
 		"SignName":     {t.Sign}, "TemplateCode": {t.Template}, "TemplateParam": {string(templateParam)}, "OutId": {m.ID},
 	}
+	return a.signed(ctx, "SendSms", query)
+}
+
+// signed is a request for an operation.
+func (a *Aliyun) signed(ctx context.Context, action string, query url.Values) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.config.Aliyun.Endpoint+"/?"+sign.Query(query), nil)
 	if err != nil {
 		return nil, err
@@ -98,7 +108,7 @@ func (a *Aliyun) request(ctx context.Context, m model.Message, t config.Template
 	request.Header.Set("Accept", "application/json")
 	sign.ACS3{
 		ID: a.config.Aliyun.AccessKeyID, Secret: string(a.config.Aliyun.AccessKeySecret),
-		Action: "SendSms", Version: "2017-05-25", Nonce: rand.Text(), At: a.now(),
+		Action: action, Version: "2017-05-25", Nonce: rand.Text(), At: a.now(),
 	}.Sign(request, "")
 	return request, nil
 }

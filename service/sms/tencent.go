@@ -108,10 +108,15 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 	for i, param := range template.Parameters() {
 		params[i] = values(m).Fill(param)
 	}
-	body, err := json.Marshal(tencentBody{
+	return t.signed(ctx, "SendSms", tencentBody{
 		PhoneNumberSet: []string{m.Mobile.E164()}, AppID: t.config.Tencent.AppID, SignName: template.Sign,
 		TemplateID: template.Template, TemplateParamSet: params, SessionContext: m.ID,
 	})
+}
+
+// signed is a request for an operation with the body as JSON.
+func (t *Tencent) signed(ctx context.Context, action string, parameters any) (*http.Request, error) {
+	body, err := json.Marshal(parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +126,7 @@ func (t *Tencent) request(ctx context.Context, m model.Message, template config.
 	}
 	sign.TC3{
 		ID: t.config.Tencent.SecretID, Secret: string(t.config.Tencent.SecretKey),
-		Service: "sms", Action: "SendSms", Version: "2021-01-11", Region: t.config.Tencent.Region, At: t.now(),
+		Service: "sms", Action: action, Version: "2021-01-11", Region: t.config.Tencent.Region, At: t.now(),
 	}.Sign(request, string(body))
 	return request, nil
 }

@@ -429,31 +429,37 @@ func TestAliyunRequest(t *testing.T) {
 		if diff := cmp.Diff(want, c.URL.Query()); diff != "" {
 			t.Error(diff)
 		}
-		if c.Method != http.MethodPost || c.URL.Path != "/" || c.body != "" || c.Header.Get("x-acs-action") != "SendSms" ||
-			c.Header.Get("x-acs-version") != "2017-05-25" || c.Header.Get("x-acs-date") != "2026-01-02T23:04:05Z" {
-			t.Errorf("request %s %s with %v", c.Method, c.URL, c.Header)
-		}
-		// As the vendor does: from what came, whatever is listed as signed.
-		signed := between(c.Header.Get("Authorization"), "SignedHeaders=", ",Signature=")
-		var headers strings.Builder
-		for _, name := range strings.Split(signed, ";") {
-			value := c.Header.Get(name)
-			if name == "host" {
-				value = c.Host
-			}
-			headers.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
-		}
-		query := strings.Split(strings.ReplaceAll(c.URL.Query().Encode(), "+", "%20"), "&")
-		slices.Sort(query)
-		canonical := "POST\n/\n" + strings.Join(query, "&") + "\n" + headers.String() + "\n" + signed + "\n" + c.Header.Get("x-acs-content-sha256")
-		want := "ACS3-HMAC-SHA256 Credential=LTAI5tExample,SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version,Signature=" +
-			hex.EncodeToString(mac([]byte(vendorSecret), "ACS3-HMAC-SHA256\n"+digest(canonical)))
-		if got := c.Header.Get("Authorization"); got != want {
-			t.Errorf("authorization\n%s, want\n%s", got, want)
-		}
+		checkACS3(t, c, "SendSms")
 	}
 	if a, b := calls[0].Header.Get("x-acs-signature-nonce"), calls[1].Header.Get("x-acs-signature-nonce"); a == b || len(a) < 20 {
 		t.Errorf("nonces %q and %q", a, b)
+	}
+}
+
+// checkACS3 checks what the vendor checks before it looks at the parameters of an operation.
+func checkACS3(t *testing.T, c call, action string) {
+	t.Helper()
+	if c.Method != http.MethodPost || c.URL.Path != "/" || c.body != "" || c.Header.Get("x-acs-action") != action ||
+		c.Header.Get("x-acs-version") != "2017-05-25" || c.Header.Get("x-acs-date") != "2026-01-02T23:04:05Z" {
+		t.Errorf("request %s %s with %v", c.Method, c.URL, c.Header)
+	}
+	// As the vendor does: from what came, whatever is listed as signed.
+	signed := between(c.Header.Get("Authorization"), "SignedHeaders=", ",Signature=")
+	var headers strings.Builder
+	for _, name := range strings.Split(signed, ";") {
+		value := c.Header.Get(name)
+		if name == "host" {
+			value = c.Host
+		}
+		headers.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
+	}
+	query := strings.Split(strings.ReplaceAll(c.URL.Query().Encode(), "+", "%20"), "&")
+	slices.Sort(query)
+	canonical := "POST\n/\n" + strings.Join(query, "&") + "\n" + headers.String() + "\n" + signed + "\n" + c.Header.Get("x-acs-content-sha256")
+	want := "ACS3-HMAC-SHA256 Credential=LTAI5tExample,SignedHeaders=host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version,Signature=" +
+		hex.EncodeToString(mac([]byte(vendorSecret), "ACS3-HMAC-SHA256\n"+digest(canonical)))
+	if got := c.Header.Get("Authorization"); got != want {
+		t.Errorf("authorization\n%s, want\n%s", got, want)
 	}
 }
 
@@ -467,17 +473,23 @@ func TestTencentRequest(t *testing.T) {
 		if c.body != want || !json.Valid([]byte(c.body)) {
 			t.Errorf("body %s, want %s", c.body, want)
 		}
-		if c.Method != http.MethodPost || c.URL.String() != "/" || c.Header.Get("X-TC-Action") != "SendSms" || c.Header.Get("X-TC-Version") != "2021-01-11" ||
-			c.Header.Get("X-TC-Region") != "ap-guangzhou" || c.Header.Get("X-TC-Timestamp") != fmt.Sprint(signedAt.Unix()) {
-			t.Errorf("request %s %s with %v", c.Method, c.URL, c.Header)
-		}
-		canonical := "POST\n/\n\ncontent-type:" + c.Header.Get("Content-Type") + "\nhost:" + c.Host + "\nx-tc-action:sendsms\n\ncontent-type;host;x-tc-action\n" + digest(c.body)
-		key := mac(mac(mac([]byte("TC3"+vendorSecret), "2026-01-02"), "sms"), "tc3_request")
-		want := "TC3-HMAC-SHA256 Credential=AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE/2026-01-02/sms/tc3_request, SignedHeaders=content-type;host;x-tc-action, Signature=" +
-			hex.EncodeToString(mac(key, "TC3-HMAC-SHA256\n"+c.Header.Get("X-TC-Timestamp")+"\n2026-01-02/sms/tc3_request\n"+digest(canonical)))
-		if got := c.Header.Get("Authorization"); got != want {
-			t.Errorf("authorization\n%s, want\n%s", got, want)
-		}
+		checkTC3(t, c, "SendSms")
+	}
+}
+
+// checkTC3 is checkACS3 for Tencent.
+func checkTC3(t *testing.T, c call, action string) {
+	t.Helper()
+	if c.Method != http.MethodPost || c.URL.String() != "/" || c.Header.Get("X-TC-Action") != action || c.Header.Get("X-TC-Version") != "2021-01-11" ||
+		c.Header.Get("X-TC-Region") != "ap-guangzhou" || c.Header.Get("X-TC-Timestamp") != fmt.Sprint(signedAt.Unix()) {
+		t.Errorf("request %s %s with %v", c.Method, c.URL, c.Header)
+	}
+	canonical := "POST\n/\n\ncontent-type:" + c.Header.Get("Content-Type") + "\nhost:" + c.Host + "\nx-tc-action:" + strings.ToLower(action) + "\n\ncontent-type;host;x-tc-action\n" + digest(c.body)
+	key := mac(mac(mac([]byte("TC3"+vendorSecret), "2026-01-02"), "sms"), "tc3_request")
+	want := "TC3-HMAC-SHA256 Credential=AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE/2026-01-02/sms/tc3_request, SignedHeaders=content-type;host;x-tc-action, Signature=" +
+		hex.EncodeToString(mac(key, "TC3-HMAC-SHA256\n"+c.Header.Get("X-TC-Timestamp")+"\n2026-01-02/sms/tc3_request\n"+digest(canonical)))
+	if got := c.Header.Get("Authorization"); got != want {
+		t.Errorf("authorization\n%s, want\n%s", got, want)
 	}
 }
 

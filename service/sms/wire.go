@@ -32,7 +32,7 @@ const (
 	drainBytes = 16 << 10
 	drainTime  = 100 * time.Millisecond
 
-	maxAnswer = 64 << 10 // of a vendor's response; usually below 1 KiB
+	maxAnswer = 256 << 10 // of a vendor's response; usually below 1 KiB, with a hundred receipts some 40
 )
 
 // wire speaks HTTP/1.1 with one provider through a transport of its own.
@@ -77,10 +77,7 @@ func newVendorWire(name string, c config.SMS) vendorWire {
 	return vendorWire{wire{name, outbound.NewTransport(), answerTime}, c}
 }
 
-// ask builds the request for the message, sends it, and reads the whole response within
-// the time-out. A missing template and a redirect are refusals. The caller judges a 4xx,
-// because the vendor explains it in the body. 408 leaves the outcome open, as do a 5xx
-// and a 2xx whose body does not arrive.
+// ask exchanges the request for the message. A missing template is a refusal.
 func (w vendorWire) ask(ctx context.Context, m model.Message, build func(context.Context, model.Message, config.Template) (*http.Request, error)) (answer, error) {
 	template, found := w.config.Template(w.name, config.Kind{
 		Company: m.CompanyType, Product: m.ProductType, Region: m.Region, Purpose: string(m.Purpose), Language: m.Language,
@@ -88,9 +85,16 @@ func (w vendorWire) ask(ctx context.Context, m model.Message, build func(context
 	if !found {
 		return answer{}, w.refused("no template")
 	}
+	return w.exchange(ctx, func(ctx context.Context) (*http.Request, error) { return build(ctx, m, template) })
+}
+
+// exchange builds a request, sends it, and reads the whole response within the time-out. A
+// redirect is a refusal. The caller judges a 4xx, because the vendor explains it in the body.
+// 408 leaves the outcome open, as do a 5xx and a 2xx whose body does not arrive.
+func (w vendorWire) exchange(ctx context.Context, build func(context.Context) (*http.Request, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	request, err := build(ctx, m, template)
+	request, err := build(ctx)
 	if err != nil { // may quote the URL, and with it the code
 		return answer{}, w.refused("the request cannot be made")
 	}
