@@ -131,3 +131,12 @@ type Conversion struct {
 
 // Ratio is the share of redeemed messages, 0 to 1.
 func (c Conversion) Ratio() float64 { return float64(c.Redeemed) / float64(max(1, c.Counted)) }
+
+// FollowUp is how far a task at a vendor about messages that were sent has come.
+type FollowUp struct {
+	Name      string
+	At        Time  // of the last message that was handled
+	MessageID int64 // its id
+	DueAt     Time  // when the next turn may begin; of a turn that was claimed, when another may take its place
+	Failures  int   // turns in a row that failed
+}

@@ -192,7 +192,7 @@ type column struct {
 func TestSchemasAgree(t *testing.T) {
 	mysqlOnly(t)
 	sqlite, mysql := dbtest.Open(t, repository.SQLite), dbtest.Open(t, repository.MySQL)
-	tables := []string{"codes", "events", "feed", "folds", "gates", "instances", "messages", "puzzles", "receipts", "sessions", "slots", "users", "vault"}
+	tables := []string{"codes", "events", "feed", "folds", "followups", "gates", "instances", "messages", "puzzles", "receipts", "sessions", "slots", "users", "vault"}
 	for db, query := range map[*repository.DB]string{
 		sqlite: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%' ORDER BY name",
 		mysql: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT LIKE 'goose%'" +

@@ -16,6 +16,7 @@ import (
 func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 	codes, users, sessions := repository.Codes{DB: db}, repository.Users{DB: db}, repository.Sessions{DB: db}
 	events, vault, messages, instances := repository.Events{DB: db}, repository.Vault{DB: db}, repository.Messages{DB: db}, repository.Instances{DB: db}
+	follows := repository.FollowUps{DB: db}
 	drop := func(_ any, err error) error { return err }
 	s := aSession(1, 7, 0)
 	return map[string]func(ctx context.Context) error{
@@ -99,6 +100,13 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 			return drop(messages.Costs(ctx, model.EventSpan{To: t0, Bucket: time.Second}))
 		},
 
+		"Claim": func(ctx context.Context) error {
+			_, _, err := follows.Claim(ctx, "a", t0, t0+1)
+			return err
+		},
+		"Release": func(ctx context.Context) error { return follows.Release(ctx, model.FollowUp{Name: "a"}, t0) },
+		"Sent":    func(ctx context.Context) error { return drop(follows.Sent(ctx, model.FollowUp{}, "webhook", t0, 10)) },
+
 		"SignOfLife": func(ctx context.Context) error { return instances.SignOfLife(ctx, model.Instance{ID: "i", SeenAt: t0}) },
 		"Forget":     func(ctx context.Context) error { return instances.Forget(ctx, "i", t0) },
 		"Since":      func(ctx context.Context) error { return drop(instances.Since(ctx, t0)) },
@@ -120,7 +128,7 @@ func TestStorageAway(t *testing.T) {
 				t.Errorf("%s with a cancelled context: %v", method, err)
 			}
 		}
-		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles", "instances"} {
+		for _, table := range []string{"vault", "users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles", "instances", "followups"} {
 			execSQL(t, db, "DROP TABLE "+table)
 		}
 		for method, call := range calls(db) {

@@ -255,7 +255,7 @@ func eachDeployment(t *testing.T, test func(t *testing.T, d *deployment)) {
 }
 
 // tables are those that a scene may leave rows in.
-var tables = []string{"users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles"}
+var tables = []string{"users", "slots", "sessions", "codes", "gates", "events", "folds", "messages", "receipts", "puzzles", "followups"}
 
 // newInstance starts the only instance of a deployment. It empties the database first.
 func newInstance(t *testing.T, db *repository.DB) *instance {

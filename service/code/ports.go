@@ -63,6 +63,12 @@ type Accounts interface {
 	ByNumber(ctx context.Context, company int32, mobileKey []byte) (model.User, error)
 }
 
+// Users finds an account.
+type Users interface {
+	// ByID returns an account, also a deleted one; model.ErrNotFound if there is none.
+	ByID(ctx context.Context, id int64) (model.User, error)
+}
+
 // PumpingStore counts how many of the sent codes were redeemed, and keeps alarms. A code
 // that a provider refused does not count as sent.
 type PumpingStore interface {
@@ -103,6 +109,19 @@ type MessageStore interface {
 	// redeemed a code before. A message counts at the time at which its code was redeemed or
 	// ended, if that is after from and not later than until.
 	Conversion(ctx context.Context, from, until model.Time) ([]model.Conversion, error)
+}
+
+// FollowUpStore keeps how far the tasks at vendors have come.
+type FollowUpStore interface {
+	// Claim begins a turn of the task if one is due, and reports whether this call did. The
+	// turn is the caller's until the given time. Of concurrent calls one succeeds.
+	Claim(ctx context.Context, name string, now, until model.Time) (turn model.FollowUp, ours bool, err error)
+	// Release ends a turn that was claimed: the next one is due at the given time. A turn whose
+	// time was over, so that another call has claimed it, changes nothing.
+	Release(ctx context.Context, turn model.FollowUp, due model.Time) error
+	// Sent lists the messages of a provider in the order of their times, at most limit: those
+	// after the turn's message and not later than until.
+	Sent(ctx context.Context, turn model.FollowUp, provider string, until model.Time, limit int) ([]model.TracedMessage, error)
 }
 
 // Gateway sends a code to a mobile number. What its errors mean: model.ErrSendRefused. An
