@@ -43,6 +43,31 @@ func pathTokens(tokens []config.Secret) (all middleware.PathTokens) {
 	return all
 }
 
+// newVendorTasks returns what is done at vendors about messages that were sent.
+func newVendorTasks(cfg config.SMS, now func() time.Time) (vendors []code.VendorTasks) {
+	if cfg.Asks(config.ProviderAliyun) {
+		aliyun, tasks := sms.NewAliyun(cfg, now), code.VendorTasks{Provider: config.ProviderAliyun}
+		if cfg.Aliyun.Receipts == config.ReceiptsPull {
+			tasks.Ask = aliyun.Ask
+		}
+		if cfg.Aliyun.ReportRedeemed {
+			tasks.Redeemed = aliyun.Redeemed
+		}
+		vendors = append(vendors, tasks)
+	}
+	if cfg.Asks(config.ProviderTencent) {
+		tencent, tasks := sms.NewTencent(cfg, now), code.VendorTasks{Provider: config.ProviderTencent}
+		if cfg.Tencent.Receipts == config.ReceiptsPull {
+			tasks.Pull = tencent.Pull
+		}
+		if cfg.Tencent.ReportRedeemed {
+			tasks.Redeemed = tencent.Redeemed
+		}
+		vendors = append(vendors, tasks)
+	}
+	return vendors
+}
+
 func newPrices(cfg config.SMS) (prices code.Prices) {
 	for _, p := range cfg.Prices {
 		prices = append(prices, code.Price{Provider: p.Provider, Region: p.Region, Segment: p.Segment})

@@ -37,6 +37,7 @@ func (s *server) apply(cfg *config.Config) error {
 	s.res.budget.SetLimits(codeLimits(cfg.Code))
 	s.res.bursts.SetRules(pumpingRules(cfg.Guard))
 	s.res.converts.SetRules(code.ConversionRules{Window: cfg.SMS.Conversion.Window, Margin: cfg.SMS.Conversion.Margin, Least: cfg.SMS.Conversion.Least})
+	s.res.follows.SetVendors(newVendorTasks(cfg.SMS, s.Now))
 	s.res.janitor.SetRetention(service.Retention{
 		Sessions: cfg.Retention.Sessions, Events: cfg.Retention.Events, Messages: cfg.Retention.Messages,
 	})

@@ -32,8 +32,8 @@ type Deployment struct {
 }
 
 // Resources are what an instance keeps over every reload. They depend only on cold keys of
-// the configuration, except token.key_activation, code.daily_budget, guard, sms.conversion and retention,
-// which apply sets.
+// the configuration, except token.key_activation, code.daily_budget, guard, sms.conversion, the
+// work at vendors and retention, which apply sets.
 type Resources struct {
 	Deployment
 	Keys     *token.KeyRing
@@ -53,6 +53,7 @@ type Resources struct {
 	budget   *code.Budget
 	bursts   *code.Bursts
 	converts *code.Conversions
+	follows  *code.FollowUps
 	alarms   telemetry.AlarmReporter
 	seals    atomic.Pointer[vault.SealStatus]
 	sessions atomic.Pointer[service.Sessions] // of the configuration in force
@@ -206,6 +207,10 @@ func (r *Resources) newBackground(a *App, log func() *zap.Logger) {
 	r.Receipts = &code.Receipts{Tx: r.Events, Store: messages, Events: r.Events, Now: now, OnReceipt: r.Metrics.Receipt, OnError: warn("apply receipts")}
 	r.converts = &code.Conversions{
 		Alarms: r.newAlarms(), Store: messages, Now: now, OnCount: r.Metrics.Conversions, OnLow: r.alarms.LowConversion, OnError: warn("count conversions"),
+	}
+	r.follows = &code.FollowUps{
+		Store: repository.FollowUps{DB: db}, Users: repository.Users{DB: db}, Vault: r.Vault, Receipts: r.Receipts, Now: now,
+		OnTurn: r.Metrics.FollowUp, OnError: warn("work at a vendor about messages"),
 	}
 	r.counter = &service.SessionCounter{Store: repository.Sessions{DB: db}, Now: now, OwnNow: a.Now, OnCount: r.Metrics.ActiveSessions}
 	r.janitor = &service.Janitor{

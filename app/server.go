@@ -180,6 +180,7 @@ func (r *Resources) run(ctx context.Context, owned *sync.WaitGroup) {
 	owned.Go(func() { r.bursts.Run(ctx, code.BurstEvery) })
 	owned.Go(func() { r.Receipts.Run(ctx, code.EarlyEvery) })
 	owned.Go(func() { r.converts.Run(ctx, code.ConversionEvery) })
+	owned.Go(func() { r.follows.Run(ctx, code.FollowUpEvery) })
 }
 
 // drain answers the accepted requests, and waits for the event streams, whose

@@ -24,8 +24,8 @@ func contract() *config.Config {
 		Database: config.Database{Driver: "sqlite", MaxConns: 32},
 		SMS: config.SMS{
 			Provider: "log", Routes: []config.Route{}, DefaultRegion: "CN", Regions: []string{"CN"},
-			Aliyun:     config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com", ReceiptTokens: []config.Secret{}},
-			Tencent:    config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", ReceiptTokens: []config.Secret{}},
+			Aliyun:     config.Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com", ReceiptTokens: []config.Secret{}, Receipts: "push"},
+			Tencent:    config.Tencent{Endpoint: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", ReceiptTokens: []config.Secret{}, Receipts: "push"},
 			Twilio:     config.Twilio{Endpoint: "https://api.twilio.com", ReceiptTokens: []config.Secret{}},
 			SNS:        config.SNS{Region: "us-east-1"},
 			Templates:  []config.Template{},

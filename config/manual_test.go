@@ -85,6 +85,8 @@ var others = map[string]string{
 	"sms.twilio.from":              "+14155550123",
 	"sms.aliyun.receipt_token":     strings.Repeat("a1", 16) + "," + strings.Repeat("b2", 16),
 	"sms.tencent.receipt_token":    strings.Repeat("c3", 16),
+	"sms.aliyun.receipts":          "pull",
+	"sms.tencent.receipts":         "pull",
 	"sms.twilio.receipt_token":     "01234567890123456789012345678901",
 	"sms.twilio.receipt_url":       "https://a.example/hooks/sms/twilio/01234567890123456789012345678901",
 	"sms.prices":                   `[{"provider":"aliyun","region":"CN","segment":0.045}]`,
@@ -155,6 +157,11 @@ var companions = map[string][]string{
 	"sms.fallback":       {"sms.webhook.url", "sms.webhook.secret"},
 	"sms.default_region": {"sms.regions"},
 	"challenge.provider": {"challenge.secret"},
+
+	"sms.aliyun.receipts":         {"sms.aliyun.access_key_id", "sms.aliyun.access_key_secret"},
+	"sms.aliyun.report_redeemed":  {"sms.aliyun.access_key_id", "sms.aliyun.access_key_secret"},
+	"sms.tencent.receipts":        {"sms.tencent.secret_id", "sms.tencent.secret_key", "sms.tencent.app_id"},
+	"sms.tencent.report_redeemed": {"sms.tencent.secret_id", "sms.tencent.secret_key", "sms.tencent.app_id"},
 
 	"sms.twilio.receipt_token": {"sms.twilio.receipt_url"},
 	"sms.twilio.receipt_url":   {"sms.twilio.receipt_token"},

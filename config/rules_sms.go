@@ -107,10 +107,10 @@ func (r *rules) regions() {
 	}
 }
 
-// required demands a value for a key of a provider in use, and reports whether there is
-// one.
+// required demands a value for a key of a provider that is in use, or is asked for receipts, and
+// reports whether there is one.
 func (r *rules) required(key, value, provider string) bool {
-	if value == "" && slices.Contains(r.SMS.Providers(), provider) {
+	if value == "" && (slices.Contains(r.SMS.Providers(), provider) || r.SMS.Asks(provider)) {
 		r.breaks(key, "must be given with provider %s", provider)
 	}
 	return value != ""

@@ -32,6 +32,8 @@ func (r *rules) trace() {
 			r.breaks(key+".segment", "must be from 0 to %d", mostPerSegment)
 		}
 	}
+	r.oneOf("sms.aliyun.receipts", r.SMS.Aliyun.Receipts, ReceiptsPush, ReceiptsPull)
+	r.oneOf("sms.tencent.receipts", r.SMS.Tencent.Receipts, ReceiptsPush, ReceiptsPull)
 	r.receiptTokens("sms.aliyun.receipt_token", r.SMS.Aliyun.ReceiptTokens)
 	r.receiptTokens("sms.tencent.receipt_token", r.SMS.Tencent.ReceiptTokens)
 	r.receiptTokens("sms.twilio.receipt_token", r.SMS.Twilio.ReceiptTokens)

@@ -16,6 +16,12 @@ const (
 	ProviderSNS     = "sns"
 )
 
+// Values of sms.aliyun.receipts and sms.tencent.receipts.
+const (
+	ReceiptsPush = "push" // the vendor posts them, if it has an address
+	ReceiptsPull = "pull"
+)
+
 // Languages are the values of server.locale and of sms.templates[].languages.
 var Languages = []string{"zh-CN", "en"}
 
@@ -68,21 +74,25 @@ type Webhook struct {
 // Aliyun is Alibaba Cloud's SMS service (Dysmsapi 2017-05-25).
 type Aliyun struct {
 	Endpoint        string `mapstructure:"endpoint"`          // scheme and host; https in production
-	AccessKeyID     string `mapstructure:"access_key_id"`     // of a RAM user that may SendSms
+	AccessKeyID     string `mapstructure:"access_key_id"`     // of a RAM user that may SendSms, and what Receipts and ReportRedeemed need
 	AccessKeySecret Secret `mapstructure:"access_key_secret"` // signs the requests
 
-	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	ReceiptTokens  []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	Receipts       string   `mapstructure:"receipts"`                      // ReceiptsPush or ReceiptsPull
+	ReportRedeemed bool     `mapstructure:"report_redeemed"`               // whether the vendor learns which codes were redeemed
 }
 
 // Tencent is Tencent Cloud's SMS service (sms 2021-01-11).
 type Tencent struct {
 	Endpoint  string `mapstructure:"endpoint"`               // scheme and host; https in production
 	Region    string `mapstructure:"region"`                 // of the API, such as ap-guangzhou
-	SecretID  string `mapstructure:"secret_id"`              // of a CAM user that may SendSms
+	SecretID  string `mapstructure:"secret_id"`              // of a CAM user that may SendSms, and what Receipts and ReportRedeemed need
 	SecretKey Secret `mapstructure:"secret_key"`             // signs the requests
 	AppID     string `mapstructure:"app_id" member:"digits"` // SmsSdkAppId
 
-	ReceiptTokens []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	ReceiptTokens  []Secret `mapstructure:"receipt_token" member:"single"` // last part of the address of receipts; none: no receipts
+	Receipts       string   `mapstructure:"receipts"`                      // ReceiptsPush or ReceiptsPull
+	ReportRedeemed bool     `mapstructure:"report_redeemed"`               // whether the vendor learns which codes were redeemed
 }
 
 // Twilio is Twilio's Messages resource (2010-04-01).
@@ -147,6 +157,17 @@ func (s SMS) Providers() (names []string) {
 		}
 	}
 	return names
+}
+
+// Asks reports whether receipts are fetched from the provider, or redeemed codes reported to it.
+func (s SMS) Asks(provider string) bool {
+	switch provider {
+	case ProviderAliyun:
+		return s.Aliyun.Receipts == ReceiptsPull || s.Aliyun.ReportRedeemed
+	case ProviderTencent:
+		return s.Tencent.Receipts == ReceiptsPull || s.Tencent.ReportRedeemed
+	}
+	return false
 }
 
 // regionsOf returns the accepted regions whose numbers the provider may be asked for; all

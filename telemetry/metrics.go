@@ -30,6 +30,7 @@ type Metrics struct {
 	events     *prometheus.CounterVec
 	messages   *prometheus.CounterVec
 	receipts   *prometheus.CounterVec
+	followUps  *prometheus.CounterVec
 	cost       *prometheus.CounterVec
 	conversion *prometheus.GaugeVec
 	attempts   *prometheus.CounterVec
@@ -73,7 +74,10 @@ func NewMetrics(version string) *Metrics {
 		messages: counters("menshen_sms_total",
 			"Codes by provider and by its answer: sent, refused, throttled, unknown. Provider test: test numbers, nothing is sent.", "provider", "outcome"),
 		receipts: counters("menshen_sms_receipts_total", "Receipts of vendors that said something new: delivered, undelivered.", "provider", "state"),
-		cost:     counters("menshen_sms_cost", "What the messages cost that vendors accepted, by sms.prices.", "provider", "region"),
+		followUps: counters("menshen_sms_followups_total",
+			"Turns of the work at a vendor about messages that were sent, by task (receipts that are fetched, redemptions that are reported): done or failed.",
+			"provider", "task", "outcome"),
+		cost: counters("menshen_sms_cost", "What the messages cost that vendors accepted, by sms.prices.", "provider", "region"),
 		conversion: auto.NewGaugeVec(gauge("menshen_sms_conversion",
 			"Redeemed of accepted messages to known numbers in sms.conversion.window, of the whole deployment."), []string{"provider", "region"}),
 		attempts:   counters("menshen_code_attempts_total", "Codes that were tried, by the provider that had sent the valid one.", "provider", "outcome"),
@@ -152,6 +156,11 @@ func (m *Metrics) Event(e model.Event) { m.events.WithLabelValues(string(e.Kind)
 // Message counts the outcome of handing a message to a provider.
 func (m *Metrics) Message(provider string, outcome code.Outcome) {
 	m.messages.WithLabelValues(provider, string(outcome)).Inc()
+}
+
+// FollowUp counts a turn of a task at a vendor.
+func (m *Metrics) FollowUp(provider, task string, err error) {
+	m.followUps.WithLabelValues(provider, task, choose(err == nil, outcomeDone, outcomeFailed)).Inc()
 }
 
 // Receipt counts a receipt that said something new.
