@@ -222,7 +222,14 @@ func TestFollowUpFailures(t *testing.T) {
 		in.logIn(alice)
 		in.pass(11*time.Minute, look) // soon again
 		vendor.wantNoted(t, "told of "+in.newest())
-		if want := []string{"phone redemptions: context deadline exceeded"}; !slices.Equal(vendor.errors, want) || vendor.turns[true] != 8 {
+		vendor.fail = errHangs // after all was well
+		in.logIn(alice)
+		for _, pause := range []time.Duration{11 * time.Minute, 20 * time.Second} {
+			in.pass(pause, look)
+			vendor.wantNoted(t, "told of "+in.newest())
+		}
+		const failed = "phone redemptions: context deadline exceeded"
+		if want := []string{failed, failed}; !slices.Equal(vendor.errors, want) || vendor.turns[true] != 10 {
 			t.Errorf("errors %q, turns %v", vendor.errors, vendor.turns)
 		}
 	}}, scene{"a message that the vendor refuses", func(t *testing.T, in *instance) {
