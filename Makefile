@@ -36,7 +36,7 @@ SEQUENTIAL := ./cli ./model ./router ./test/architecture
 SOAK ?= ^Test(Crash|DatabaseCrash|DatabaseFaults|DatabaseRefuses|RestartsUnderLoad|Histories|LoginRaces|RefreshRaces|CodeRaces|LittleMemory|SlowSockets|SteadyState|BackupUnderLoad|Strangers)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help run build web web-check web-test client-test test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi lint-full vuln licenses deadcode docs check clean
+.PHONY: help run build web web-check web-test client-test test test-short test-mysql test-cluster test-group test-clock soak verify deploy-check model mutants mutants-check mutants-update fuzz bench bench-check bench-peer bench-micro bench-write lint lint-go lint-openapi clients-check lint-full vuln licenses deadcode docs check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ lint-go:
 lint-openapi: $(REDOCLY)
 	$(REDOCLY) lint --config tools/openapi/redocly.yaml
 
+clients-check: $(REDOCLY) ## Check that oapi-codegen and openapi-ts make clients of the admin API that work
+	go -C tools test -count=1 ./clients
+
 $(REDOCLY): tools/openapi/package-lock.json tools/openapi/package.json
 	@scripts/need node nodejs npm
 	@scripts/need npm npm
@@ -175,7 +178,7 @@ docs: ## Generate docs/errors.md from the table of failures
 	go test ./model -run '^TestErrorsDocument$$' -count=1 -update
 
 # CI leaves out golangci-lint: building it takes five minutes of processor time.
-check: lint-go lint-openapi build mutants-check web-check ## Run what CI checks besides tests: quick linters, generated docs, licences, modules, static build
+check: lint-go lint-openapi clients-check build mutants-check web-check ## Run what CI checks besides tests: quick linters, generated docs, licences, modules, static build
 	@test "$$(wc -c <menshen)" -le $(MAX_SIZE) || { echo "menshen is larger than $(MAX_SIZE) bytes"; exit 1; }
 	@before=$$(cksum docs/errors.md) && $(MAKE) --no-print-directory docs && test "$$before" = "$$(cksum docs/errors.md)" || \
 		{ echo "docs/errors.md was not up to date; 'make docs' and commit it"; exit 1; }
