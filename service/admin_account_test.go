@@ -207,6 +207,9 @@ func TestEditsRace(t *testing.T) {
 		if n := strings.Count(string(person.Profile.User.Metadata), `"m`); n != edits {
 			t.Errorf("%d of %d edits are left: %s", n, edits, person.Profile.User.Metadata)
 		}
+		if lines := d.lines(t, p.user, model.EventUserChanged); len(lines) != edits {
+			t.Errorf("%d events of %d edits", len(lines), edits)
+		}
 	})
 }
 
