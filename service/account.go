@@ -49,11 +49,12 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (profile Profi
 			return err
 		}
 		changed.MobileKey, changed.Mobile = u.Vault.MobileKey(user.CompanyType, number), u.Vault.SealMobile(number, user.ID)
-		if err := u.Store.Renumber(ctx, user.ID, changed.MobileKey, changed.Mobile); err != nil {
+		now := model.TimeOf(u.Now())
+		if err := renumber(ctx, u.Store, changed, now); err != nil {
 			return err
 		}
 		changed.CredentialEpoch++
-		line := event(model.EventNumberChanged, r.Session, model.TimeOf(u.Now()), r.Caller)
+		line := event(model.EventNumberChanged, r.Session, now, r.Caller)
 		line.Detail = model.EventDetail("from", current.String(), "to", number.String())
 		return u.Endings.Events.Append(ctx, line)
 	}, oldCode, newCode)

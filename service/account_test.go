@@ -103,6 +103,29 @@ func TestChangeNumber(t *testing.T) {
 			_, err := in.renumber(c, bob, newCode, oldCode)
 			wantFailure(t, err, nil)
 		}},
+		scene{"a number that a ban kept", func(t *testing.T, in *instance) {
+			for name, change := range map[string]func(c client, to string, code model.Secret) error{
+				"the owner": func(c client, to string, code model.Secret) error {
+					return errOf(in.renumber(c, to, code, in.receiveCode(c.User.Mobile, forPurpose(model.PurposeChange))))
+				},
+				"an operator": func(c client, to string, code model.Secret) error {
+					return errOf(in.admin.Renumber(t.Context(), root, c.id(), service.LostNumber{Mobile: to, Code: code, Reason: "r"}))
+				},
+			} {
+				to := in.number()
+				gone, c := in.logIn(to).id(), in.logIn(in.number())
+				_, err := in.admin.Ban(t.Context(), root, gone, "r", model.TimeOf(in.clock.Now()).Add(time.Hour))
+				wantFailure(t, err, nil)
+				_, err = in.admin.Delete(t.Context(), root, gone, "r")
+				wantFailure(t, err, nil)
+				wantFailure(t, change(c, to, in.receiveCode(to, forPurpose(model.PurposeChange))), model.ErrNumberTaken)
+				in.clock.Advance(time.Hour)
+				wantFailure(t, change(c, to, in.receiveCode(to, forPurpose(model.PurposeChange))), nil)
+				if found := in.logIn(to).id(); found != c.id() {
+					t.Errorf("%s: the number leads to %d, want %d", name, found, c.id())
+				}
+			}
+		}},
 		scene{"two accounts want one number", func(t *testing.T, in *instance) {
 			const wanted = "13700137000"
 			a, b := in.logIn(alice), in.logIn(bob)

@@ -59,7 +59,10 @@ func (a *Admin) Create(ctx context.Context, by Operator, account NewAccount) (pe
 			user.FirstSource, user.LastSource = account.Source, account.Source
 			account.Details.applyTo(&user)
 			user.ExternalID, user.Metadata = account.ExternalID, metadata
-			if err := a.insert(ctx, user); err != nil {
+			if err := claim(ctx, a.Users, user, now); err != nil {
+				return err
+			}
+			if err := a.Users.Insert(ctx, user); err != nil {
 				return err
 			}
 			line := by.event(model.EventUserCreated, user, now, "")
@@ -76,22 +79,19 @@ func (a *Admin) Create(ctx context.Context, by Operator, account NewAccount) (pe
 	}
 }
 
-// insert adds an account. A deleted account whose ban has kept the number gives it up once
-// the ban is over.
-func (a *Admin) insert(ctx context.Context, user model.User) error {
-	kept, err := a.Users.ByNumber(ctx, user.CompanyType, user.MobileKey)
+// claim makes the number of user free, or returns model.ErrNumberTaken. A deleted account
+// whose ban has kept the number gives it up once the ban is over.
+func claim(ctx context.Context, users UserStore, user model.User, now model.Time) error {
+	kept, err := users.ByNumber(ctx, user.CompanyType, user.MobileKey)
 	switch {
 	case errors.Is(err, model.ErrNotFound):
+		return nil
 	case err != nil:
 		return err
-	case kept.DeletedAt == 0 || kept.Banned(user.CreatedAt):
+	case kept.DeletedAt == 0 || kept.Banned(now):
 		return model.ErrNumberTaken
-	default:
-		if err := a.Users.Free(ctx, kept.ID); err != nil {
-			return err
-		}
 	}
-	return a.Users.Insert(ctx, user)
+	return users.Free(ctx, kept.ID)
 }
 
 // newUser is the account of a number that has none yet.

@@ -61,10 +61,11 @@ func (a *Admin) Renumber(ctx context.Context, by Operator, id int64, r LostNumbe
 			return err
 		}
 		current, _ := a.Vault.UnsealMobile(user.Mobile, user.ID) // masked entirely if it cannot be decrypted
-		if err := a.Users.Renumber(ctx, id, a.Vault.MobileKey(user.CompanyType, number), a.Vault.SealMobile(number, id)); err != nil {
+		user.MobileKey, user.Mobile = a.Vault.MobileKey(user.CompanyType, number), a.Vault.SealMobile(number, id)
+		now := model.TimeOf(a.Now())
+		if err := renumber(ctx, a.Users, user, now); err != nil {
 			return err
 		}
-		now := model.TimeOf(a.Now())
 		line := by.event(model.EventNumberChanged, user, now, "")
 		line.Detail = model.EventDetail("from", current.String(), "to", number.String(), "reason", r.Reason)
 		if err := a.Endings.Events.Append(ctx, line); err != nil {
@@ -78,6 +79,14 @@ func (a *Admin) Renumber(ctx context.Context, by Operator, id int64, r LostNumbe
 		CompanyType: user.CompanyType, Purpose: model.PurposeChange, Mobile: number, Code: r.Code, Tickets: []model.Secret{r.Ticket}, Caller: by.Caller,
 	})
 	return ended, err
+}
+
+// renumber writes the number of user, which is free or kept by a ban that is over.
+func renumber(ctx context.Context, users UserStore, user model.User, now model.Time) error {
+	if err := claim(ctx, users, user, now); err != nil {
+		return err
+	}
+	return users.Renumber(ctx, user.ID, user.MobileKey, user.Mobile)
 }
 
 // living is user without deleted accounts.

@@ -40,14 +40,17 @@ func (a *Admin) List(ctx context.Context, by Operator, q UserQuery) (page []Prof
 	q.Limit = cmp.Or(q.Limit, UserPage)
 	now := model.TimeOf(a.Now())
 	filter := model.UserFilter{Companies: by.Companies, Source: q.Source, Banned: q.Banned, Now: now, From: q.From, To: q.To}
-	if q.CompanyType != nil {
-		if !by.Companies.Include(*q.CompanyType) {
-			return nil, "", nil
-		}
-		filter.Companies = model.Companies{*q.CompanyType}
-	}
 	if q.Cursor != "" {
 		if filter.After, err = a.parseCursor(ctx, by, q.Cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	if q.CompanyType != nil {
+		filter.Companies = model.Companies{*q.CompanyType}
+		if !by.Companies.Include(*q.CompanyType) {
+			if q.Mobile != "" {
+				_, err = a.Numbers.Parse(q.Mobile)
+			}
 			return nil, "", err
 		}
 	}

@@ -137,7 +137,12 @@ func testCompanies(t *testing.T, d *deployment) {
 		for _, query := range []string{"mobile=" + mobile, "source=s", "source=s&limit=1"} {
 			d.callAdmin(t, call{path: "/admin/users?" + query, as: key, want: item})
 		}
-		d.callAdmin(t, call{path: "/admin/users?source=s&companyType=" + strconv.Itoa(1-int(want.UserInfo.CompanyType)), as: key, want: `{"items":[],"next":null}`})
+		foreign := "/admin/users?source=s&companyType=" + strconv.Itoa(1-int(want.UserInfo.CompanyType))
+		d.callAdmin(t, call{path: foreign, as: key, want: `{"items":[],"next":null}`})
+		d.callAdmin(t, call{path: foreign + "&mobile=" + mobile, as: key, want: `{"items":[],"next":null}`})
+		d.callAdmin(t, call{path: foreign + "&mobile=12345", as: key, code: 40001}) // judged as always
+		d.callAdmin(t, call{path: foreign + "&cursor=42", as: key, code: 40000, fields: []string{"cursor unknown"}})
+		d.callAdmin(t, call{path: foreign + "&cursor=x&limit=0", as: key, code: 40000, fields: []string{"limit range"}})
 		d.callAdmin(t, call{path: "/admin/audit?kind=register&cursor=", as: key})
 	}
 	var log struct{ Items []event }
