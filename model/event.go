@@ -79,7 +79,7 @@ type EventCount struct {
 }
 
 // Event is one row of the append-only event log, which serves as audit trail, outbox
-// and change feed.
+// and change feed. The deletion of an account takes the masked number out of its rows.
 type Event struct {
 	ID     int64
 	At     Time

@@ -4,15 +4,16 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 
 	"menshen/model"
 )
 
-// Events stores the append-only log. None of its methods changes or removes a line.
-// Repeats of a folded event are counted in another table, so that no line is ever
-// locked by a writer.
+// Events stores the append-only log. No line changes, but for the number that a deletion
+// takes out of it: see erase. Repeats of a folded event are counted in another table, so
+// that no line is ever locked by a writer.
 type Events struct{ DB *DB }
 
 // Append adds lines, in the transaction of the change that they record. Of folded
@@ -52,6 +53,33 @@ func (e Events) insert(ctx context.Context, events []model.Event) error {
 		return nil
 	}
 	return eventTable.insert(ctx, e.DB, events...)
+}
+
+// withoutNumber is the text of a detail without the masked numbers in it.
+const withoutNumber = "JSON_REMOVE(detail, '$.mobile', '$.from', '$.to')"
+
+// erase takes the masked number out of the lines of an account, and of the codes that were
+// sent to the number while it had none. The messages must not be erased yet.
+func (e Events) erase(ctx context.Context, user model.User, numberKey []byte) error {
+	err := e.DB.exec(ctx, "erase events", "UPDATE events SET detail = "+withoutNumber+" WHERE user_id = ? AND detail LIKE '%****%'", user.ID)
+	if err != nil {
+		return err
+	}
+	var sent []struct { // a message has the time of its event
+		At     model.Time
+		Mobile string
+	}
+	err = e.DB.readDB(ctx).Raw("SELECT DISTINCT at, mobile FROM messages WHERE number_key = ? AND company_type = ? AND user_id = 0",
+		numberKey, user.CompanyType).Scan(&sent).Error
+	if err != nil || len(sent) == 0 {
+		return unavailable("find messages", err)
+	}
+	args := []any{"%" + sent[0].Mobile + "%"}
+	for _, message := range sent {
+		args = append(args, message.At)
+	}
+	return e.DB.exec(ctx, "erase events", "UPDATE events"+e.DB.byIndex("events_at")+" SET detail = "+withoutNumber+
+		" WHERE user_id = 0 AND detail LIKE ? AND at IN (?"+strings.Repeat(", ?", len(sent)-1)+")", args...)
 }
 
 // List lists the newest lines that match the filter, newest first, folded ones with

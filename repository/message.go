@@ -169,8 +169,12 @@ func (m Messages) ForgetEarly(ctx context.Context, r model.Receipt) error {
 	return m.DB.exec(ctx, "forget receipt", "DELETE FROM receipts WHERE provider = ? AND message_id = ? AND state = ?", r.Provider, r.MessageID, r.State)
 }
 
-// Erase takes number and user out of the messages of an account.
+// Erase takes number and user out of the messages of an account, and the masked number out
+// of its events.
 func (m Messages) Erase(ctx context.Context, user model.User, numberKey []byte) error {
+	if err := Events(m).erase(ctx, user, numberKey); err != nil {
+		return err
+	}
 	const erase = "UPDATE messages SET user_id = 0, number_key = NULL, mobile_key = NULL, mobile = '' WHERE "
 	if err := m.DB.exec(ctx, "erase messages", erase+"user_id = ?", user.ID); err != nil {
 		return err

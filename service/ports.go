@@ -191,7 +191,8 @@ type MessageLog interface {
 	OfCodes(ctx context.Context, codes ...int64) (map[int64]model.TracedMessage, error)
 	// Costs adds up the costs of messages by bucket, in millionths.
 	Costs(ctx context.Context, span model.EventSpan) (map[model.Time]int64, error)
-	// Erase takes number and user out of the messages of an account.
+	// Erase takes number and user out of the messages of an account, and the masked number
+	// out of its events.
 	Erase(ctx context.Context, user model.User, numberKey []byte) error
 }
 

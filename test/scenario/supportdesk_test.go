@@ -150,7 +150,15 @@ func testOperatorDelete(t *testing.T, d *deployment) {
 	for _, banned := range []bool{false, true} {
 		mobile := d.number()
 		a := d.login(t, form{Mobile: mobile})
+		d.do(t, call{path: "/auth/mobile/login", body: jsonOf(t, form{Mobile: mobile, ValidateNo: "0000000000"}), code: 40002})
+		d.callAdmin(t, call{path: "/admin/numbers?mobile=" + mobile})
+		d.callAdmin(t, call{path: "/admin/numbers/unlock", body: fmt.Sprintf(`{"mobile":%q,"reason":"r"}`, mobile)})
+		number := mobile
 		if banned {
+			mobile = d.number()
+			d.callAdmin(t, call{path: userPath(a, "/code"), body: fmt.Sprintf(`{"mobile":%q}`, mobile)})
+			code := d.messages.nextMessage(t, "+86"+mobile).Code
+			d.callAdmin(t, call{path: userPath(a, "/mobile"), body: fmt.Sprintf(`{"mobile":%q,"validateNo":%q,"reason":"r"}`, mobile, code)})
 			d.callAdmin(t, call{path: userPath(a, "/ban"), body: `{"reason":"r"}`})
 		}
 		del := call{method: http.MethodDelete, path: userPath(a, ""), body: `{"reason":"asked for it"}`}
@@ -164,6 +172,11 @@ func testOperatorDelete(t *testing.T, d *deployment) {
 		} {
 			c.code = 40400
 			d.callAdmin(t, c)
+		}
+		mask := mobile[:3] + "****" + mobile[7:]
+		if n := d.value(t, "SELECT (SELECT COUNT(*) FROM events WHERE detail LIKE ? OR user_id = ? AND detail LIKE '%****%') + (SELECT COUNT(*) FROM messages WHERE mobile = ? OR user_id = ?)",
+			"%"+mask+"%", a.UserInfo.ID, mask, a.UserInfo.ID); n != "0" {
+			t.Errorf("banned %t: %s rows show the number %s or the earlier %s", banned, n, mobile, number)
 		}
 		d.callAdmin(t, call{path: "/admin/users?mobile=" + mobile, want: `{"items":[],"next":null}`})
 		d.callAdmin(t, call{path: "/admin/users?id=" + strconv.FormatInt(a.UserInfo.ID, 10), want: `{"items":[{"mobile":"","externalId":null}]}`})
