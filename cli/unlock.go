@@ -29,9 +29,7 @@ func unlockCommand(p app.Process) *urfave.Command {
 				if err != nil {
 					return err
 				}
-				return a.out.Encode(struct {
-					Cleared int `json:"cleared"`
-				}{cleared})
+				return a.printCleared(cleared)
 			})
 		},
 	}

@@ -16,7 +16,7 @@ import (
 
 func userCommand(p app.Process) *urfave.Command {
 	return group("user", "look at accounts and act on them, as the admin API does",
-		findCommand(p), listCommand(p), banCommand(p), unbanCommand(p), kickCommand(p),
+		findCommand(p), listCommand(p), createUserCommand(p), patchUserCommand(p), banCommand(p), unbanCommand(p), kickCommand(p), unlockUserCommand(p),
 		sendCodeCommand(p), renumberCommand(p), locksCommand(p), deleteCommand(p), exportUserCommand(p))
 }
 

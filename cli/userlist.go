@@ -42,7 +42,7 @@ func (a adminCLI) find(ctx context.Context, q service.UserQuery) error {
 		if err != nil {
 			return err
 		}
-		if err := a.out.Encode(controller.ViewPerson(person, a.admin.Now())); err != nil {
+		if err := a.printPerson(person, nil); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,8 @@ func TestUsage(t *testing.T) {
 		{"user", "ban", "1", "-reason", "r", "-until", "0001-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", "1970-01-01T00:00:00Z"}, {"user", "ban", "1", "-reason", "r", "-until", ""},
 		{"audit", "-from", "0001-01-01T00:00:00Z"}, {"audit", "-to", "1970-01-01T00:00:00Z"},
 		{"user", "ban", "1", "-reason", strings.Repeat("x", 257)}, {"user", "ban", "1", "-reason", "a\nb"}, {"user", "ban", "1", "-reason", "\xff"},
+		{"user", "create"}, {"user", "create", "13800138000"}, {"user", "create", "13800138000", "-company", "0", "-external", ""}, {"user", "create", "13800138000", "-company", "0", "-nick", ""},
+		{"user", "create", "13800138000", "-company", "0", "-source", "a\nb"}, {"user", "patch", "1"}, {"user", "patch", "1", "-metadata", "[]"}, {"user", "patch", "1", "-avatar", "x"}, {"user", "patch", "-nick", "n"}, {"user", "unlock", "1"},
 		{"user", "mobile", "1", "13800138000", "-reason", "r"}, {"user", "unban"}, {"user", "unban", "1", "-reason", "r"}, {"user", "unban", "x"},
 		{"user", "kick", "1"}, {"user", "kick", "1", "-reason", "r", "-product", "x"}, {"user", "kick", "1", "-reason", "r", "-product", "2147483648"},
 		{"audit", "x"}, {"audit", "-n", "0"}, {"audit", "-n", "x"}, {"audit", "-user", "x"}, {"audit", "-user", "-1"}, {"audit", "-from", "2026-01-02"},
