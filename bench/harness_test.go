@@ -33,6 +33,7 @@ type harness struct {
 	codes    *code.Sender
 	sessions *service.Sessions
 	tokens   *token.Issuer
+	admin    *service.Admin
 	handler  http.Handler
 
 	numbers atomic.Int64
@@ -101,7 +102,7 @@ func newHarness(b *testing.B, driver string) *harness {
 		b.Fatal(err)
 	}
 	h.db, h.login, h.codes, h.sessions = res.DB, services.Login, services.Codes, services.Sessions
-	h.tokens, h.handler = services.Sessions.Tokens, handlers.Public
+	h.tokens, h.handler, h.admin = services.Sessions.Tokens, handlers.Public, services.Admin
 	followLog(b, res.Follower)
 	return h
 }

@@ -94,8 +94,8 @@ func (u Users) conditions(f model.UserFilter) []condition {
 func (db *DB) byIndex(name string) string { return strings.Replace(db.dialect.useIndex, "?", name, 1) }
 
 // listBy names the index, so that each page costs the same whatever the statistics of a
-// large table say. Few accounts have ever been banned, so that their index needs no other
-// column.
+// large table say. Few accounts have ever been banned; their index has the columns of
+// all other filters, and the rows of those alone are read that fit.
 func (u Users) listBy(ctx context.Context, where []condition, limit int) ([]model.User, error) {
 	rest, args := u.listStatement(where, limit)
 	return userTable.list(ctx, u.DB, rest, args...)

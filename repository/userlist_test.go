@@ -85,10 +85,15 @@ func TestUsersListByIndex(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
 		manyUsers(t, db)
 		after := model.User{ID: 70, CreatedAt: t0 + 3}
-		for index, filter := range map[string]model.UserFilter{
-			"users_created": {}, "users_company": {Companies: model.Companies{1}}, "users_source": {Source: "app"},
-			"users_company_source": {Companies: model.Companies{1}, Source: "app"}, "users_banned": {Banned: new(true)},
+		for _, tt := range []struct {
+			index  string
+			filter model.UserFilter
+		}{
+			{"users_created", model.UserFilter{}}, {"users_company", model.UserFilter{Companies: model.Companies{1}}}, {"users_source", model.UserFilter{Source: "app"}},
+			{"users_company_source", model.UserFilter{Companies: model.Companies{1}, Source: "app"}}, {"users_banned", model.UserFilter{Banned: new(true)}},
+			{"users_banned", model.UserFilter{Banned: new(true), Companies: model.Companies{1}, Source: "app"}},
 		} {
+			index, filter := tt.index, tt.filter
 			for _, place := range []model.UserFilter{{}, {After: after}, {From: t0 + 1, To: t0 + 3}, {From: t0 + 1, After: after}} {
 				f := filter
 				f.After, f.From, f.To = place.After, place.From, place.To

@@ -1,0 +1,8 @@
+-- +goose Up
+-- The filters of a list are judged by the index, so that a page does not read the row of
+-- each account that was ever banned.
+ALTER TABLE users DROP INDEX users_banned,
+  ADD INDEX users_banned (ever_banned, created_at, id, company_type, first_source, banned_until, deleted_at);
+
+-- +goose Down
+ALTER TABLE users DROP INDEX users_banned, ADD INDEX users_banned (ever_banned, created_at);
