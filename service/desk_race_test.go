@@ -13,12 +13,12 @@ import (
 // deskRace is two acts of operators at once, on two instances, about the accounts a and b.
 type deskRace struct {
 	name string
-	acts func(r *desk) [2]func(in *instance) error
-	want func(t *testing.T, r *desk, errs []error)
+	acts func(r *deskRound) [2]func(in *instance) error
+	want func(t *testing.T, r *deskRound, errs []error)
 }
 
-// desk is one round of a race.
-type desk struct {
+// deskRound is one round of a race.
+type deskRound struct {
 	*instance
 	a, b     client
 	from, to string       // number of a; a free one
@@ -30,26 +30,26 @@ type desk struct {
 func (c client) id() int64 { return c.User.User.ID }
 
 // renumber moves the user to the number by the code.
-func (r *desk) renumber(user client, to string, code, ticket model.Secret) func(in *instance) error {
+func (r *deskRound) renumber(user client, to string, code, ticket model.Secret) func(in *instance) error {
 	return func(in *instance) error {
 		return errOf(in.admin.Renumber(in.t.Context(), root, user.id(), service.LostNumber{Mobile: to, Code: code, Ticket: ticket, Reason: "lost"}))
 	}
 }
 
 // codeFor sends a code to a new number of the user.
-func (r *desk) codeFor(user client, to string) (code, ticket model.Secret) {
+func (r *deskRound) codeFor(user client, to string) (code, ticket model.Secret) {
 	r.t.Helper()
 	sent, err := r.admin.SendCode(r.t.Context(), root, user.id(), to, model.LanguageZhCN)
 	wantFailure(r.t, err, nil)
 	return r.phone.last(), sent.Ticket
 }
 
-func (r *desk) erase(in *instance) error {
+func (r *deskRound) erase(in *instance) error {
 	return errOf(in.admin.Delete(in.t.Context(), root, r.a.id(), "asked"))
 }
 
 // wantLines checks how many lines of each kind a user has.
-func (r *desk) wantLines(user client, want map[model.Kind]int) {
+func (r *deskRound) wantLines(user client, want map[model.Kind]int) {
 	r.t.Helper()
 	for kind, n := range want {
 		if lines := r.lines(r.t, user.id(), kind); len(lines) != n {
@@ -76,7 +76,7 @@ func TestDeskRaces(t *testing.T) {
 		for _, race2 := range deskRaces {
 			t.Run(race2.name, func(t *testing.T) {
 				for range rounds {
-					r := &desk{instance: here, from: d.number(), to: d.number()}
+					r := &deskRound{instance: here, from: d.number(), to: d.number()}
 					r.a, r.b = here.logIn(r.from), here.logIn(d.number())
 					r.code, r.ticket = r.codeFor(r.a, r.to)
 					acts := race2.acts(r)
@@ -96,10 +96,10 @@ func TestDeskRaces(t *testing.T) {
 var deskRaces = []deskRace{
 	{
 		"one number for two users, by one code",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			return [2]func(in *instance) error{r.renumber(r.a, r.to, r.code, r.ticket), r.renumber(r.b, r.to, r.code, r.ticket)}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantWinners(t, errs, 1, model.ErrCode)
 			r.wantLines(r.a, map[model.Kind]int{model.EventNumberChanged: done(errs[0]), model.EventKick: done(errs[0])})
 			r.wantLines(r.b, map[model.Kind]int{model.EventNumberChanged: done(errs[1]), model.EventKick: done(errs[1])})
@@ -107,11 +107,11 @@ var deskRaces = []deskRace{
 	},
 	{
 		"one number for two users, each by a code of its own",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			code, ticket := r.codeFor(r.b, r.to)
 			return [2]func(in *instance) error{r.renumber(r.a, r.to, r.code, r.ticket), r.renumber(r.b, r.to, code, ticket)}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantWinners(t, errs, 1, model.ErrNumberTaken)
 			r.wantLines(r.a, map[model.Kind]int{model.EventNumberChanged: done(errs[0]), model.EventKick: done(errs[0])})
 			r.wantLines(r.b, map[model.Kind]int{model.EventNumberChanged: done(errs[1]), model.EventKick: done(errs[1])})
@@ -119,12 +119,12 @@ var deskRaces = []deskRace{
 	},
 	{
 		"one user to two numbers",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			other := r.number()
 			code, ticket := r.codeFor(r.a, other)
 			return [2]func(in *instance) error{r.renumber(r.a, r.to, r.code, r.ticket), r.renumber(r.a, other, code, ticket)}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantWinners(t, errs, 2, nil)
 			lines := r.lines(t, r.a.id(), model.EventNumberChanged)
 			if len(lines) != 2 {
@@ -141,20 +141,20 @@ var deskRaces = []deskRace{
 	},
 	{
 		"two deletions",
-		func(r *desk) [2]func(in *instance) error { return [2]func(in *instance) error{r.erase, r.erase} },
-		func(t *testing.T, r *desk, errs []error) {
+		func(r *deskRound) [2]func(in *instance) error { return [2]func(in *instance) error{r.erase, r.erase} },
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantWinners(t, errs, 1, model.ErrNotFound)
 			r.wantLines(r.a, map[model.Kind]int{model.EventUserDeleted: 1, model.EventLogout: 1})
 		},
 	},
 	{
 		"a deletion and a patch",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			return [2]func(in *instance) error{r.erase, func(in *instance) error {
 				return errOf(in.admin.Edit(in.t.Context(), root, r.a.id(), service.AccountEdit{Metadata: []byte(`{"a":1}`), ExternalID: &r.from}))
 			}}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantFailure(t, errs[0], nil)
 			if errs[1] != nil {
 				wantFailure(t, errs[1], model.ErrNotFound)
@@ -167,12 +167,12 @@ var deskRaces = []deskRace{
 	},
 	{
 		"a deletion and a ban",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			return [2]func(in *instance) error{r.erase, func(in *instance) error {
 				return errOf(in.admin.Ban(in.t.Context(), root, r.a.id(), "fraud", 0))
 			}}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantWinners(t, errs, 2, nil)
 			r.wantLines(r.a, map[model.Kind]int{model.EventUserDeleted: 1})
 			var acts []string // a ban has a line for each session too
@@ -191,10 +191,10 @@ var deskRaces = []deskRace{
 	},
 	{
 		"a deletion and a change of number",
-		func(r *desk) [2]func(in *instance) error {
+		func(r *deskRound) [2]func(in *instance) error {
 			return [2]func(in *instance) error{r.erase, r.renumber(r.a, r.to, r.code, r.ticket)}
 		},
-		func(t *testing.T, r *desk, errs []error) {
+		func(t *testing.T, r *deskRound, errs []error) {
 			wantFailure(t, errs[0], nil)
 			if errs[1] != nil {
 				wantFailure(t, errs[1], model.ErrNotFound)
