@@ -57,6 +57,10 @@ func (s slowLog) Count(ctx context.Context, _ model.EventSpan) ([]model.EventCou
 	return nil, s.wait(ctx)
 }
 
+func (s slowLog) Returned(ctx context.Context, _ model.EventSpan) ([]model.EventCount, error) {
+	return nil, s.wait(ctx)
+}
+
 // aliceKey is an operator's.
 const aliceKey = "alice-0123456789-0123456789-0123456789"
 

@@ -127,6 +127,8 @@ type statsItemView struct {
 	Displaced     int64                `json:"displaced"`
 	Kicked        int64                `json:"kicked"`
 	Reuse         int64                `json:"reuse"`
+	Returned      []breakdownView      `json:"returned"` // registrations whose account was used a day later
+	Vendors       []vendorCountView    `json:"vendors"`
 	Events        map[model.Kind]int64 `json:"events"` // number of events by kind
 }
 
@@ -137,6 +139,17 @@ type codesView struct {
 	// Cost is that of messages sent, by sms.prices; CostPerRedeemed is null without a code that was redeemed.
 	Cost            float64  `json:"cost"`
 	CostPerRedeemed *float64 `json:"costPerRedeemed"`
+}
+
+// vendorCountView counts the messages of one vendor to one region.
+type vendorCountView struct {
+	Provider  string  `json:"provider"`
+	Region    string  `json:"region"`
+	Sent      int64   `json:"sent"`
+	Delivered int64   `json:"delivered"`
+	Failed    int64   `json:"failed"`
+	Redeemed  int64   `json:"redeemed"`
+	Cost      float64 `json:"cost"`
 }
 
 type breakdownView struct {
@@ -157,19 +170,26 @@ func viewStats(s service.Stats) statsItemView {
 		From: s.From, Codes: codes,
 		Registrations: viewEach(s.Registers, viewBreakdown), Logins: viewEach(s.Logins, viewBreakdown),
 		Displaced: s.Events[model.EventDisplaced], Kicked: s.Kicked, Reuse: s.Events[model.EventReuse], Events: s.Events,
+		Returned: viewEach(s.Returned, viewBreakdown), Vendors: viewEach(s.Vendors, viewVendorCount),
 	}
 }
 
 func viewBreakdown(b service.Breakdown) breakdownView { return breakdownView(b) }
 
-// Stats is GET /admin/stats?from=&to=.
+func viewVendorCount(v model.VendorCount) vendorCountView {
+	return vendorCountView{
+		Provider: v.Provider, Region: v.Region, Sent: v.Sent, Delivered: v.Delivered, Failed: v.Failed, Redeemed: v.Redeemed, Cost: float64(v.Cost) / 1e6,
+	}
+}
+
+// Stats is GET /admin/stats?from=&to=&step=.
 func (h Audit) Stats(c *gin.Context) (any, error) {
 	q := query{c: c}
-	from, to := q.time("from"), q.time("to")
+	asked := service.StatsQuery{From: q.time("from"), To: q.time("to"), Step: q.text("step")}
 	if q.err != nil {
 		return nil, q.err
 	}
-	stats, active, err := h.Audit.Stats(c.Request.Context(), operatorOf(c), from, to)
+	stats, active, err := h.Audit.Stats(c.Request.Context(), operatorOf(c), asked)
 	if err != nil {
 		return nil, err
 	}

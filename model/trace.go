@@ -129,6 +129,18 @@ type Conversion struct {
 	Redeemed int
 }
 
+// VendorCount counts the messages of one vendor to one region in one period.
+type VendorCount struct {
+	Bucket    Time
+	Provider  string
+	Region    string
+	Sent      int64 // not those that the vendor refused, and none of a test
+	Delivered int64
+	Failed    int64 // undelivered, refused or throttled
+	Redeemed  int64 // of those sent
+	Cost      int64 // of all of them, in millionths of the unit of sms.prices
+}
+
 // Ratio is the share of redeemed messages, 0 to 1.
 func (c Conversion) Ratio() float64 { return float64(c.Redeemed) / float64(max(1, c.Counted)) }
 

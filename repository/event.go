@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -155,6 +156,32 @@ func (e Events) Count(ctx context.Context, span model.EventSpan) ([]model.EventC
   FROM events LEFT JOIN folds ON folds.name = events.fold WHERE `+where+`
 ) AS counted GROUP BY bucket, kind, detail ORDER BY bucket, kind`, args...).Scan(&counts).Error
 	return counts, unavailable("count events", err)
+}
+
+// ReturnTime is for how long after its registration an account must have been used to be
+// counted by Returned.
+const ReturnTime = 24 * time.Hour
+
+// Returned counts the registrations between from and to whose account was used ReturnTime
+// later or after that, by bucket and detail. A session shows its last login, its last refresh
+// and the first use of its tokens.
+func (e Events) Returned(ctx context.Context, span model.EventSpan) ([]model.EventCount, error) {
+	query, args := returnedQuery(span)
+	var counts []model.EventCount
+	err := e.DB.reportDB(ctx).Raw(query, args...).Scan(&counts).Error
+	return counts, unavailable("count users who came back", err)
+}
+
+func returnedQuery(span model.EventSpan) (query string, args []any) {
+	where := "at >= ? AND at < ? AND kind = ?"
+	args = []any{span.Bucket.Milliseconds(), span.From, span.To, model.EventRegister}
+	if len(span.Companies) > 0 {
+		where, args = where+" AND company_type IN ?", append(args, []int32(span.Companies))
+	}
+	return `SELECT bucket, detail, COUNT(*) AS count FROM (
+  SELECT at - at % ? AS bucket, detail FROM events WHERE ` + where + `
+    AND EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = events.user_id AND sessions.last_seen_at >= events.at + ?)
+) AS counted GROUP BY bucket, detail ORDER BY bucket`, append(args, ReturnTime.Milliseconds())
 }
 
 // endKinds are the kinds of events that record a session's end.

@@ -3,8 +3,11 @@ package repository_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -55,6 +58,47 @@ func TestEventsBelongToTheirTransaction(t *testing.T) {
 		}))
 		if n := queryCount(t, db, "SELECT COUNT(*) FROM events"); n != 0 || !errors.Is(err, errTest) {
 			t.Errorf("%d lines of a refused act, error %v", n, err)
+		}
+	})
+}
+
+// TestEventsReturned: a registration counts once the account was used a day later, in its own
+// period, and the rows are found by the indexes of time and of user.
+func TestEventsReturned(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		events, began := repository.Events{DB: db}, t0-t0%1000
+		for user, seen := range map[int64]time.Duration{1: repository.ReturnTime - 1, 2: repository.ReturnTime, 3: 30 * repository.ReturnTime, 4: 0} {
+			line := anEvent(model.EventRegister, user, began)
+			line.Detail, line.CompanyType = "of "+strconv.FormatInt(user, 10), new(int32(user))
+			must(t, events.Append(t.Context(), line, anEvent(model.EventLogin, user, began)))
+			session := aSession(int(user), user, 0)
+			session.LastSeenAt = began.Add(seen)
+			must(t, repository.Sessions{DB: db}.Insert(t.Context(), session))
+		}
+		again := aSession(9, 3, 1) // counts no second time
+		again.LastSeenAt = began.Add(repository.ReturnTime)
+		must(t, repository.Sessions{DB: db}.Insert(t.Context(), again))
+		must(t, events.Append(t.Context(), anEvent(model.EventRegister, 2, began+1000)))
+
+		second, third := model.EventCount{Bucket: began, Detail: "of 2", Count: 1}, model.EventCount{Bucket: began, Detail: "of 3", Count: 1}
+		for _, tt := range []struct {
+			companies model.Companies
+			want      []model.EventCount
+		}{{nil, []model.EventCount{second, third}}, {model.Companies{1, 3}, []model.EventCount{third}}} {
+			got, err := events.Returned(t.Context(), model.EventSpan{From: began, To: began + 1000, Bucket: time.Second, Companies: tt.companies})
+			must(t, err)
+			if diff := cmp.Diff(tt.want, got, cmpopts.SortSlices(func(a, b model.EventCount) bool { return a.Detail < b.Detail })); diff != "" {
+				t.Errorf("of companies %v:\n%s", tt.companies, diff)
+			}
+		}
+		for i := range 10 {
+			must(t, events.Append(t.Context(), slices.Repeat([]model.Event{anEvent(model.EventLogin, 1, began-model.Time(i)-1)}, 200)...))
+		}
+		execSQL(t, db, map[string]string{repository.SQLite: "ANALYZE events", repository.MySQL: "ANALYZE TABLE events"}[db.Driver()])
+		query, args := repository.ReturnedQuery(model.EventSpan{From: began, To: began + 1000, Bucket: time.Second})
+		plan := explain(t, db, query, args...)
+		if !strings.Contains(plan, "events_at") || strings.Contains(plan, "SCAN events") || strings.Contains(plan, "SCAN sessions") {
+			t.Errorf("the plan is %s", plan)
 		}
 	})
 }

@@ -203,20 +203,19 @@ func (m Messages) Outcomes(ctx context.Context, since model.Time) (counts []mode
 	return counts, unavailable("count messages", err)
 }
 
-// Costs adds up the costs of messages by bucket, in millionths.
-func (m Messages) Costs(ctx context.Context, span model.EventSpan) (map[model.Time]int64, error) {
-	var rows []struct {
-		Bucket model.Time
-		Cost   int64
-	}
-	query, args := "SELECT at - at % ? AS bucket, SUM(cost) AS cost FROM messages WHERE at >= ? AND at < ?", []any{span.Bucket.Milliseconds(), span.From, span.To}
+// Vendors counts the messages between from and to by bucket, vendor and region.
+func (m Messages) Vendors(ctx context.Context, span model.EventSpan) (counts []model.VendorCount, err error) {
+	where, args := "messages.at >= ? AND messages.at < ?", []any{span.Bucket.Milliseconds(), span.From, span.To}
 	if len(span.Companies) > 0 {
-		query, args = query+" AND company_type IN ?", append(args, []int32(span.Companies))
+		where, args = where+" AND messages.company_type IN ?", append(args, []int32(span.Companies))
 	}
-	err := m.DB.reportDB(ctx).Raw(query+" GROUP BY bucket", args...).Scan(&rows).Error
-	costs := make(map[model.Time]int64, len(rows))
-	for _, row := range rows {
-		costs[row.Bucket] = row.Cost
-	}
-	return costs, unavailable("add up costs", err)
+	err = m.DB.reportDB(ctx).Raw(`SELECT bucket, provider, region, COUNT(sent) AS sent, COUNT(delivered) AS delivered, COUNT(failed) AS failed,
+  COUNT(CASE WHEN sent = 1 THEN redeemed END) AS redeemed, SUM(cost) AS cost FROM (
+  SELECT messages.at - messages.at % ? AS bucket, messages.provider AS provider, messages.region AS region, messages.cost AS cost,
+    CASE WHEN messages.state IN ('accepted', 'delivered', 'undelivered', 'unknown') THEN 1 END AS sent,
+    CASE WHEN messages.state = 'delivered' THEN 1 END AS delivered,
+    CASE WHEN messages.state IN ('undelivered', 'refused', 'throttled') THEN 1 END AS failed, NULLIF(`+messageRedeemed+`, 0) AS redeemed
+  FROM messages LEFT JOIN codes ON codes.id = messages.code_id WHERE `+where+`
+) AS counted GROUP BY bucket, provider, region ORDER BY bucket, provider, region`, args...).Scan(&counts).Error
+	return counts, unavailable("count messages of vendors", err)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"menshen/model"
 	"menshen/repository"
@@ -60,13 +61,6 @@ func TestMessages(t *testing.T) {
 			must(t, err)
 			if diff := cmp.Diff(tt.want, withoutIDs(got)); diff != "" {
 				t.Errorf("%s:\n%s", tt.name, diff)
-			}
-		}
-		for company, want := range map[int32]int64{0: 0, 1: refused.Cost} {
-			costs, err := m.Costs(t.Context(), model.EventSpan{From: t0, To: t0 + 1, Bucket: time.Second, Companies: model.Companies{company}})
-			must(t, err)
-			if got := costs[t0-t0%1000]; got != want {
-				t.Errorf("the costs of company %d are %v, want %d", company, costs, want)
 			}
 		}
 		page, err := m.List(t.Context(), model.MessageFilter{}, 2)
@@ -286,6 +280,52 @@ func TestMessagesConversion(t *testing.T) {
 			must(t, err)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("%s:\n%s", tt.name, diff)
+			}
+		}
+	})
+}
+
+// TestMessagesVendors: messages are counted in their period, by vendor, region and what became
+// of them, and those of a company alone.
+func TestMessagesVendors(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, db *repository.DB) {
+		m := repository.Messages{DB: db}
+		insert := func(change func(*model.TracedMessage)) {
+			message := aMessage(1, 'a', 7)
+			message.At, message.Cost = t0-t0%1000, 10
+			change(&message)
+			must(t, m.Insert(t.Context(), 0, message))
+		}
+		for _, state := range []model.MessageState{
+			model.MessageAccepted, model.MessageDelivered, model.MessageUndelivered, model.MessageUnknown, model.MessageRefused, model.MessageThrottled, model.MessageTest,
+		} {
+			insert(func(message *model.TracedMessage) { message.State = state })
+		}
+		insert(func(message *model.TracedMessage) { message.At += 999; message.Region = "HK" })
+		insert(func(message *model.TracedMessage) { message.At += 1000; message.Provider = "aliyun" })
+		insert(func(message *model.TracedMessage) { message.At += 2000 }) // after the span
+		insert(func(message *model.TracedMessage) { message.CompanyType = 2 })
+		used := aCode(1, 'a', 1, t0)
+		must(t, repository.Codes{DB: db}.Insert(t.Context(), used))
+		execSQL(t, db, "UPDATE codes SET used_at = ? WHERE id = 1", t0+1)
+
+		began := t0 - t0%1000
+		span := model.EventSpan{From: began, To: began + 2000, Bucket: time.Second}
+		first := model.VendorCount{Bucket: began, Provider: "webhook", Region: "CN", Sent: 4, Delivered: 1, Failed: 3, Redeemed: 4, Cost: 70}
+		others := []model.VendorCount{
+			{Bucket: began, Provider: "webhook", Region: "HK", Sent: 1, Redeemed: 1, Cost: 10}, {Bucket: began + 1000, Provider: "aliyun", Region: "CN", Sent: 1, Redeemed: 1, Cost: 10},
+		}
+		both := first
+		both.Sent, both.Redeemed, both.Cost = 5, 5, 80
+		for _, tt := range []struct {
+			companies model.Companies
+			want      []model.VendorCount
+		}{{nil, append([]model.VendorCount{both}, others...)}, {model.Companies{1, 3}, append([]model.VendorCount{first}, others...)}, {model.Companies{3}, nil}} {
+			span.Companies = tt.companies
+			got, err := m.Vendors(t.Context(), span)
+			must(t, err)
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("of companies %v:\n%s", tt.companies, diff)
 			}
 		}
 	})

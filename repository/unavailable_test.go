@@ -96,8 +96,11 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"ForgetEarly": func(ctx context.Context) error { return messages.ForgetEarly(ctx, aReceipt("m1", t0)) },
 		"Erase":       func(ctx context.Context) error { return messages.Erase(ctx, aUser(7, 'a'), key('a')) },
 		"Conversion":  func(ctx context.Context) error { return drop(messages.Conversion(ctx, 0, t0)) },
-		"Costs": func(ctx context.Context) error {
-			return drop(messages.Costs(ctx, model.EventSpan{To: t0, Bucket: time.Second}))
+		"Returned": func(ctx context.Context) error {
+			return drop(repository.Events{DB: db}.Returned(ctx, model.EventSpan{To: t0, Bucket: time.Second}))
+		},
+		"Vendors": func(ctx context.Context) error {
+			return drop(messages.Vendors(ctx, model.EventSpan{To: t0, Bucket: time.Second}))
 		},
 
 		"Claim": func(ctx context.Context) error {

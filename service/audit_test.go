@@ -70,32 +70,40 @@ func TestStats(t *testing.T) {
 	first, second := at(t, "2026-01-01T00:00:00Z"), at(t, "2026-01-02T00:00:00Z")
 	morning := []service.Breakdown{{0, "", 1}, {0, "ios", 2}, {1, "ios", 1}}
 	for _, tt := range []struct {
-		name, from, to string
-		want           []service.Stats
+		name, from, to, step string
+		want                 []service.Stats
 	}{
-		{"hours", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", []service.Stats{
+		{"hours", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "", []service.Stats{
 			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 4}, Redeemed: 10, Logins: morning},
 			{From: first.Add(time.Hour), Events: map[model.Kind]int64{"user_deleted": 1, "reuse": 4}, Redeemed: 1},
 			{From: first.Add(23 * time.Hour), Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []service.Breakdown{{0, "ios", 1}}},
 		}},
-		{"days", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", []service.Stats{
+		{"days", "2026-01-01T00:00:00Z", "2026-01-05T00:00:00Z", "", []service.Stats{
 			{From: first, Events: map[model.Kind]int64{"code_sent": 2, "number_changed": 3, "login": 5, "user_deleted": 1, "reuse": 4}, Redeemed: 12, Logins: []service.Breakdown{{0, "", 1}, {0, "ios", 3}, {1, "ios", 1}}},
 			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
-		{"cut off", "2026-01-01T00:31:00.000Z", "2026-01-01T00:59:59.999Z", []service.Stats{
+		{"cut off", "2026-01-01T00:31:00.000Z", "2026-01-01T00:59:59.999Z", "", []service.Stats{
 			{From: first, Events: map[model.Kind]int64{"login": 3}, Redeemed: 3, Logins: []service.Breakdown{{0, "", 1}, {0, "ios", 1}, {1, "ios", 1}}},
 		}},
-		{"another zone's day", "2026-01-02T08:00:00+08:00", "2026-01-02T08:00:00.001+08:00", []service.Stats{
+		{"another zone's day", "2026-01-02T08:00:00+08:00", "2026-01-02T08:00:00.001+08:00", "", []service.Stats{
 			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
 		}},
-		{"nothing", "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z", nil},
+		{"minutes", "2026-01-01T00:30:00Z", "2026-01-01T00:32:00Z", "minute", []service.Stats{
+			{From: first.Add(30 * time.Minute), Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []service.Breakdown{{0, "ios", 1}}},
+			{From: first.Add(31 * time.Minute), Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []service.Breakdown{{0, "ios", 1}}},
+		}},
+		{"a day of three hours", "2026-01-01T23:00:00Z", "2026-01-02T01:00:00Z", "day", []service.Stats{
+			{From: first, Events: map[model.Kind]int64{"login": 1}, Redeemed: 1, Logins: []service.Breakdown{{0, "ios", 1}}},
+			{From: second, Events: map[model.Kind]int64{"displaced": 5, "login": 1, "kick": 4}, Redeemed: 1, Kicked: 2},
+		}},
+		{"nothing", "2027-01-01T00:00:00Z", "2027-01-02T00:00:00Z", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			eachDeployment(t, func(t *testing.T, d *deployment) {
 				for _, tell := range log {
 					tell(t, d)
 				}
-				got, _, err := d.audit().Stats(t.Context(), root, at(t, tt.from), at(t, tt.to))
+				got, _, err := d.audit().Stats(t.Context(), root, service.StatsQuery{From: at(t, tt.from), To: at(t, tt.to), Step: tt.step})
 				if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 					t.Errorf("error %v\n%s", err, diff)
 				}
@@ -116,7 +124,7 @@ func TestStatsOfActiveSessions(t *testing.T) {
 		kicked := i.logIn(d.number(), onDevice(3, "c"))
 		i.logIn(d.number(), onDevice(0, "d"))
 		mustEnd(t, 1)(i.admin.Kick(t.Context(), root, kicked.user, service.KickTarget{}, "x"))
-		stats, active, err := d.audit().Stats(t.Context(), root, 0, 0)
+		stats, active, err := d.audit().Stats(t.Context(), root, service.StatsQuery{})
 		if diff := cmp.Diff(map[int32]int64{0: 1, 2: 2}, active); err != nil || diff != "" {
 			t.Errorf("error %v\n%s", err, diff)
 		}
@@ -126,6 +134,63 @@ func TestStatsOfActiveSessions(t *testing.T) {
 		}
 		if logins != 5 { // that of this very millisecond too
 			t.Errorf("%d logins within the last day", logins)
+		}
+	})
+}
+
+// TestStatsSteps: a step bounds the span, and an unknown one is refused.
+func TestStatsSteps(t *testing.T) {
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		now := model.TimeOf(d.clock.Now())
+		for _, tt := range []struct {
+			step string
+			span time.Duration
+			want error
+		}{
+			{"minute", 3 * time.Hour, nil},
+			{"minute", 3*time.Hour + time.Millisecond, model.MalformedField("from", model.ReasonRange)},
+			{"hour", 72 * time.Hour, nil},
+			{"hour", 72*time.Hour + time.Millisecond, model.MalformedField("from", model.ReasonRange)},
+			{"day", 92 * 24 * time.Hour, nil},
+			{"", 92 * 24 * time.Hour, nil},
+			{"", 92*24*time.Hour + time.Millisecond, model.MalformedField("from", model.ReasonRange)},
+			{"week", time.Hour, model.MalformedField("step", model.ReasonUnknown)},
+		} {
+			_, _, err := d.audit().Stats(t.Context(), root, service.StatsQuery{From: now.Add(-tt.span), To: now, Step: tt.step})
+			if fmt.Sprint(err) != fmt.Sprint(tt.want) {
+				t.Errorf("%s over %s: error %v, want %v", tt.step, tt.span, err, tt.want)
+			}
+		}
+	})
+}
+
+// TestStatsOfReturned: a registration counts in its own hour once the account was used a day
+// later, and messages count by vendor.
+func TestStatsOfReturned(t *testing.T) {
+	eachDeployment(t, func(t *testing.T, d *deployment) {
+		i, faithful := d.start(0), d.number()
+		i.logIn(faithful, onDevice(0, "a"))
+		i.logIn(d.number(), onDevice(0, "b")) // never comes back
+		d.clock.Advance(repository.ReturnTime)
+		i.logIn(faithful, onDevice(0, "a"))
+		stats, _, err := d.audit().Stats(t.Context(), root, service.StatsQuery{From: model.TimeOf(d.clock.Now()).Add(-48 * time.Hour)})
+		var registered, returned, sent, redeemed int64
+		for _, s := range stats {
+			for _, part := range s.Registers {
+				registered += part.Count
+			}
+			for _, part := range s.Returned {
+				returned += part.Count
+				if len(s.Registers) == 0 {
+					t.Error("the return is not counted in the hour of the registration")
+				}
+			}
+			for _, v := range s.Vendors {
+				sent, redeemed = sent+v.Sent, redeemed+v.Redeemed
+			}
+		}
+		if err != nil || registered != 2 || returned != 1 || sent != 3 || redeemed != 3 {
+			t.Errorf("%d registered, %d returned, %d sent, %d redeemed, error %v", registered, returned, sent, redeemed, err)
 		}
 	})
 }

@@ -189,8 +189,8 @@ type MessageLog interface {
 	List(ctx context.Context, filter model.MessageFilter, limit int) ([]model.TracedMessage, error)
 	// OfCodes returns the last attempt to send each of the codes, by code.
 	OfCodes(ctx context.Context, codes ...int64) (map[int64]model.TracedMessage, error)
-	// Costs adds up the costs of messages by bucket, in millionths.
-	Costs(ctx context.Context, span model.EventSpan) (map[model.Time]int64, error)
+	// Vendors counts messages by bucket, vendor and region, in the order of the buckets.
+	Vendors(ctx context.Context, span model.EventSpan) ([]model.VendorCount, error)
 	// Erase takes number and user out of the messages of an account, and the masked number
 	// out of its events.
 	Erase(ctx context.Context, user model.User, numberKey []byte) error
@@ -203,4 +203,7 @@ type AuditStore interface {
 	// Count counts events, and those of them that belong to a session, by bucket and kind;
 	// logins and registrations by detail too.
 	Count(ctx context.Context, span model.EventSpan) ([]model.EventCount, error)
+	// Returned counts the registrations whose account was used a day later or after that, by
+	// bucket and detail.
+	Returned(ctx context.Context, span model.EventSpan) ([]model.EventCount, error)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 	"menshen/model"
 )
 
-// Stats counts what happened in one hour or day (UTC).
+// Stats counts what happened in one minute, hour or day (UTC).
 type Stats struct {
 	From      model.Time
 	Events    map[model.Kind]int64 // lines of the log; a ban has one of its own and one for each session
@@ -21,6 +22,8 @@ type Stats struct {
 	Cost      int64                // of messages whose rows are kept, in millionths of the unit of sms.prices
 	Logins    []Breakdown
 	Registers []Breakdown
+	Returned  []Breakdown         // Registers whose account was used a day later or after that
+	Vendors   []model.VendorCount // of messages whose rows are kept, by provider and region
 }
 
 // Breakdown is a count by product and source.
@@ -30,59 +33,97 @@ type Breakdown struct {
 	Count       int64
 }
 
-// Bounds of the span that Stats counts.
-const (
-	day         = 24 * time.Hour
-	maxStats    = 92 * day
-	hourlyStats = 3 * day // longer spans are counted by day, not by hour
-)
-
-// Stats counts the log by hour, or beyond three days by day (UTC), and the sessions that
-// are active now by product. It leaves out hours and days in which nothing happened. The first
-// and the last are cut off at from (inclusive) and to (exclusive). Without bounds Stats
-// counts the last 24 hours. It counts what the operator's companies did.
-//
-// Errors: model.ErrMalformed when from is not before to or they are too far apart.
-func (a *Audit) Stats(ctx context.Context, by Operator, from, to model.Time) ([]Stats, map[int32]int64, error) {
-	now := model.TimeOf(a.Now())
-	if to == 0 {
-		to = now + 1 // what happened this millisecond too
-	}
-	if from == 0 {
-		from = to.Add(-day)
-	}
-	if from >= to || to.Sub(from) > maxStats {
-		return nil, nil, model.MalformedField("from", model.ReasonRange)
-	}
-	bucket := time.Hour
-	if to.Sub(from) > hourlyStats {
-		bucket = day
-	}
-	span := model.EventSpan{From: from, To: to, Bucket: bucket, Companies: by.Companies}
-	counts, err := a.Store.Count(ctx, span)
-	if err != nil {
-		return nil, nil, err
-	}
-	costs, err := a.Sent.Costs(ctx, span)
-	if err != nil {
-		return nil, nil, err
-	}
-	active, err := a.Active.CountActive(ctx, by.Companies, now)
-	stats := statsOf(counts)
-	for i := range stats {
-		stats[i].Cost = costs[stats[i].From]
-	}
-	return stats, active, err
+// StatsQuery is a span of time and the length of its periods. Members may be missing.
+type StatsQuery struct {
+	From, To model.Time // inclusive, exclusive
+	Step     string     // "minute", "hour" or "day"
 }
 
-// statsOf returns one Stats for each bucket of counts, which must be in order.
-func statsOf(counts []model.EventCount) []Stats {
-	var all []Stats
-	for _, c := range counts {
-		if len(all) == 0 || all[len(all)-1].From != c.Bucket {
-			all = append(all, Stats{From: c.Bucket, Events: map[model.Kind]int64{}})
+const day = 24 * time.Hour
+
+// statsSteps are the periods that Stats can count, and how long a span may be for each. Without
+// a step the span chooses between hour and day.
+var statsSteps = map[string]struct{ length, longest time.Duration }{
+	"minute": {time.Minute, 3 * time.Hour}, "hour": {time.Hour, 3 * day}, "day": {day, 92 * day},
+}
+
+// span returns what a query asks for at now.
+func (q StatsQuery) span(now model.Time) (model.EventSpan, error) {
+	if q.To == 0 {
+		q.To = now + 1 // what happened this millisecond too
+	}
+	if q.From == 0 {
+		q.From = q.To.Add(-day)
+	}
+	chosen := q.Step
+	if chosen == "" {
+		chosen = "day"
+		if q.To.Sub(q.From) <= statsSteps["hour"].longest {
+			chosen = "hour"
 		}
-		stats := &all[len(all)-1]
+	}
+	step, known := statsSteps[chosen]
+	switch {
+	case !known:
+		return model.EventSpan{}, model.MalformedField("step", model.ReasonUnknown)
+	case q.From >= q.To || q.To.Sub(q.From) > step.longest:
+		return model.EventSpan{}, model.MalformedField("from", model.ReasonRange)
+	}
+	return model.EventSpan{From: q.From, To: q.To, Bucket: step.length}, nil
+}
+
+// Stats counts the log by minute, hour or day (UTC), and the sessions that are active now by
+// product. It leaves out periods in which nothing happened. The first and the last are cut off
+// at the bounds of the query. Without bounds Stats counts the last 24 hours, and without a step
+// by hour, or beyond three days by day. It counts what the operator's companies did.
+//
+// Errors: model.ErrMalformed when from is not before to, they are too far apart for the step,
+// or the step is unknown.
+func (a *Audit) Stats(ctx context.Context, by Operator, q StatsQuery) ([]Stats, map[int32]int64, error) {
+	now := model.TimeOf(a.Now())
+	span, err := q.span(now)
+	if err != nil {
+		return nil, nil, err
+	}
+	span.Companies = by.Companies
+	all := periods{}
+	for _, count := range []func(context.Context, periods, model.EventSpan) error{a.countEvents, a.countReturned, a.countVendors} {
+		if err := count(ctx, all, span); err != nil {
+			return nil, nil, err
+		}
+	}
+	active, err := a.Active.CountActive(ctx, by.Companies, now)
+	return all.sorted(), active, err
+}
+
+// periods are the Stats of a span by the time at which they begin.
+type periods map[model.Time]*Stats
+
+// at returns the period that begins at from.
+func (p periods) at(from model.Time) *Stats {
+	if p[from] == nil {
+		p[from] = &Stats{From: from, Events: map[model.Kind]int64{}}
+	}
+	return p[from]
+}
+
+// sorted returns the periods in their order.
+func (p periods) sorted() []Stats {
+	var all []Stats
+	for _, from := range slices.Sorted(maps.Keys(p)) {
+		stats := *p[from]
+		for _, parts := range []*[]Breakdown{&stats.Logins, &stats.Registers, &stats.Returned} {
+			*parts = merge(*parts, compareParts)
+		}
+		all = append(all, stats)
+	}
+	return all
+}
+
+func (a *Audit) countEvents(ctx context.Context, all periods, span model.EventSpan) error {
+	counts, err := a.Store.Count(ctx, span)
+	for _, c := range counts {
+		stats := all.at(c.Bucket)
 		stats.Events[c.Kind] += c.Count
 		switch c.Kind { //nolint:exhaustive // the others have no parts
 		case model.EventLogin:
@@ -98,10 +139,26 @@ func statsOf(counts []model.EventCount) []Stats {
 			stats.Kicked += c.Sessions
 		}
 	}
-	for i := range all {
-		all[i].Logins, all[i].Registers = merge(all[i].Logins, compareParts), merge(all[i].Registers, compareParts)
+	return err
+}
+
+func (a *Audit) countReturned(ctx context.Context, all periods, span model.EventSpan) error {
+	counts, err := a.Store.Returned(ctx, span)
+	for _, c := range counts {
+		stats := all.at(c.Bucket)
+		stats.Returned = appendPart(stats.Returned, c)
 	}
-	return all
+	return err
+}
+
+func (a *Audit) countVendors(ctx context.Context, all periods, span model.EventSpan) error {
+	counts, err := a.Sent.Vendors(ctx, span)
+	for _, c := range counts {
+		stats := all.at(c.Bucket)
+		stats.Cost += c.Cost
+		stats.Vendors = append(stats.Vendors, c)
+	}
+	return err
 }
 
 // appendPart adds a count with its product and source. A line of another form is left

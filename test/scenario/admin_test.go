@@ -254,6 +254,8 @@ func testAdminInput(t *testing.T, d *deployment) {
 		"/admin/audit?to=1767312000":                                     {"to format"},
 		"/admin/audit?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": {"from range"},
 		"/admin/audit?from=1969-01-01T00:00:00Z":                         {"from format"},
+		"/admin/stats?step=week":                                         {"step unknown"},
+		"/admin/stats?step=minute":                                       {"from range"},
 		"/admin/stats?from=x":                                            {"from format"},
 		"/admin/stats?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": {"from range"},
 		"/admin/stats?from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z": {"from range"},
@@ -316,6 +318,11 @@ type stats struct {
 	}
 	Displaced, Kicked, Reuse int
 	Events                   map[string]int
+	Returned                 []struct{ Count int }
+	Vendors                  []struct {
+		Provider, Region          string
+		Sent, Redeemed, Delivered int
+	}
 }
 
 // testStats: exact counts of a program that has done nothing else.
@@ -367,11 +374,17 @@ func testStats(t *testing.T, d *deployment) {
 			for _, part := range s.Logins {
 				got[fmt.Sprintf("login %d %s", part.ProductType, part.Source)] += part.Count
 			}
+			got["returned"] += len(s.Returned) // no account is a day old
+			for _, v := range s.Vendors {
+				got["sent to "+v.Region] += v.Sent
+				got["redeemed in "+v.Region] += v.Redeemed
+			}
 			for _, part := range s.Registrations {
 				got[fmt.Sprintf("register %d %s", part.ProductType, part.Source)] += part.Count
 			}
 		}
 		want := map[string]int{
+			"returned": 0, "sent to CN": 5, "redeemed in CN": 4,
 			"sent": 5, "redeemed": 4, "failed": 3, "displaced": 1, "kicked": 1, "reuse": 0, "logins": 4,
 			"login 0 ios": 2, "login 1 ": 1, `login 0 an"droid`: 1, "register 0 ios": 1, `register 0 an"droid`: 1,
 		}
