@@ -49,14 +49,15 @@ build: ## Build the static binary ./menshen
 	@awk -v bytes="$$(wc -c <menshen)" 'BEGIN { printf "menshen %s: %.1f MB\n", "$(VERSION)", bytes / 1e6 }'
 
 web: web/node_modules/.ok clients/typescript/node_modules/.ok ## Build the pages from web/ into router/web and router/console, which are committed
+	npm --prefix web run --silent types
 	npm --prefix web run --silent build -- --logLevel warn
 
 # Where there is no Node, the committed pages are taken as they are.
 web-check:
 	@if ! command -v npm >/dev/null; then echo "web: not compared, there is no npm"; exit 0; fi; \
-	before=$$(find router/web router/console clients/typescript/src -type f | LC_ALL=C sort | xargs cksum) && $(MAKE) --no-print-directory client-test web && \
-		test "$$before" = "$$(find router/web router/console clients/typescript/src -type f | LC_ALL=C sort | xargs cksum)" || \
-		{ echo "router/web, router/console or the client's types were not up to date, or a test of the client failed; 'make client-test web' and commit"; exit 1; }
+	before=$$(find router/web router/console clients/typescript/src web/src/console/document.ts -type f | LC_ALL=C sort | xargs cksum) && $(MAKE) --no-print-directory client-test web && \
+		test "$$before" = "$$(find router/web router/console clients/typescript/src web/src/console/document.ts -type f | LC_ALL=C sort | xargs cksum)" || \
+		{ echo "router/web, router/console, or the types of the client or the console were not up to date, or a test of the client failed; 'make client-test web' and commit"; exit 1; }
 
 web-test: web/node_modules/.ok build ## Test the pages in Chromium (PICTURE=docs/demo.png also takes README's picture)
 	@scripts/need chromium chromium fonts-noto-cjk

@@ -1,10 +1,9 @@
 import { createContext, type ComponentChildren } from "preact";
 import { useContext, useState } from "preact/hooks";
-import { Copy } from "../lib/copy";
 import { useTranslate } from "../lib/language";
-import { curlOf, may, type Act, type Values } from "./acts";
+import { curlOf, may, nothingYet, type Act, type Values } from "./acts";
 import { useOperator } from "./api";
-import { Dialog, download, Trouble } from "./parts";
+import { Dialog, download, StandsFor, Trouble } from "./parts";
 
 /** What was just done, with its way back if there is one. */
 interface Notice { text: string; undo?: Act; onDone?: () => void }
@@ -18,7 +17,7 @@ export function WithNotices({ children }: { children: ComponentChildren }) {
   const [problem, setProblem] = useState<Error | null>(null);
   const undo = async (act: Act, onDone?: () => void) => {
     try {
-      const data = await api.send(act.method, act.path, act.body({ reason: "", until: "", mobile: "", validateNo: "" }));
+      const data = await api.send(act.call(nothingYet));
       setNotice({ text: act.done(data, t) });
       onDone?.();
     } catch (failed) { setProblem(failed as Error); }
@@ -54,13 +53,18 @@ export function ActButton({ act, onDone, quiet, what }: { act: Act; onDone: () =
   );
 }
 
+/** What an act is as curl and as a command, the sending of its code before. */
+const standsFor = (act: Act, values: Values): string[] => [
+  ...(act.sends ? [curlOf(act.sends(values)), act.sendCommand!(values)] : []), curlOf(act.call(values)), act.command(values),
+];
+
 const hours: [number, string, string][] = [[0, "永久", "for good"], [1, "1 小时", "1 hour"], [24, "1 天", "1 day"], [168, "7 天", "7 days"], [720, "30 天", "30 days"]];
 
 function ActDialog({ act, onClose, onDone }: { act: Act; onClose: () => void; onDone: () => void }) {
   const t = useTranslate();
   const { api } = useOperator();
   const notify = useContext(Notices);
-  const [values, setValues] = useState<Values>({ reason: "", until: "", mobile: "", validateNo: "" });
+  const [values, setValues] = useState<Values>(nothingYet);
   const [span, setSpan] = useState(0);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Error | null>(null);
@@ -77,15 +81,15 @@ function ActDialog({ act, onClose, onDone }: { act: Act; onClose: () => void; on
     event.preventDefault();
     if (!complete || busy) return;
     void attempt(async () => {
-      const data = await api.send(act.method, act.path, act.body(values));
-      if (act.name === "export") download(`menshen-${act.path.split("/")[3]}.json`, "application/json", JSON.stringify(data, null, 2));
+      const asked = act.call(values), data = await api.send(asked);
+      if (act.name === "export") download(`menshen-${asked.path.split("/")[3]}.json`, "application/json", JSON.stringify(data, null, 2));
       notify({ text: act.done(data, t), undo: act.undo, onDone });
       onDone();
       onClose();
     });
   };
   const sendCode = () => void attempt(async () => {
-    await api.send("POST", act.codePath!, { mobile: values.mobile });
+    await api.send(act.sends!(values));
     setSent(t("验证码已发送到新号码。", "The code was sent to the new number."));
   });
   const until = (choice: number) => {
@@ -118,11 +122,7 @@ function ActDialog({ act, onClose, onDone }: { act: Act; onClose: () => void; on
             <div class="presets">{presets.map((text) => <button type="button" class="slim" key={text} onClick={() => set({ reason: text })}>{text}</button>)}</div>
           </>
         )}
-        <details class="stands-for">
-          <summary>{t("等同的 curl 与命令", "The same by curl and command")}</summary>
-          <div class="code-line"><pre tabIndex={0}>{curlOf(act, values)}</pre><Copy text={curlOf(act, values)} what="curl" /></div>
-          {act.command && <div class="code-line"><pre tabIndex={0}>{act.command(values)}</pre><Copy text={act.command(values)} what={t("命令", "the command")} /></div>}
-        </details>
+        <StandsFor title={t("等同的 curl 与命令", "The same by curl and command")} texts={standsFor(act, values)} />
         {problem && <Trouble problem={problem} />}
         <div class="dialog-foot">
           <button type="button" onClick={onClose}>{t("取消", "Cancel")}</button>

@@ -8,7 +8,7 @@ import { MessageList } from "./Messages";
 import { Chip, Empty, Panel, Show, Time, Trouble } from "./parts";
 import { userLink } from "./route";
 import { find, Search, type Found } from "./Search";
-import type { List, Locks, Message } from "./types";
+import type { Locks } from "./types";
 import { companyName } from "./words";
 
 /** The first page: who is it about? `#/find?externalId=…` and `#/find?id=…` lead here from a ticket. */
@@ -71,8 +71,8 @@ function Results({ found }: { found: Found }) {
 function NumberView({ text, masked, first }: { text: string; masked: string; first: Locks }) {
   const t = useTranslate();
   const { api } = useOperator();
-  const held = useLoad((signal) => api.get<{ locks: Locks }>("/admin/numbers", { mobile: text }, signal), [text]);
-  const messages = useLoad((signal) => api.get<List<Message>>("/admin/messages", { mobile: text }, signal), [text]);
+  const held = useLoad((signal) => api.get("/admin/numbers", { mobile: text }, signal), [text]);
+  const messages = useLoad((signal) => api.get("/admin/messages", { mobile: text }, signal), [text]);
   const locks = held.data?.locks ?? first;
   return (
     <>

@@ -3,7 +3,7 @@ import { useTranslate } from "../lib/language";
 import { useOperator, type Query } from "./api";
 import { Chip, Empty, More, Time, Trouble } from "./parts";
 import { userLink } from "./route";
-import type { List, Message } from "./types";
+import type { Message } from "./types";
 import { messageSentence, productName, purposeWord, stateNames, stateTone, stateWord } from "./words";
 
 /** Messages, one a line, each with what is known of it in words. */
@@ -48,7 +48,7 @@ export function MessagesPage({ query }: { query: URLSearchParams }) {
     setBusy(true);
     setProblem(null);
     try {
-      const page = await api.get<List<Message>>("/admin/messages", { ...filter, cursor });
+      const page = await api.get("/admin/messages", { ...filter, cursor });
       setMessages((old) => (cursor ? [...old, ...page.items] : page.items));
       setNext(page.next);
     } catch (failed) { setProblem(failed as Error); setNext(null); }

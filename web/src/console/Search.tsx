@@ -28,7 +28,7 @@ export async function find(api: Api, text: string, only?: "id" | "externalId"): 
     if (grave || failed.length === answers.length) found.problem = grave ?? failed[0];
   }
   if (number && !found.users.length && !found.problem) {
-    await api.get<{ mobile: string; locks: Locks }>("/admin/numbers", { mobile: text }).then((held) => { found.number = held; }, () => {});
+    await api.get("/admin/numbers", { mobile: text }).then((held) => { found.number = held; }, () => {});
   }
   return found;
 }

@@ -26,7 +26,7 @@ export function SignIn({ why, onKey }: { why: string; onKey: (key: string, me: M
     setTrouble("");
     try {
       if (!/^[\x21-\x7e]+$/.test(key)) throw new Problem(40100, "");
-      onKey(key, await new Api(key).get<Me>("/admin/me"));
+      onKey(key, await new Api(key).get("/admin/me"));
     } catch (problem) {
       setTrouble(!(problem instanceof Problem) ? t("服务没有应答。", "The service does not answer.")
         : problem.code === 40100 ? t("密钥不正确。", "This key is not right.") : `${problem.message} (${problem.code})`);

@@ -1,16 +1,19 @@
 import { useState } from "preact/hooks";
 import { useTranslate } from "../lib/language";
-import { useOperator } from "./api";
-import { Panel, Trouble } from "./parts";
+import { curlOf } from "./acts";
+import { call, useOperator, type Call } from "./api";
+import { Panel, StandsFor, Trouble } from "./parts";
 import { userLink } from "./route";
 import type { Session, Simulation, User } from "./types";
 import { productName, reasonWord } from "./words";
+
+interface Answer { asked: Call; simulation: Simulation; user: User }
 
 /** What would happen if this user logged in: told by the code that decides logins. */
 export function Simulator({ query }: { query: URLSearchParams }) {
   const t = useTranslate();
   const { api, me } = useOperator();
-  const [result, setResult] = useState<{ simulation: Simulation; user: User } | null>(null);
+  const [result, setResult] = useState<Answer | null>(null);
   const [problem, setProblem] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
   const submit = async (event: SubmitEvent) => {
@@ -21,8 +24,8 @@ export function Simulator({ query }: { query: URLSearchParams }) {
     setProblem(null);
     try {
       const userId = Number(data.get("userId"));
-      const simulation = await api.send<Simulation>("POST", "/admin/simulate", { userId, productType: Number(data.get("product")), ...(device ? { deviceNumber: device } : {}) });
-      setResult({ simulation, user: await api.get<User>(`/admin/users/${userId}`) });
+      const asked = call("post", "/admin/simulate", {}, { userId, productType: Number(data.get("product")), ...(device ? { deviceNumber: device } : {}) });
+      setResult({ asked, simulation: await api.send(asked), user: await api.get("/admin/users/{id}", { id: userId }) });
     } catch (failed) { setProblem(failed as Error); setResult(null); }
     setBusy(false);
   };
@@ -42,7 +45,7 @@ export function Simulator({ query }: { query: URLSearchParams }) {
   );
 }
 
-function Outcome({ simulation, user }: { simulation: Simulation; user: User }) {
+function Outcome({ asked, simulation, user }: Answer) {
   const t = useTranslate();
   const { me } = useOperator();
   const described = (id: string) => {
@@ -56,6 +59,7 @@ function Outcome({ simulation, user }: { simulation: Simulation; user: User }) {
         : <b class="good-text">{t("登录会成功。", "The login would succeed.")}</b>}</p>
       {!simulation.refused && <p>{simulation.ends.length ? t(`它会结束 ${simulation.ends.length} 个会话：`, "It would end:") : t("没有别的会话会结束。", "No other session would end.")}</p>}
       <ul class="rows">{simulation.ends.map((end) => <li key={end.id}><span class="chip bad">{reasonWord(end.reason, t)}</span> <bdi class="grow">{described(end.id)}</bdi></li>)}</ul>
+      <StandsFor title={t("等同的 curl", "The same by curl")} texts={[curlOf(asked)]} />
       <p><a href={userLink(user.id)}>{t("打开用户", "Open the user")}</a></p>
     </Panel>
   );

@@ -17,9 +17,9 @@ export function UserPage({ id }: { id: number }) {
   const t = useTranslate();
   const { api } = useOperator();
   const [other, setOther] = useState<Found | null>(null);
-  const user = useLoad((signal) => api.get<User>(`/admin/users/${id}`, {}, signal), [id]);
-  const messages = useLoad((signal) => api.get<List<Message>>("/admin/messages", { userId: id }, signal), [id]);
-  const timeline = useLoad((signal) => api.get<List<AuditEvent>>(`/admin/users/${id}/timeline`, {}, signal), [id]);
+  const user = useLoad((signal) => api.get("/admin/users/{id}", { id }, signal), [id]);
+  const messages = useLoad((signal) => api.get("/admin/messages", { userId: id }, signal), [id]);
+  const timeline = useLoad((signal) => api.get("/admin/users/{id}/timeline", { id }, signal), [id]);
   const reload = () => { user.reload(); messages.reload(); timeline.reload(); };
   const live = useFollow({ userId: id }, !!user.data, (events) => { if (events.some(({ kind }) => kind !== "viewed")) reload(); });
   useTick(15_000);

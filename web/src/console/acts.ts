@@ -1,7 +1,7 @@
 import type { Translate } from "../lib/language";
-import type { Role, Session, User } from "./types";
+import { call, type Call } from "./api";
+import type { Me, Role, Session, User } from "./types";
 import { productName } from "./words";
-import type { Me } from "./types";
 
 export interface Values { reason: string; until: string; mobile: string; validateNo: string }
 export type FieldName = keyof Values;
@@ -15,11 +15,10 @@ export interface Act {
   title: (t: Translate) => string;
   consequences: (t: Translate) => string[];
   fields: FieldName[];
-  method: "GET" | "POST" | "DELETE";
-  path: string;
-  body: (values: Values) => object | undefined;
-  command?: (values: Values) => string; // the same on a shell of the deployment
-  codePath?: string; // sends the code that the field validateNo asks for
+  call: (values: Values) => Call;
+  command: (values: Values) => string; // the same on a shell of the deployment
+  sends?: (values: Values) => Call; // the code that the field validateNo asks for
+  sendCommand?: (values: Values) => string;
   done: (data: unknown, t: Translate) => string;
   undo?: Act;
 }
@@ -30,23 +29,23 @@ export const may = (me: Me, act: Act) => ranks.indexOf(me.role) >= ranks.indexOf
 /** The text as one word of a shell. */
 export const quote = (text: string) => (/^[\w.:/@=,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-export function curlOf(act: Act, values: Values): string {
-  const body = act.body(values);
-  const parts = [`curl -X ${act.method} ${quote(location.origin + act.path)}`, `-H "Authorization: Bearer $ADMIN_KEY"`];
+export function curlOf({ method, path, body }: Call): string {
+  const parts = [`curl -X ${method} ${quote(location.origin + path)}`, `-H "Authorization: Bearer $ADMIN_KEY"`];
   if (body) parts.push(`-H 'Content-Type: application/json'`, `-d ${quote(JSON.stringify(body))}`);
   return parts.join(" \\\n  ");
 }
 
 const ended = (data: unknown) => (data as { ended?: number } | null)?.ended ?? 0;
 const sessions = (t: Translate, n: number) => t(`结束了 ${n} 个会话`, n === 1 ? "1 session ended" : `${n} sessions ended`);
-const reasonOnly = (values: Values) => ({ reason: values.reason });
-const onUser = (id: number) => `/admin/users/${id}`;
+
+/** What an act asks for before anything was filled in. */
+export const nothingYet: Values = { reason: "", until: "", mobile: "", validateNo: "" };
 
 export function unban(user: User): Act {
   return {
     name: "unban", needs: "support", label: (t) => t("解封", "Lift the ban"), title: (t) => t("解除封禁？", "Lift the ban?"),
     consequences: (t) => [t("可以立刻重新登录。", "The user can log in again at once."), t("被封禁结束的会话不会恢复。", "The sessions that the ban ended do not come back.")],
-    fields: [], method: "POST", path: `${onUser(user.id)}/unban`, body: () => undefined, command: () => `menshen user unban ${user.id}`,
+    fields: [], call: () => call("post", "/admin/users/{id}/unban", { id: user.id }), command: () => `menshen user unban ${user.id}`,
     done: (_, t) => t("已解封", "The ban is lifted"),
   };
 }
@@ -60,8 +59,8 @@ export function ban(user: User): Act {
       t("到期之前，登录时即使验证码正确也会被拒绝，并告知封禁的期限。", "Until it ends, a login is refused even with the right code, and told until when."),
       t("可以随时解封。", "The ban can be lifted at any time."),
     ],
-    fields: ["until", "reason"], method: "POST", path: `${onUser(user.id)}/ban`,
-    body: ({ reason, until }) => (until ? { reason, until } : { reason }),
+    fields: ["until", "reason"],
+    call: ({ reason, until }) => call("post", "/admin/users/{id}/ban", { id: user.id }, until ? { reason, until } : { reason }),
     command: ({ reason, until }) => `menshen user ban ${user.id} -reason ${quote(reason)}${until ? ` -until ${until}` : ""}`,
     done: (data, t) => t("已封禁，", "Banned; ") + sessions(t, ended(data)), undo: unban(user),
   };
@@ -78,8 +77,8 @@ export function kick(user: User, me: Me, session?: Session): Act {
       t("设备在一秒内得知，须重新获取验证码登录。", "The device learns of it within a second, and must log in again with a code."),
       t("不能撤销；账号本身不受影响。", "This cannot be undone. The account itself is not affected."),
     ],
-    fields: ["reason"], method: "POST", path: `${onUser(user.id)}/kick`,
-    body: ({ reason }) => (session ? { sessionId: session.id, reason } : { reason }),
+    fields: ["reason"],
+    call: ({ reason }) => call("post", "/admin/users/{id}/kick", { id: user.id }, session ? { sessionId: session.id, reason } : { reason }),
     command: ({ reason }) => `menshen user kick ${user.id} -reason ${quote(reason)}${session ? ` -session ${session.id}` : ""}`,
     done: (data, t) => sessions(t, ended(data)),
   };
@@ -98,14 +97,16 @@ const cleared = (data: unknown, t: Translate) => {
 export function unlock(user: User): Act {
   return {
     name: "unlock", needs: "support", label: (t) => t("解除限制", "Unlock"), title: (t) => t("解除号码限制？", "Unlock the number?"), consequences: unlockConsequences,
-    fields: ["reason"], method: "POST", path: `${onUser(user.id)}/unlock`, body: reasonOnly, command: ({ reason }) => `menshen unlock NUMBER -reason ${quote(reason)}`, done: cleared,
+    fields: ["reason"],
+    call: ({ reason }) => call("post", "/admin/users/{id}/unlock", { id: user.id }, { reason }),
+    command: ({ reason }) => `menshen unlock NUMBER -reason ${quote(reason)}`, done: cleared,
   };
 }
 
 export function unlockNumber(mobile: string, masked: string): Act {
   return {
     name: "unlock", needs: "support", label: (t) => t("解除限制", "Unlock"), title: (t) => t(`解除 ${masked} 的限制？`, `Unlock ${masked}?`), consequences: unlockConsequences,
-    fields: ["reason"], method: "POST", path: "/admin/numbers/unlock", body: ({ reason }) => ({ mobile, reason }),
+    fields: ["reason"], call: ({ reason }) => call("post", "/admin/numbers/unlock", {}, { mobile, reason }),
     command: ({ reason }) => `menshen unlock ${quote(mobile)} -reason ${quote(reason)}`, done: cleared,
   };
 }
@@ -118,8 +119,12 @@ export function changeNumber(user: User): Act {
       t("所有会话被踢下线，所有设备凭证失效。", "All sessions are kicked, and all device credentials end."),
       t("请先核实身份：这把账号交给新号码的持有人。", "Verify the identity first: this hands the account to the holder of the new number."),
     ],
-    fields: ["mobile", "validateNo", "reason"], method: "POST", path: `${onUser(user.id)}/mobile`, codePath: `${onUser(user.id)}/code`,
-    body: ({ mobile, validateNo, reason }) => ({ mobile, validateNo, reason }), done: (_, t) => t("号码已更换", "The number is changed"),
+    fields: ["mobile", "validateNo", "reason"],
+    sends: ({ mobile }) => call("post", "/admin/users/{id}/code", { id: user.id }, { mobile }),
+    sendCommand: ({ mobile }) => `menshen user code ${user.id} ${quote(mobile || "NUMBER")}`,
+    call: ({ mobile, validateNo, reason }) => call("post", "/admin/users/{id}/mobile", { id: user.id }, { mobile, validateNo, reason }),
+    command: ({ mobile, validateNo, reason }) => `menshen user mobile ${user.id} ${quote(mobile || "NUMBER")} -code ${quote(validateNo)} -reason ${quote(reason)}`,
+    done: (_, t) => t("号码已更换", "The number is changed"),
   };
 }
 
@@ -131,7 +136,9 @@ export function remove(user: User): Act {
       user.banned ? t("账号已封禁，号码不会被释放。", "The account is banned, so its number is not freed.") : t("释放号码，之后可以重新注册为新账号。", "The number is freed and may register anew."),
       t("不能撤销。审计记录保留用户 id。", "This cannot be undone. The audit keeps the id."),
     ],
-    fields: ["reason"], method: "DELETE", path: onUser(user.id), body: reasonOnly, done: (data, t) => t("已删除，", "Deleted; ") + sessions(t, ended(data)),
+    fields: ["reason"],
+    call: ({ reason }) => call("delete", "/admin/users/{id}", { id: user.id }, { reason }),
+    command: ({ reason }) => `menshen user delete ${user.id} -reason ${quote(reason)}`, done: (data, t) => t("已删除，", "Deleted; ") + sessions(t, ended(data)),
   };
 }
 
@@ -142,6 +149,6 @@ export function exportOf(user: User): Act {
       t("下载一个 JSON 文件：资料、会话、短信、事件，含完整手机号。", "A JSON file is downloaded: profile, sessions, messages, events, with the whole number."),
       t("导出会记入审计。", "The export is recorded in the audit."),
     ],
-    fields: [], method: "GET", path: `${onUser(user.id)}/export`, body: () => undefined, done: (_, t) => t("已导出", "Exported"),
+    fields: [], call: () => call("get", "/admin/users/{id}/export", { id: user.id }), command: () => `menshen user export ${user.id}`, done: (_, t) => t("已导出", "Exported"),
   };
 }

@@ -1,6 +1,7 @@
 import { createContext } from "preact";
 import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
-import type { AuditEvent, List, Me } from "./types";
+import type { paths } from "./document";
+import type { AuditEvent, Me } from "./types";
 
 /** A request that was not answered with code 0. */
 export class Problem extends Error {
@@ -14,28 +15,43 @@ export class Problem extends Error {
 
 export type Query = Record<string, string | number | undefined | null>;
 
-/** GET query of the parameters that have a value. */
-export function address(path: string, query: Query = {}): string {
+// A call is checked against the document of the API: its path, the names of its parameters, its
+// body, and what it answers.
+type Verb = "get" | "post" | "delete";
+type Known<V extends Verb> = { [P in keyof paths]: paths[P][V] extends undefined ? never : P }[keyof paths];
+type Names<O> = O extends { parameters: { query?: infer Q; path?: infer P } } ? (Q extends object ? keyof Q : never) | (P extends object ? keyof P : never) : never;
+type Params<O> = { [N in Names<O>]?: Query[string] };
+type Body<O> = O extends { requestBody?: { content: { "application/json": infer B } } } ? B : undefined;
+type Data<O> = O extends { responses: { 200: { content: { "application/json": { data: infer D } } } } } ? D : never;
+
+/** A request that answers with D. */
+export interface Call<D = unknown> { method: string; path: string; body?: unknown; answers?: D }
+
+/** The call of an operation. Parameters without a value are left out. */
+export function call<V extends Verb, P extends Known<V>>(verb: V, path: P, params: Params<paths[P][V]>, body?: Body<paths[P][V]>): Call<Data<paths[P][V]>> {
   const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== null && value !== "") search.set(name, String(value));
-  const text = search.toString();
-  return text ? `${path}?${text}` : path;
+  let address = String(path);
+  for (const [name, value] of Object.entries<Query[string]>(params)) {
+    if (address.includes(`{${name}}`)) address = address.replace(`{${name}}`, encodeURIComponent(String(value)));
+    else if (value !== undefined && value !== null && value !== "") search.set(name, String(value));
+  }
+  return { method: verb.toUpperCase(), path: search.size ? `${address}?${search}` : address, body };
 }
 
 /** The admin API, with an operator's key. */
 export class Api {
   constructor(private readonly key: string, private readonly onRefused: () => void = () => {}) {}
 
-  get<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-    return this.send<T>("GET", address(path, query), undefined, signal);
+  get<P extends Known<"get">>(path: P, params: Params<paths[P]["get"]> = {}, signal?: AbortSignal): Promise<Data<paths[P]["get"]>> {
+    return this.send(call("get", path, params), signal);
   }
 
-  async send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  async send<D>({ method, path, body }: Call<D>, signal?: AbortSignal): Promise<D> {
     const headers: Record<string, string> = { Authorization: `Bearer ${this.key}`, "Accept-Language": document.documentElement.lang };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: "no-store", credentials: "omit", redirect: "error" });
     const requestId = answer.headers.get("X-Request-Id") ?? "";
-    const envelope = (await answer.json().catch(() => null)) as { code: number; data: T; msg: string } | null;
+    const envelope = (await answer.json().catch(() => null)) as { code: number; data: D; msg: string } | null;
     if (!envelope || typeof envelope.code !== "number") throw new Problem(answer.status * 100, `HTTP ${answer.status}`, null, requestId);
     if (envelope.code !== 0) {
       if (envelope.code === 40100) this.onRefused();
@@ -85,7 +101,8 @@ export function useFollow(query: Query, active: boolean, on: (events: AuditEvent
       let after = "", wait = 0;
       while (!control.signal.aborted) {
         try {
-          const page = await api.get<List<AuditEvent>>(`/admin/audit?after=${after}&wait=${wait}${suffix(query)}`, undefined, control.signal);
+          const from = call("get", "/admin/audit", { ...query, wait });
+          const page = await api.send({ ...from, path: `${from.path}&after=${encodeURIComponent(after)}` }, control.signal); // also without a value
           setLive(true);
           after = page.next ?? after;
           wait = patience;
@@ -102,5 +119,3 @@ export function useFollow(query: Query, active: boolean, on: (events: AuditEvent
   }, [JSON.stringify(query), active]);
   return live;
 }
-
-const suffix = (query: Query) => address("", query).replace("?", "&");

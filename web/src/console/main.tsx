@@ -82,7 +82,7 @@ function Console() {
   const api = useMemo(() => (key ? new Api(key, () => leave("refused")) : null), [key]);
   useEffect(() => {
     if (!api || me) return;
-    api.get<Me>("/admin/me").then(setMe, () => leave("away"));
+    api.get("/admin/me").then(setMe, () => leave("away"));
   }, [api]);
   useEffect(() => (key ? watchIdle(() => leave("idle")) : undefined), [key]);
   if (api && me) return <Frame operator={{ api, me }} onLeave={() => leave("")} />;

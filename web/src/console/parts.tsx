@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Copy } from "../lib/copy";
 import { useTranslate } from "../lib/language";
 import { Problem, type Loaded } from "./api";
 
@@ -89,6 +90,17 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
       <h2>{title}</h2>
       {children}
     </dialog>
+  );
+}
+
+/** What an act is on a shell, to be copied. */
+export function StandsFor({ title, texts }: { title: string; texts: string[] }) {
+  const t = useTranslate();
+  return (
+    <details class="stands-for">
+      <summary>{title}</summary>
+      {texts.map((text, i) => <div class="code-line" key={i}><pre tabIndex={0}>{text}</pre><Copy text={text} what={text.startsWith("curl") ? "curl" : t("命令", "the command")} /></div>)}
+    </details>
   );
 }
 

@@ -28,8 +28,11 @@ export function Languages({ children }: { children: ComponentChildren }) {
 
 export function useTranslate(): Translate {
   const { language } = useContext(Context);
-  return (zh, en) => (language === "en" ? en : zh);
+  return language === "en" ? english : chinese;
 }
+
+const english: Translate = (_, en) => en;
+const chinese: Translate = (zh) => zh;
 
 export function LanguageSwitch() {
   const { language, set } = useContext(Context);
