@@ -139,7 +139,7 @@ test("audit: filters, live lines and a file", async (t) => {
 
 test("overview, health and simulator", async (t) => {
   const page = await desk.console(t, "#/overview");
-  await page.getByText("Codes sent").waitFor();
+  await page.getByText("Codes sent", { exact: true }).waitFor();
   await accessible(page);
   await picture(page, "overview");
   await page.goto(desk.admin + "/console/#/health");

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { chromium } from "playwright-core";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -121,6 +121,15 @@ export async function harmless(page) {
 }
 
 export const picture = async (page, name) => pictures && page.screenshot({ path: join(pictures, name + ".png"), fullPage: true });
+
+/** Takes a picture of README, in Chinese as that of PICTURE is, and beside it. */
+export async function readme(page, name) {
+  if (!process.env.PICTURE) return;
+  await page.getByRole("button", { name: "中文" }).click();
+  await page.setViewportSize({ width: 1180, height: 720 });
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: join(dirname(process.env.PICTURE), name + ".png"), animations: "disabled" });
+}
 
 export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
 

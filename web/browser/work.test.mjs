@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { accessible, act, confirmed, keys, picture, press, start } from "./desk.mjs";
+import { accessible, act, confirmed, keys, picture, press, readme, start } from "./desk.mjs";
 
 let desk;
 before(async () => { desk = await start(); });
@@ -201,13 +201,29 @@ test("the overview shows the way of a day and its vendors", async (t) => {
   await picture(page, "overview");
 });
 
+/** The figures of a day that has everything, the alarms in its last hour. */
+function aDay(raised) {
+  const hour = 3_600_000, last = Math.floor(Date.now() / hour);
+  const items = Array.from({ length: 24 }, (_, i) => {
+    const n = Math.round(60 + 50 * Math.sin((i - 6) / 3.8) + ((i * 7) % 11)), part = (source, count, productType = 0) => ({ productType, source, count });
+    const vendor = (provider, region, sent, share, price) => ({ provider, region, sent, delivered: Math.round(sent * 0.97), failed: Math.round(sent * 0.02), redeemed: Math.round(sent * share), cost: sent * price });
+    const logins = [part("ios", Math.round(n * 0.4)), part("android", Math.round(n * 0.35)), part("web", Math.round(n * 0.12), 1)], redeemed = logins.reduce((sum, { count }) => sum + count, 0);
+    const vendors = [vendor("aliyun", "CN", n, i > 20 ? 0.55 : 0.9, 0.045), vendor("twilio", "HK", Math.round(n / 5), 0.84, 0.4)];
+    return {
+      from: new Date((last - 23 + i) * hour).toISOString(), codes: { sent: Math.round(n * 1.2), redeemed, failed: i % 5, cost: vendors[0].cost + vendors[1].cost, costPerRedeemed: 0.1 }, logins,
+      registrations: [part("ios", n >> 3), part("android", n >> 4)], returned: i < 1 ? [part("ios", 2)] : [], vendors, displaced: i % 4, kicked: i % 3 ? 0 : 1, reuse: 0, events: i === 23 ? raised : {},
+    };
+  });
+  return { items, activeSessions: { 0: 1840, 1: 322 } };
+}
+
 test("each alarm says what it is about, and what to do", async (t) => {
   const page = await desk.console(t, "#/find");
   const raised = { pumping: 2, conversion_low: 1, reuse: 1, kick_war: 1, denied: 1 };
   const line = { userId: null, sessionId: "", actor: "system", ip: "", device: "", requestId: "", text: { zh: "文字", en: "the event" } };
   await page.route(/admin\/stats/, async (route) => {
     const answer = await (await route.fetch()).json();
-    answer.data.items[0].events = raised;
+    Object.assign(answer.data, aDay(raised));
     await route.fulfill({ json: answer });
   });
   await page.route(/admin\/audit\?kind=/, async (route) => {
@@ -224,4 +240,9 @@ test("each alarm says what it is about, and what to do", async (t) => {
     assert.equal(await alarm.locator(`a[href^="#/audit?kind="]`).count(), 1);
   }
   await accessible(page);
+  await page.goto(desk.admin + "/console/#/find");
+  for (const kind of Object.keys(raised)) delete raised[kind];
+  await page.goto(desk.admin + "/console/#/overview");
+  await page.getByText("No alarms.").waitFor();
+  await readme(page, "overview");
 });

@@ -20,7 +20,7 @@ const silent = 120_000; // a message without a receipt for so long is worth a wo
 function messageReasons(messages: Message[], t: Translate, ago: (at: string) => string): Reason[] {
   const last = messages[0];
   if (!last) return [];
-  const when = ago(last.at), said = messageSentence(last, t);
+  const when = ago(last.at), said = messageSentence(last, t) + (last.reason && ` (${last.reason})`);
   if (["undelivered", "refused", "throttled"].includes(last.state)) return [{ tone: "bad", text: t(`最近一条短信（${when}，${last.provider}）：${said}`, `The last message (${when}, ${last.provider}): ${said}`) }];
   if (last.redeemedAt || last.state === "test") return [];
   if (last.state === "delivered") return [{ tone: "", text: t(`最近一条短信已送达（${when}），验证码尚未使用。`, `The last message was delivered (${when}); its code was not used yet.`) }];

@@ -46,6 +46,8 @@ export const messageSentence = (message: Message, t: Translate) => sentence(mess
 const details: Record<string, [string, string]> = {
   reason: ["原因", "reason"], by: ["来自", "by"], until: ["至", "until"], count: ["次数", "times"], source: ["来源", "source"], productType: ["产品", "product"],
   provider: ["服务商", "provider"], state: ["状态", "state"], route: ["接口", "route"], role: ["角色", "role"], needs: ["需要", "needs"],
+  messageId: ["短信编号", "message"], mobile: ["号码", "number"], purpose: ["用途", "purpose"], what: ["类型", "what"], sent: ["已发", "sent"], budget: ["预算", "budget"],
+  window: ["窗口", "window"], region: ["地区", "region"], ratio: ["转化率", "ratio"], before: ["此前", "before"], group: ["产品组", "group"], times: ["次数", "times"], keys: ["配置项", "keys"],
 };
 
 /** The detail of an event as pairs of word and value. */
