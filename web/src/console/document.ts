@@ -910,7 +910,7 @@ export interface components {
             nextCodeAt: string | null;
         };
         /** @description 一个号码的限制。 The limits of a number. */
-        Number: {
+        NumberLimits: {
             /**
              * @description 掩码后的号码。 The masked number.
              * @example 138****8000
@@ -1544,7 +1544,7 @@ export interface components {
              * @constant
              */
             code: 0;
-            data: components["schemas"]["Number"];
+            data: components["schemas"]["NumberLimits"];
             /**
              * @description 成功。 The sentence of success.
              * @example 成功
