@@ -63,9 +63,11 @@ web-test: web/node_modules/.ok build ## Test the pages in Chromium (PICTURE=docs
 	@scripts/need chromium chromium fonts-noto-cjk
 	PICTURE='$(abspath $(PICTURE))' MENSHEN='$(CURDIR)/menshen' npm --prefix web test
 
-client-test: clients/typescript/node_modules/.ok ## Generate the types of the TypeScript client and run its tests
+client-test: clients/typescript/node_modules/.ok ## Generate the types of the TypeScript client, run its tests and play menshen conformance to it
 	npm --prefix clients/typescript run --silent types
 	npm --prefix clients/typescript test --silent
+	go run . conformance node clients/typescript/conformance.mjs
+	go run . conformance -run 'push-*' node clients/typescript/conformance.mjs --held
 
 %/node_modules/.ok: %/package-lock.json
 	@scripts/need node nodejs npm

@@ -47,7 +47,7 @@ func Run(ctx context.Context, args []string, p app.Process) int {
 
 func newRoot(p app.Process) *urfave.Command {
 	root := group("menshen", "log in the owners of phone numbers by codes sent to them",
-		serveCommand(p), initCommand(p), doctorCommand(p), checkConfigCommand(p), migrateCommand(p), keysCommand(p), secretsCommand(p),
+		serveCommand(p), initCommand(p), doctorCommand(p), conformanceCommand(p), checkConfigCommand(p), migrateCommand(p), keysCommand(p), secretsCommand(p),
 		userCommand(p), unlockCommand(p), messagesCommand(p), smsCommand(p), auditCommand(p), importCommand(p), exportCommand(p),
 		healthcheckCommand(p), versionCommand(p), helpCommand(p),
 	)

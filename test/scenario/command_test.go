@@ -19,7 +19,7 @@ import (
 func TestUsage(t *testing.T) {
 	d := newDeployment(t, repository.SQLite)
 	for _, args := range [][]string{
-		{"serve", "x"}, {"doctor", "x"}, {"sms"}, {"sms", "test"}, {"sms", "test", "-to", "13800138000", "x"}, {"sms", "test", "-to", "13800138000", "-company", "99999999999"}, {"init", "x"}, {"help", "x"}, {"help", "user", "x"}, {"help", "migrate", "x"}, {"Version"}, {"version", "x"}, {"check-config", "x"}, {"migrate", "x"}, {"keys"}, {"keys", "rotate", "x"}, {"keys", "revoke"},
+		{"serve", "x"}, {"doctor", "x"}, {"conformance"}, {"conformance", "no-such-program"}, {"conformance", "-run", "no-such-trace", "true"}, {"conformance", "-parallel", "0", "true"}, {"conformance", "-list", "true"}, {"sms"}, {"sms", "test"}, {"sms", "test", "-to", "13800138000", "x"}, {"sms", "test", "-to", "13800138000", "-company", "99999999999"}, {"init", "x"}, {"help", "x"}, {"help", "user", "x"}, {"help", "migrate", "x"}, {"Version"}, {"version", "x"}, {"check-config", "x"}, {"migrate", "x"}, {"keys"}, {"keys", "rotate", "x"}, {"keys", "revoke"},
 		{"keys", "revoke", "x", "y"}, {"keys", "list"}, {"healthcheck", "x"}, {"secrets"}, {"secrets", "rotate", "x"}, {"secrets", "status", "x"}, {"secrets", "drop"}, {""}, {"-x"}, {"-config"}, {"--port=80"}, {"migrate", "-x"}, {"migrate", "--version"},
 		{"user"}, {"user", "lists"}, {"users", "find", "1"}, {"user", "find"}, {"user", "find", "1", "2"}, {"user", "find", "-id", "x"}, {"user", "find", "-id", "-1"},
 		{"user", "ban"}, {"user", "ban", "1"}, {"user", "ban", "-reason", "r"}, {"user", "ban", "x", "-reason", "r"}, {"user", "ban", "0", "-reason", "r"},
@@ -69,7 +69,7 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	d := newDeployment(t, repository.SQLite)
 	for _, words := range []string{
-		"", "serve", "init", "doctor", "sms", "sms test", "check-config", "migrate", "keys", "keys rotate", "keys revoke", "secrets", "secrets rotate", "secrets status",
+		"", "serve", "init", "doctor", "conformance", "sms", "sms test", "check-config", "migrate", "keys", "keys rotate", "keys revoke", "secrets", "secrets rotate", "secrets status",
 		"user", "user find", "user ban", "user unban", "user kick", "audit", "healthcheck", "version", "help",
 	} {
 		command := strings.Fields(words)
