@@ -14,9 +14,10 @@ import (
 // exchange is one request under way.
 type exchange struct {
 	*request
-	gate *gate
-	w    http.ResponseWriter
-	r    *http.Request
+	gate   *gate
+	w      http.ResponseWriter
+	r      *http.Request
+	onward []byte // the body that the service gets
 }
 
 // response is what the service answered, whole.
@@ -28,7 +29,7 @@ type response struct {
 
 // open sends the request to the service. The caller closes the body.
 func (x *exchange) open(ctx context.Context) (*http.Response, error) {
-	onward, err := http.NewRequestWithContext(ctx, x.r.Method, x.gate.service.public+x.path, bytes.NewReader(x.body))
+	onward, err := http.NewRequestWithContext(ctx, x.r.Method, x.gate.service.public+x.path, bytes.NewReader(x.onward))
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +74,9 @@ func (x *exchange) write(a response) {
 			header[name] = slices.Clone(values)
 		}
 	}
-	x.given = a.header
 	x.w.WriteHeader(a.status)
 	_, _ = x.w.Write(a.body)
-	x.gate.finish(x.request, outcomeOf(a))
+	x.gate.finish(x.request, outcomeOf(a), a.header)
 }
 
 func outcomeOf(a response) string {
@@ -123,7 +123,7 @@ func (x *exchange) stream(edit func([]byte) []byte) {
 				x.drop("cut")
 				return
 			}
-			x.gate.finish(x.request, "the stream ended")
+			x.gate.finish(x.request, "the stream ended", nil)
 			return
 		}
 	}

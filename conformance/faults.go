@@ -17,7 +17,7 @@ type fault func(x *exchange)
 
 // drop resets the connection.
 func (x *exchange) drop(why string) {
-	x.gate.finish(x.request, why)
+	x.gate.finish(x.request, why, nil)
 	conn, _, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // the server closes the connection
@@ -137,7 +137,7 @@ func (d *doorway) pass(x *exchange) bool {
 
 // forgeRefreshToken makes the service see another refresh token than the client sent.
 func forgeRefreshToken(x *exchange) {
-	x.body = []byte(strings.ReplaceAll(string(x.body), x.refresh, reversed(x.refresh)))
+	x.onward = []byte(strings.ReplaceAll(string(x.body), x.refresh, reversed(x.refresh)))
 	x.pass()
 }
 

@@ -126,7 +126,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client has gone
 	}
-	x := &exchange{gate: g, w: w, r: r, request: &request{
+	x := &exchange{gate: g, w: w, r: r, onward: body, request: &request{
 		route: routeOf(r), path: r.URL.RequestURI(), header: r.Header, body: body, arrived: g.since(), outcome: "under way",
 	}}
 	x.request.bearer, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -159,10 +159,11 @@ func (g *gate) announce() {
 	g.changed = make(chan struct{})
 }
 
-func (g *gate) finish(r *request, outcome string) {
+// finish notes how a request was answered, and the answer's header, which may be nil.
+func (g *gate) finish(r *request, outcome string, given http.Header) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r.answered, r.outcome = g.since(), outcome
+	r.answered, r.outcome, r.given = g.since(), outcome, given
 	g.announce()
 }
 

@@ -42,29 +42,27 @@ func Select(patterns []string) ([]Trace, error) {
 }
 
 // Run plays traces to the client and calls onVerdict with each verdict, in the order of the
-// traces. Each trace has a service and a process of the client of its own. The error is that
-// of the machine or of onVerdict, not the client's.
+// traces. Each trace has a process of the client of its own, and users of its own; traces
+// that are played one after another may share a service. The error is that of the machine or
+// of onVerdict, not the client's.
 func Run(ctx context.Context, o Options, traces []Trace, onVerdict func(Verdict) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	var workers sync.WaitGroup
-	defer workers.Wait()
+	var players sync.WaitGroup
+	defer players.Wait()
 	defer cancel()
-	type played struct {
-		verdict Verdict
-		err     error
-	}
-	results, turns := make([]chan played, len(traces)), make(chan int, len(traces))
+	results, turns, closed := make([]chan played, len(traces)), make(chan int, len(traces)), make(chan error, max(1, o.Parallel))
 	for i := range traces {
 		results[i] = make(chan played, 1)
 		turns <- i
 	}
 	close(turns)
-	for range max(1, o.Parallel) {
-		workers.Go(func() {
+	for range cap(closed) {
+		players.Go(func() {
+			p := player{Options: o}
 			for i := range turns {
-				verdict, err := play(ctx, o, traces[i])
-				results[i] <- played{verdict, err}
+				results[i] <- p.play(ctx, i, traces[i])
 			}
+			closed <- p.close()
 		})
 	}
 	for _, result := range results {
@@ -76,18 +74,59 @@ func Run(ctx context.Context, o Options, traces []Trace, onVerdict func(Verdict)
 			return one.err
 		}
 	}
-	return nil
+	var failures []error
+	for range cap(closed) {
+		failures = append(failures, <-closed)
+	}
+	return errors.Join(failures...)
 }
 
-// play plays one trace.
-func play(ctx context.Context, o Options, t Trace) (v Verdict, err error) {
+// played is what a player has found.
+type played struct {
+	verdict Verdict
+	err     error // of the machine
+}
+
+// player plays one trace after another. Starting a service is most of the work of a trace,
+// so it keeps one.
+type player struct {
+	Options
+	shared *program // nil until a trace has needed it
+}
+
+func (p *player) close() error {
+	if p.shared == nil {
+		return nil
+	}
+	return p.shared.stop()
+}
+
+// play plays the trace with a number.
+func (p *player) play(ctx context.Context, number int, t Trace) (got played) {
+	if t.sharesService() && p.shared == nil {
+		process := p.Process
+		process.Environ = nil
+		if p.shared, got.err = startProgram(ctx, process, 0); got.err != nil {
+			return got
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, traceTime)
 	defer cancel()
-	v = Verdict{Name: t.Name, Story: t.Story, Wanted: t.Expect, Result: Passed}
-	s, err := newStage(ctx, o, t)
+	s, err := newStage(ctx, p.Options, t, p.shared)
 	if err != nil {
-		return v, err
+		got.err = err
+		return got
 	}
+	s.trace = number
+	got.verdict, err = s.play(ctx, t)
+	got.err = errors.Join(err, s.close())
+	return got
+}
+
+// play plays the steps of a trace and judges the client. The error is that of a run that was
+// stopped.
+func (s *stage) play(ctx context.Context, t Trace) (v Verdict, err error) {
+	v = Verdict{Name: t.Name, Story: t.Story, Wanted: t.Expect, Result: Passed}
 	failure := all(t.play...)(ctx, s)
 	s.release()
 	var missed unmet
@@ -111,5 +150,5 @@ func play(ctx context.Context, o Options, t Trace) (v Verdict, err error) {
 	if v.Result == Failed {
 		v.Log = s.gate.conversation()
 	}
-	return v, errors.Join(err, s.close())
+	return v, err
 }

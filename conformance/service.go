@@ -16,8 +16,8 @@ import (
 	"menshen/app"
 )
 
-// program is the service of one trace: an instance of menshen in this process, with a
-// folder, a database and a clock of its own. It asks nothing of the environment.
+// program is a service: an instance of menshen in this process, with a folder, a database
+// and a clock of its own. It asks nothing of the environment.
 type program struct {
 	public string // base URLs
 	admin  string
@@ -41,15 +41,24 @@ log: {level: error, format: json}
 
 const operatorKey = "conformance-conformance-conformance"
 
-// startProgram starts a service in folder, with a clock that is ahead by a time. The
-// environment of p overrides its settings.
-func startProgram(ctx context.Context, p app.Process, folder string, ahead time.Duration) (*program, error) {
+// startProgram starts a service, with a clock that is ahead by a time. The environment of p
+// overrides its settings.
+func startProgram(ctx context.Context, p app.Process, ahead time.Duration) (s *program, err error) {
+	folder, err := os.MkdirTemp("", "menshen-conformance-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(folder))
+		}
+	}()
 	file := filepath.Join(folder, "config.yaml")
 	text := fmt.Sprintf(settings, filepath.Join(folder, "data"), operatorKey)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s := &program{key: operatorKey, ahead: new(atomic.Int64)}
+	s = &program{key: operatorKey, ahead: new(atomic.Int64)}
 	s.ahead.Store(int64(ahead))
 	s.client = &http.Client{
 		Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16},
@@ -70,7 +79,7 @@ func startProgram(ctx context.Context, p app.Process, folder string, ahead time.
 	s.stop = func() error {
 		s.client.CloseIdleConnections()
 		cancel()
-		return <-ended
+		return errors.Join(<-ended, os.RemoveAll(folder))
 	}
 	select {
 	case at := <-addresses:

@@ -18,6 +18,7 @@ import (
 
 // stage is what one trace is played on.
 type stage struct {
+	trace    int // its number
 	program  *program
 	gate     *gate
 	driver   *driver
@@ -32,10 +33,12 @@ type stage struct {
 	cleanups []func() error    // last one first
 }
 
-// newStage starts service, gate and client for one trace.
-func newStage(ctx context.Context, o Options, t Trace) (s *stage, err error) {
+// newStage starts gate and client for one trace, and its service unless shared, which may be
+// nil, will do.
+func newStage(ctx context.Context, o Options, t Trace, shared *program) (s *stage, err error) {
 	s = &stage{
-		doors: map[string]*doorway{}, storages: map[string]string{}, told: map[route]bool{},
+		program: shared,
+		doors:   map[string]*doorway{}, storages: map[string]string{}, told: map[route]bool{},
 	}
 	defer func() {
 		if err != nil {
@@ -50,15 +53,17 @@ func newStage(ctx context.Context, o Options, t Trace) (s *stage, err error) {
 	if s.other.url, err = s.serve(ctx, s.other); err != nil {
 		return s, err
 	}
-	p := o.Process
-	p.Environ = nil
-	for _, setting := range t.settings {
-		p.Environ = append(p.Environ, strings.ReplaceAll(setting, "{other}", s.other.url))
+	if !t.sharesService() {
+		p := o.Process
+		p.Environ = nil
+		for _, setting := range t.settings {
+			p.Environ = append(p.Environ, strings.ReplaceAll(setting, "{other}", s.other.url))
+		}
+		if s.program, err = startProgram(ctx, p, t.ahead); err != nil {
+			return s, err
+		}
+		s.cleanups = append(s.cleanups, s.program.stop)
 	}
-	if s.program, err = startProgram(ctx, p, s.folder, t.ahead); err != nil {
-		return s, err
-	}
-	s.cleanups = append(s.cleanups, s.program.stop)
 	began := elapsed(o.Process)
 	s.gate = newGate(s.program, func() time.Duration { return elapsed(o.Process) - began })
 	if s.base, err = s.serve(ctx, s.gate); err != nil {

@@ -11,11 +11,16 @@ import (
 // error of an expectation is an unmet.
 type step func(ctx context.Context, s *stage) error
 
-// The two users of the traces.
+// user is one of the users of a trace. Each trace has numbers of its own for them.
+type user int
+
 const (
-	alice = "13800138000"
-	bob   = "13900139000"
+	alice user = iota
+	bob
 )
+
+// number is the mobile number of a user.
+func (s *stage) number(u user) string { return fmt.Sprintf("138%08d", 2*s.trace+int(u)) }
 
 // all plays steps one after the other.
 func all(steps ...step) step {
@@ -82,26 +87,26 @@ func restarts(client string) step {
 }
 
 // asksForCode has a client ask for a code, which must succeed.
-func asksForCode(client, mobile string) step {
+func asksForCode(client string, as user) step {
 	return func(ctx context.Context, s *stage) error {
-		r, err := s.tell(ctx, command{Do: "code", Client: client, Mobile: mobile, Challenge: solution})
+		r, err := s.tell(ctx, command{Do: "code", Client: client, Mobile: s.number(as), Challenge: solution})
 		return succeeded(r, err, "the request for a code")
 	}
 }
 
 // logsIn has a client ask for a code and log in with it.
-func logsIn(client, mobile string) step {
-	return all(asksForCode(client, mobile), entersCode(client, mobile))
+func logsIn(client string, as user) step {
+	return all(asksForCode(client, as), entersCode(client, as))
 }
 
 // entersCode has a client log in with the newest code.
-func entersCode(client, mobile string) step {
+func entersCode(client string, as user) step {
 	return func(ctx context.Context, s *stage) error {
-		code, err := s.program.newestCode(ctx, mobile)
+		code, err := s.program.newestCode(ctx, s.number(as))
 		if err != nil {
 			return err
 		}
-		r, err := s.tell(ctx, command{Do: "login", Client: client, Mobile: mobile, ValidateNo: code})
+		r, err := s.tell(ctx, command{Do: "login", Client: client, Mobile: s.number(as), ValidateNo: code})
 		return succeeded(r, err, "the login")
 	}
 }
@@ -110,14 +115,14 @@ func entersCode(client, mobile string) step {
 // The client must report the code of the refusal, and not be logged in.
 func isRefused(client string, wrong bool, code int32) step {
 	return func(ctx context.Context, s *stage) error {
-		text, err := s.program.newestCode(ctx, alice)
+		text, err := s.program.newestCode(ctx, s.number(alice))
 		if err != nil {
 			return err
 		}
 		if wrong {
 			text = reversed(text)[:len(text)-1] + string('0'+(text[0]-'0'+1)%10)
 		}
-		r, err := s.tell(ctx, command{Do: "login", Client: client, Mobile: alice, ValidateNo: text})
+		r, err := s.tell(ctx, command{Do: "login", Client: client, Mobile: s.number(alice), ValidateNo: text})
 		if err == nil && (r.OK || r.Code != code || r.LoggedIn) {
 			err = unmet{fmt.Sprintf("the login to fail with code %d and the client to stay logged out", code), r.String()}
 		}
@@ -165,7 +170,7 @@ func begins(client string) step {
 // failsToAsk has a client ask for a code, which fails with a code.
 func failsToAsk(client string, code int32) step {
 	return func(ctx context.Context, s *stage) error {
-		r, err := s.tell(ctx, command{Do: "code", Client: client, Mobile: alice})
+		r, err := s.tell(ctx, command{Do: "code", Client: client, Mobile: s.number(alice)})
 		if err == nil && (r.OK || r.Code != code) {
 			err = unmet{fmt.Sprintf("the request for a code to fail with code %d", code), r.String()}
 		}

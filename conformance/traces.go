@@ -16,6 +16,9 @@ type Trace struct {
 	play     []step
 }
 
+// sharesService reports whether any service will do, whatever the time there.
+func (t Trace) sharesService() bool { return len(t.settings) == 0 && t.ahead == 0 }
+
 // Traces is the whole table.
 func Traces() []Trace {
 	return slices.Concat(refreshTraces, troubleTraces, tabTraces, restartTraces, endTraces, pushTraces, codeTraces, logoutTraces)

@@ -77,7 +77,7 @@ var pushTraces = []Trace{
 		Story:  "The push is cut again and again: a proxy closes it after each connection.",
 		Expect: "the client connects again after a pause, not in a tight loop, and stays logged in",
 		play: []step{
-			loggedIn("phone"), next(8, onPush, cutAtOnce), fromHere, watches("phone"), awaits(onPush, 9),
+			loggedIn("phone"), next(4, onPush, cutAtOnce), fromHere, watches("phone"), awaits(onPush, 5),
 			pausesOnAverage(onPush, 200*time.Millisecond), staysLoggedIn("phone"),
 			operator("kick"), reportsEnd("phone", "kicked"),
 		},

@@ -27,7 +27,7 @@ func later(d time.Duration) step {
 
 // otherPhoneLogsIn logs alice in on a phone that is none of the client's.
 func otherPhoneLogsIn(ctx context.Context, s *stage) error {
-	return s.program.otherLogin(ctx, alice)
+	return s.program.otherLogin(ctx, s.number(alice))
 }
 
 // operator does something to the user of the newest login.
