@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -370,6 +369,3 @@ func (c *client) logout() outcome {
 	}
 	return got
 }
-
-// String is what the client is in a message.
-func (c *client) String() string { return fmt.Sprintf("client with bug %q", c.bug) }
