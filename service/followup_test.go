@@ -22,6 +22,7 @@ type desk struct {
 	mu     sync.Mutex
 	noted  []string
 	fail   error                    // of every question and report
+	refuse map[string]bool          // notes that errAnswered answers
 	states map[string]model.Receipt // by the message's id; none yet for the others
 	queue  [][]model.Receipt        // that Pull hands out, each once
 	errors []string                 // that were reported to operators
@@ -32,6 +33,9 @@ func (d *desk) note(text string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.noted = append(d.noted, text)
+	if d.refuse[text] {
+		return errAnswered
+	}
 	return d.fail
 }
 
@@ -247,6 +251,27 @@ func TestFollowUpFailures(t *testing.T) {
 		vendor.fail = nil
 		in.pass(time.Hour, look)
 		vendor.wantNoted(t, second) // the first was left out
+	}}, scene{"messages that the vendor refuses for ever", func(t *testing.T, in *instance) {
+		vendor := &desk{refuse: map[string]bool{}}
+		look := in.followUps(vendor, code.VendorTasks{Redeemed: vendor.redeemed})
+		var others []string
+		for n := range 20 {
+			in.clock.Advance(time.Second)
+			in.logIn(in.number())
+			if told := "told of " + in.newest(); n%2 == 0 {
+				vendor.refuse[told] = true
+			} else {
+				others = append(others, told)
+			}
+		}
+		in.pass(11*time.Minute, look)
+		for range 19 { // two turns for each that is refused
+			in.pass(20*time.Second, look)
+		}
+		told := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(vendor.noted))), func(text string) bool { return vendor.refuse[text] })
+		if slices.Sort(others); !slices.Equal(told, others) {
+			t.Errorf("the vendor was told of %q, want %q", told, others)
+		}
 	}}, scene{"an instance that stops", func(t *testing.T, in *instance) {
 		vendor := &desk{}
 		look := in.followUps(vendor, code.VendorTasks{Redeemed: vendor.redeemed})
@@ -274,6 +299,19 @@ func TestFollowUpFailures(t *testing.T) {
 		if len(vendor.errors) != 0 {
 			t.Errorf("errors %q", vendor.errors)
 		}
+	}}, scene{"an instance that stops while receipts come", func(t *testing.T, in *instance) {
+		c, pulls := in.logIn(alice), 0
+		ctx, stop := context.WithCancel(t.Context())
+		f := &code.FollowUps{Store: repository.FollowUps{DB: in.db}, Users: repository.Users{DB: in.db}, Vault: in.vault, Receipts: in.receipts, Now: in.clock.Now}
+		f.SetVendors([]code.VendorTasks{{Provider: "phone", Pull: func(ctx context.Context) ([]model.Receipt, bool, error) {
+			pulls++
+			stop()
+			return []model.Receipt{{Provider: "phone", MessageID: in.newest(), State: model.MessageDelivered}}, true, ctx.Err()
+		}}})
+		if err := f.Look(ctx); err != nil || pulls != 1 {
+			t.Errorf("%d pulls, error %v", pulls, err)
+		}
+		in.wantMessages(service.MessageQuery{UserID: c.user}, "phone delivered")
 	}})
 }
 

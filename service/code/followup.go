@@ -47,7 +47,8 @@ const (
 var receiptAges = []time.Duration{time.Minute, 10 * time.Minute, 2 * time.Hour, 24 * time.Hour}
 
 // VendorTasks are what is done at a vendor about messages that it took. A task that is nil is
-// off. Their errors wrap a model.VendorCode if the vendor answered.
+// off. Their errors wrap a model.VendorCode if the vendor answered about the message: not when
+// the vendor is down, throttles, or refuses the caller.
 type VendorTasks struct {
 	Provider string
 	// Pull returns receipts that the vendor keeps until they are taken, and reports whether
@@ -62,7 +63,8 @@ type VendorTasks struct {
 // FollowUps work at vendors about messages that were sent: they fetch receipts, and report
 // redeemed codes. No request waits for them. Each task has turns, and one instance at a time
 // has the turn. An instance that stops within its turn may leave it unfinished; the next turn
-// then repeats a part, which is harmless.
+// then repeats a part, which is harmless. What a vendor hands out once is recorded before the
+// stop.
 type FollowUps struct {
 	Store    FollowUpStore
 	Users    Users
@@ -89,7 +91,7 @@ func (f *FollowUps) Run(ctx context.Context, interval time.Duration) {
 	loop.Every(ctx, interval, f.Look, f.OnError)
 }
 
-// Look takes the turn of each task that is due. Vendors do not wait for each other.
+// Look takes the turn of each task that is due, at all vendors at once.
 func (f *FollowUps) Look(ctx context.Context) error {
 	vendors := f.vendors.Load()
 	if vendors == nil {
@@ -185,18 +187,25 @@ func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 func (f *FollowUps) pull(ctx context.Context, vendor VendorTasks) (more bool, err error) {
 	began := f.Now()
 	for range followUpBatches {
-		receipts, more, err := vendor.Pull(ctx)
+		if ctx.Err() != nil || f.Now().Sub(began) >= turnTime {
+			break
+		}
+		receipts, more, err := pullOnce(ctx, vendor)
 		if err == nil {
 			err = f.record(ctx, receipts)
 		}
 		if err != nil || !more {
 			return false, err
 		}
-		if f.Now().Sub(began) >= turnTime {
-			break
-		}
 	}
 	return true, nil
+}
+
+// pullOnce outlasts ctx: the vendor may have handed out the receipts already.
+func pullOnce(ctx context.Context, vendor VendorTasks) ([]model.Receipt, bool, error) {
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	return vendor.Pull(ctx)
 }
 
 // record records receipts that the vendor will not repeat. Those that the storage cannot take
@@ -219,8 +228,8 @@ func (f *FollowUps) record(ctx context.Context, receipts []model.Receipt) (err e
 
 // walk returns a task that visits the provider's messages once they have an age, in the order
 // of their times. It stops at the first one that fails, to try it again in the next turn. One
-// for which the vendor answers with an error again is left out, so that the others do not wait
-// for it.
+// about which the vendor answers with an error again is left out, so that the others do not
+// wait for it. Failures count since the last message that went through or was left out.
 func (f *FollowUps) walk(provider string, age time.Duration, visit func(context.Context, model.TracedMessage) error) func(context.Context, *model.FollowUp) (bool, error) {
 	return func(ctx context.Context, turn *model.FollowUp) (bool, error) {
 		began, again := f.Now(), turn.Failures > 0
@@ -238,18 +247,18 @@ func (f *FollowUps) walk(provider string, age time.Duration, visit func(context.
 					if err != nil && (!again || model.VendorCodeOf(err) == "") {
 						return false, err
 					}
-					turn.At, turn.MessageID, again = group[i].At, group[i].ID, false
+					turn.At, turn.MessageID, turn.Failures, again = group[i].At, group[i].ID, 0, false
 					if err != nil {
 						return false, err
 					}
+				}
+				if f.Now().Sub(began) >= turnTime {
+					return true, nil
 				}
 			}
 			if len(messages) < followUpBatch {
 				turn.At, turn.MessageID = until, math.MaxInt64
 				return false, nil
-			}
-			if f.Now().Sub(began) >= turnTime {
-				break
 			}
 		}
 		return true, nil

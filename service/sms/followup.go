@@ -3,8 +3,11 @@ package sms
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -69,21 +72,48 @@ func (a *Aliyun) Redeemed(ctx context.Context, m model.TracedMessage) error {
 	}, nil)
 }
 
+// ofAll is how codes begin or end that are no answer about one message: the vendor is down,
+// throttles, or refuses the caller.
+var ofAll = regexp.MustCompile(`^(isp|Throttling|Forbidden|NoPermission|ServiceUnavailable|Internal|AuthFailure|UnauthorizedOperation|` +
+	`RequestLimitExceeded|LimitExceeded|ResourceUnavailable|SignatureDoesNotMatch|InvalidAccessKeyId|InvalidTimeStamp)|(BUSINESS_LIMIT_CONTROL|ACCOUNT_[A-Z_]+|OUT_OF_SERVICE)$`)
+
+// failed is an error with the vendor's code, which it wraps if it is about the message.
+func (w wire) failed(code string) error {
+	if code = outbound.Quotable(code, codeForm); ofAll.MatchString(code) {
+		return fmt.Errorf("%s: %s", w.name, code)
+	}
+	return w.open(code)
+}
+
+// notOfOne takes the code from an error that is not about one message.
+func notOfOne(err error) error {
+	if model.VendorCodeOf(err) != "" {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// odd is an error about an answer without a code.
+func (w wire) odd(status int) error {
+	if status < 300 {
+		return fmt.Errorf("%s: the answer is not understood", w.name)
+	}
+	return fmt.Errorf("%s: status %d", w.name, status)
+}
+
 // operate requests an operation, and reads the response into result. Only the code "OK" is
 // success.
 func (a *Aliyun) operate(ctx context.Context, action string, query url.Values, result any) error {
 	answer, err := a.exchange(ctx, func(ctx context.Context) (*http.Request, error) { return a.signed(ctx, action, query) })
 	if err != nil {
-		return err
+		return notOfOne(err)
 	}
 	var said struct{ Code string }
 	switch malformed := json.Unmarshal(answer.body, &said) != nil; {
 	case !malformed && said.Code != "" && said.Code != "OK":
-		return a.open(outbound.Quotable(said.Code, codeForm))
-	case answer.status >= 300:
-		return a.open("status " + strconv.Itoa(answer.status))
-	case malformed || said.Code == "" || result != nil && json.Unmarshal(answer.body, result) != nil:
-		return a.open("the answer is not understood")
+		return a.failed(said.Code)
+	case answer.status >= 300 || malformed || said.Code == "" || result != nil && json.Unmarshal(answer.body, result) != nil:
+		return a.odd(answer.status)
 	}
 	return nil
 }
@@ -130,7 +160,7 @@ func (t *Tencent) Redeemed(ctx context.Context, m model.TracedMessage) error {
 		ConversionTime int64
 	}{t.config.Tencent.AppID, m.MessageID, int64(m.RedeemedAt) / 1000}, "ReportConversionStatus", &status)
 	if err == nil && !strings.EqualFold(status.Code, "ok") { // the documents spell it both ways
-		err = t.open(outbound.Quotable(status.Code, codeForm))
+		err = t.failed(status.Code)
 	}
 	return err
 }
@@ -139,19 +169,16 @@ func (t *Tencent) Redeemed(ctx context.Context, m model.TracedMessage) error {
 func (t *Tencent) operate(ctx context.Context, action string, parameters any, member string, result any) error {
 	answer, err := t.exchange(ctx, func(ctx context.Context) (*http.Request, error) { return t.signed(ctx, action, parameters) })
 	if err != nil {
-		return err
+		return notOfOne(err)
 	}
 	var said struct{ Response map[string]json.RawMessage }
 	var fault struct{ Code string }
 	malformed := json.Unmarshal(answer.body, &said) != nil
 	if raw, failed := said.Response["Error"]; failed && json.Unmarshal(raw, &fault) == nil {
-		return t.open(outbound.Quotable(fault.Code, codeForm))
+		return t.failed(fault.Code)
 	}
-	switch found, given := said.Response[member]; {
-	case answer.status >= 300:
-		return t.open("status " + strconv.Itoa(answer.status))
-	case malformed || !given || json.Unmarshal(found, result) != nil:
-		return t.open("the answer is not understood")
+	if found, given := said.Response[member]; answer.status >= 300 || malformed || !given || json.Unmarshal(found, result) != nil {
+		return t.odd(answer.status)
 	}
 	return nil
 }
