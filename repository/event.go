@@ -59,19 +59,28 @@ func (e Events) insert(ctx context.Context, events []model.Event) error {
 // withoutNumber is the text of a detail without the masked numbers in it.
 const withoutNumber = "JSON_REMOVE(detail, '$.mobile', '$.from', '$.to')"
 
-// erase takes the masked number out of the lines of an account, and of the codes that were
-// sent to the number while it had none. The messages must not be erased yet.
-func (e Events) erase(ctx context.Context, user model.User, numberKey []byte) error {
+// erase takes the masked number out of the lines of an account, and of the codes with which
+// it may have registered, whose messages may be gone.
+func (e Events) erase(ctx context.Context, user model.User, mask string) error {
+	const longest = 600_000 // life of a code, in milliseconds
 	err := e.DB.exec(ctx, "erase events", "UPDATE events SET detail = "+withoutNumber+" WHERE user_id = ? AND detail LIKE '%****%'", user.ID)
-	if err != nil {
+	if err != nil || mask == "" {
 		return err
 	}
+	return e.DB.exec(ctx, "erase events", "UPDATE events"+e.DB.byIndex("events_at")+" SET detail = "+withoutNumber+
+		" WHERE at >= ? AND at <= ? AND user_id = 0 AND company_type = ? AND kind = ? AND detail LIKE ?",
+		user.CreatedAt-longest, user.CreatedAt, user.CompanyType, model.EventCodeSent, "%"+mask+"%")
+}
+
+// eraseSent takes the masked number out of the lines of codes that were sent to the number
+// while it had no account. The messages must not be erased yet.
+func (e Events) eraseSent(ctx context.Context, company int32, numberKey []byte) error {
 	var sent []struct { // a message has the time of its event
 		At     model.Time
 		Mobile string
 	}
-	err = e.DB.readDB(ctx).Raw("SELECT DISTINCT at, mobile FROM messages WHERE number_key = ? AND company_type = ? AND user_id = 0",
-		numberKey, user.CompanyType).Scan(&sent).Error
+	err := e.DB.readDB(ctx).Raw("SELECT DISTINCT at, mobile FROM messages WHERE number_key = ? AND company_type = ? AND user_id = 0",
+		numberKey, company).Scan(&sent).Error
 	if err != nil || len(sent) == 0 {
 		return unavailable("find messages", err)
 	}

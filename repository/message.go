@@ -169,17 +169,25 @@ func (m Messages) ForgetEarly(ctx context.Context, r model.Receipt) error {
 	return m.DB.exec(ctx, "forget receipt", "DELETE FROM receipts WHERE provider = ? AND message_id = ? AND state = ?", r.Provider, r.MessageID, r.State)
 }
 
+// eraseMessages takes the number and the user out of messages.
+const eraseMessages = "UPDATE messages SET user_id = 0, number_key = NULL, mobile_key = NULL, mobile = '' WHERE "
+
 // Erase takes number and user out of the messages of an account, and the masked number out
 // of its events.
-func (m Messages) Erase(ctx context.Context, user model.User, numberKey []byte) error {
-	if err := Events(m).erase(ctx, user, numberKey); err != nil {
+func (m Messages) Erase(ctx context.Context, user model.User, mask string) error {
+	if err := Events(m).erase(ctx, user, mask); err != nil {
 		return err
 	}
-	const erase = "UPDATE messages SET user_id = 0, number_key = NULL, mobile_key = NULL, mobile = '' WHERE "
-	if err := m.DB.exec(ctx, "erase messages", erase+"user_id = ?", user.ID); err != nil {
+	return m.DB.exec(ctx, "erase messages", eraseMessages+"user_id = ?", user.ID)
+}
+
+// EraseNumber takes the number out of the messages to it, and the events of them, that have
+// no account.
+func (m Messages) EraseNumber(ctx context.Context, company int32, numberKey []byte) error {
+	if err := Events(m).eraseSent(ctx, company, numberKey); err != nil {
 		return err
 	}
-	return m.DB.exec(ctx, "erase messages", erase+"number_key = ? AND company_type = ? AND user_id = 0", numberKey, user.CompanyType)
+	return m.DB.exec(ctx, "erase messages", eraseMessages+"number_key = ? AND company_type = ? AND user_id = 0", numberKey, company)
 }
 
 // Conversion counts the messages to numbers that were known whose codes were redeemed, or

@@ -228,7 +228,8 @@ func TestMessagesUser(t *testing.T) {
 		other := aMessage(5, 'a', 0)
 		other.CompanyType = 2
 		must(t, m.Insert(t.Context(), 0, other, aMessage(6, 'b', 77), aMessage(7, 'b', 78)))
-		must(t, m.Erase(t.Context(), user, key('a')))
+		must(t, m.EraseNumber(t.Context(), user.CompanyType, key('a')))
+		must(t, m.Erase(t.Context(), user, ""))
 		for query, want := range map[string]int64{
 			"SELECT COUNT(*) FROM messages WHERE number_key IS NULL AND mobile_key IS NULL AND mobile = '' AND user_id = 0": 5,
 			"SELECT COUNT(*) FROM messages WHERE number_key IS NOT NULL AND mobile <> ''":                                   2,

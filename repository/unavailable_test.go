@@ -94,7 +94,8 @@ func calls(db *repository.DB) map[string]func(ctx context.Context) error {
 		"KeepEarly":   func(ctx context.Context) error { return messages.KeepEarly(ctx, aReceipt("m1", t0), t0) },
 		"Early":       func(ctx context.Context) error { return drop(messages.Early(ctx, 10)) },
 		"ForgetEarly": func(ctx context.Context) error { return messages.ForgetEarly(ctx, aReceipt("m1", t0)) },
-		"Erase":       func(ctx context.Context) error { return messages.Erase(ctx, aUser(7, 'a'), key('a')) },
+		"Erase":       func(ctx context.Context) error { return messages.Erase(ctx, aUser(7, 'a'), "") },
+		"EraseNumber": func(ctx context.Context) error { return messages.EraseNumber(ctx, 0, key('a')) },
 		"Conversion":  func(ctx context.Context) error { return drop(messages.Conversion(ctx, 0, t0)) },
 		"Returned": func(ctx context.Context) error {
 			return drop(repository.Events{DB: db}.Returned(ctx, model.EventSpan{To: t0, Bucket: time.Second}))

@@ -53,6 +53,9 @@ func (u *Users) ChangeNumber(ctx context.Context, r NumberChange) (profile Profi
 		if err := renumber(ctx, u.Store, changed, now); err != nil {
 			return err
 		}
+		if err := u.Sent.EraseNumber(ctx, user.CompanyType, u.Vault.NumberKey(current)); err != nil {
+			return err
+		}
 		changed.CredentialEpoch++
 		line := event(model.EventNumberChanged, r.Session, now, r.Caller)
 		line.Detail = model.EventDetail("from", current.String(), "to", number.String())

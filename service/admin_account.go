@@ -91,6 +91,12 @@ func claim(ctx context.Context, users UserStore, user model.User, now model.Time
 	case kept.DeletedAt == 0 || kept.Banned(now):
 		return model.ErrNumberTaken
 	}
+	if kept, err = users.Lock(ctx, kept.ID); err != nil {
+		return err
+	}
+	if kept.Banned(now) { // anew, since it was read
+		return model.ErrNumberTaken
+	}
 	return users.Free(ctx, kept.ID)
 }
 

@@ -27,11 +27,14 @@ func (e erasure) do(ctx context.Context) (ended int, err error) {
 	if err := e.endings.Store.Anonymise(ctx, e.user.ID); err != nil {
 		return 0, err
 	}
-	var numberKey []byte
+	mask := ""
 	if number, err := e.vault.UnsealMobile(e.user.Mobile, e.user.ID); err == nil {
-		numberKey = e.vault.NumberKey(number)
+		mask = number.String()
+		if err := e.sent.EraseNumber(ctx, e.user.CompanyType, e.vault.NumberKey(number)); err != nil {
+			return 0, err
+		}
 	}
-	if err := e.sent.Erase(ctx, e.user, numberKey); err != nil {
+	if err := e.sent.Erase(ctx, e.user, mask); err != nil {
 		return 0, err
 	}
 	return ended, e.users.Erase(ctx, e.user.ID, !e.user.Banned(e.ends.at), e.ends.at)

@@ -66,6 +66,9 @@ func (a *Admin) Renumber(ctx context.Context, by Operator, id int64, r LostNumbe
 		if err := renumber(ctx, a.Users, user, now); err != nil {
 			return err
 		}
+		if err := a.Sent.EraseNumber(ctx, user.CompanyType, a.Vault.NumberKey(current)); err != nil {
+			return err
+		}
 		line := by.event(model.EventNumberChanged, user, now, "")
 		line.Detail = model.EventDetail("from", current.String(), "to", number.String(), "reason", r.Reason)
 		if err := a.Endings.Events.Append(ctx, line); err != nil {

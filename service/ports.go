@@ -192,8 +192,10 @@ type MessageLog interface {
 	// Vendors counts messages by bucket, vendor and region, in the order of the buckets.
 	Vendors(ctx context.Context, span model.EventSpan) ([]model.VendorCount, error)
 	// Erase takes number and user out of the messages of an account, and the masked number
-	// out of its events.
-	Erase(ctx context.Context, user model.User, numberKey []byte) error
+	// out of its events and those of its first codes.
+	Erase(ctx context.Context, user model.User, mask string) error
+	// EraseNumber does so with the messages to a number that have no account.
+	EraseNumber(ctx context.Context, company int32, numberKey []byte) error
 }
 
 // AuditStore is the log of events as operators read it.
