@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
+	"syscall"
 
 	urfave "github.com/urfave/cli/v3"
 
@@ -35,6 +37,7 @@ func conformanceCommand(p app.Process) *urfave.Command {
 }
 
 func playTraces(ctx context.Context, cmd *urfave.Command, p app.Process) error {
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away ends the run in order
 	names := strings.FieldsFunc(cmd.String("run"), func(r rune) bool { return r == ',' })
 	traces, err := conformance.Select(names)
 	if err != nil {

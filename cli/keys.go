@@ -43,6 +43,9 @@ var keyID = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
 // protectKeyIDs moves the ids of keys behind "--", where the library takes nothing for a
 // flag. The value of -config stays where it is.
 func protectKeyIDs(args []string) []string {
+	if !slices.Contains(args, "revoke") {
+		return args
+	}
 	var others, ids []string
 	for i, arg := range args {
 		switch {

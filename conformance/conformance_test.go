@@ -28,6 +28,11 @@ func TestMain(m *testing.M) {
 // play plays traces, by default all of them, to a client with a bug.
 func play(t *testing.T, b bug, names ...string) (s conformance.Summary) {
 	t.Helper()
+	return playTo(t, os.Args[:1], b, names...)
+}
+
+func playTo(t *testing.T, client []string, b bug, names ...string) (s conformance.Summary) {
+	t.Helper()
 	defaults, err := os.ReadFile("../config.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +41,7 @@ func play(t *testing.T, b bug, names ...string) (s conformance.Summary) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := conformance.Options{Client: os.Args[:1], Parallel: 8, Process: app.Process{
+	options := conformance.Options{Client: client, Parallel: 8, Process: app.Process{
 		Environ: []string{bugVariable + "=" + string(b)}, Now: time.Now, Version: "dev", Defaults: defaults,
 	}}
 	err = conformance.Run(t.Context(), options, traces, func(v conformance.Verdict) error { s.Add(v); return nil })
@@ -88,6 +93,15 @@ func TestPlantedBugs(t *testing.T) {
 				t.Errorf("%s is %s: expected %q, seen %q\n%s", v.Name, v.Result, v.Expected, v.Seen, strings.Join(v.Log, "\n"))
 			}
 		})
+	}
+}
+
+// TestWrapper: a client behind a wrapper is ended with what it started, which holds its output.
+func TestWrapper(t *testing.T) {
+	t.Parallel()
+	wrapper := []string{"sh", "-c", "sleep 600 & echo Hello; exec cat"}
+	if v := playTo(t, wrapper, none, "push-kicked").Traces[0]; v.Result != conformance.Failed || !strings.Contains(v.Seen, `"Hello"`) {
+		t.Errorf("%+v", v)
 	}
 }
 

@@ -55,9 +55,10 @@ var errUnsupported = errors.New("the client does not have this command")
 
 // driver is the process that holds the client under test.
 type driver struct {
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	words *tail
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout io.Closer
+	words  *tail
 
 	mu      sync.Mutex
 	next    int
@@ -83,7 +84,9 @@ func startDriver(ctx context.Context, args, environ []string) (*driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.stdin = stdin
+	d.stdin, d.stdout = stdin, stdout
+	groupOfItsOwn(d.cmd)
+	d.cmd.Cancel = func() error { return killGroup(d.cmd) }
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the client: %w", err)
 	}
@@ -191,10 +194,14 @@ func (d *driver) ended(ctx context.Context, client string) (reply, error) {
 	}
 }
 
-// stop ends the process: its input ends, and it is killed unless it ends with that.
+// stop ends the process: its input ends, and it is killed, with all that it started, unless
+// it ends with that.
 func (d *driver) stop() {
 	_ = d.stdin.Close()
-	kill := time.AfterFunc(leaveTime, func() { _ = d.cmd.Process.Kill() })
+	kill := time.AfterFunc(leaveTime, func() {
+		_ = killGroup(d.cmd)
+		_ = d.stdout.Close() // one that has left the group may hold it
+	})
 	defer kill.Stop()
 	<-d.over
 	_ = d.cmd.Wait() // how a client ends is none of our business

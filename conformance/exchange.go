@@ -91,7 +91,7 @@ func outcomeOf(a response) string {
 func (x *exchange) stream(edit func([]byte) []byte) {
 	ctx, cut := context.WithCancel(x.r.Context())
 	defer cut()
-	x.gate.opened(cut)
+	x.gate.opened(x.request, cut)
 	opened, err := x.open(ctx)
 	if err != nil {
 		x.drop("cut")

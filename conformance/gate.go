@@ -60,6 +60,7 @@ type request struct {
 	bearer   string        // the access token that it bears, as header or as half of a pair
 	refresh  string        // the other half
 	arrived  time.Duration // since the trace began
+	cuts     int           // calls of cutStreams until then
 	answered time.Duration // 0: not yet
 	outcome  string
 	given    http.Header // of the answer
@@ -105,6 +106,7 @@ type gate struct {
 	record  []*request
 	rules   []*rule
 	streams []context.CancelFunc
+	cuts    int           // calls of cutStreams
 	changed chan struct{} // closed and replaced with each change of record
 	login   login
 }
@@ -142,6 +144,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *gate) arrive(r *request) fault {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	r.cuts = g.cuts
 	g.record = append(g.record, r)
 	g.announce()
 	for _, rule := range g.rules {
@@ -189,12 +192,17 @@ func (g *gate) cutStreams() {
 		cut()
 	}
 	g.streams = nil
+	g.cuts++
 }
 
-// opened notes a push that cutStreams will end.
-func (g *gate) opened(cut context.CancelFunc) {
+// opened notes a push that cutStreams will end, or has ended since its request arrived.
+func (g *gate) opened(r *request, cut context.CancelFunc) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.cuts != r.cuts {
+		cut()
+		return
+	}
 	g.streams = append(g.streams, cut)
 }
 

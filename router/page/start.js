@@ -1,3 +1,8 @@
+/* A browser that keeps no data of sites throws: then nothing is kept. */
+function stored(read) {
+  try { return read(); } catch { return null; }
+}
+
 /* The access token of the last login or refresh is used by itself, and kept for this tab. */
 const kept = "menshen.accessToken";
 
@@ -6,14 +11,14 @@ function keep(answer) {
   const data = (login || refresh) && answer.ok ? answer.body?.data : null;
   const token = login ? data?.accessToken?.value : data?.value;
   if (token) {
-    sessionStorage.setItem(kept, token);
-    use();
+    stored(() => sessionStorage.setItem(kept, token));
+    ui.preauthorizeApiKey("bearer", token);
   }
   return answer;
 }
 
 function use() {
-  const token = sessionStorage.getItem(kept);
+  const token = stored(() => sessionStorage.getItem(kept));
   if (token) ui.preauthorizeApiKey("bearer", token);
 }
 
@@ -22,8 +27,9 @@ const chosen = "menshen.language";
 const documents = { zh: "doc.json?lang=zh", en: "doc.json?lang=en" };
 const buttons = document.querySelectorAll("nav button");
 
+let choice = stored(() => localStorage.getItem(chosen)) ?? navigator.language.slice(0, 2);
+
 function language() {
-  const choice = localStorage.getItem(chosen) ?? navigator.language.slice(0, 2);
   return choice === "zh" ? "zh" : "en";
 }
 
@@ -34,7 +40,8 @@ function mark() {
 
 for (const button of buttons)
   button.addEventListener("click", () => {
-    localStorage.setItem(chosen, button.value);
+    choice = button.value;
+    stored(() => localStorage.setItem(chosen, choice));
     mark();
     ui.specActions.updateUrl(documents[language()]);
     ui.specActions.download();

@@ -28,10 +28,18 @@ export interface Raised { alarm: Alarm; count: number; newest: AuditEvent[] }
 
 const mostPages = 8, shown = 3;
 
-/** Reads the events of the alarms that the periods count. */
-export async function raisedIn(api: Api, items: Period[], from: string, signal: AbortSignal): Promise<Raised[]> {
+/** Reads the events of the alarms that the periods count, one kind after the other; null if they cannot be read. */
+export function raisedIn(api: Api, items: Period[], from: string, signal: AbortSignal): Promise<Raised[] | null> {
+  return read(api, items, from, signal).catch((problem: Error) => {
+    if (signal.aborted) throw problem;
+    return null;
+  });
+}
+
+async function read(api: Api, items: Period[], from: string, signal: AbortSignal): Promise<Raised[]> {
   const kinds = [...new Set(alarms.map(({ kind }) => kind))].filter((kind) => total(items, (item) => item.events[kind] ?? 0) > 0);
-  const events = await Promise.all(kinds.map(async (kind): Promise<[EventKind, AuditEvent[]]> => {
+  const events = new Map<EventKind, AuditEvent[]>();
+  for (const kind of kinds) {
     const all: AuditEvent[] = [];
     let cursor: string | null = null;
     for (let page = 0; page < mostPages && (page === 0 || cursor); page++) {
@@ -40,19 +48,19 @@ export async function raisedIn(api: Api, items: Period[], from: string, signal: 
       cursor = part.next;
       if (kind !== "pumping") break; // the others need no count of their own
     }
-    return [kind, all];
-  }));
-  const read = new Map(events);
+    events.set(kind, all);
+  }
   return alarms.flatMap((alarm) => {
-    const newest = (read.get(alarm.kind) ?? []).filter(alarm.about ?? (() => true));
+    const newest = (events.get(alarm.kind) ?? []).filter(alarm.about ?? (() => true));
     const count = alarm.about ? newest.length : total(items, (item) => item.events[alarm.kind] ?? 0);
     return newest.length ? [{ alarm, count, newest: newest.slice(0, shown) }] : [];
   });
 }
 
 /** What needs an operator's eye, with what to do about it. */
-export function Alarms({ raised }: { raised: Raised[] }) {
+export function Alarms({ raised }: { raised: Raised[] | null }) {
   const t = useTranslate();
+  if (!raised) return <p class="verdict bad" role="status">{t("警报读取失败，稍后重试。", "The alarms cannot be read; try again later.")}</p>;
   if (!raised.length) return <p class="verdict good" role="status">{t("没有警报。", "No alarms.")}</p>;
   return (
     <ul class="alarms">

@@ -62,7 +62,7 @@ export function ban(user: User): Act {
     fields: ["until", "reason"],
     call: ({ reason, until }) => call("post", "/admin/users/{id}/ban", { id: user.id }, until ? { reason, until } : { reason }),
     command: ({ reason, until }) => `menshen user ban ${user.id} -reason ${quote(reason)}${until ? ` -until ${until}` : ""}`,
-    done: (data, t) => t("已封禁，", "Banned; ") + sessions(t, ended(data)), undo: unban(user),
+    done: (data, t) => t("已封禁，", "Banned; ") + sessions(t, ended(data)), undo: user.banned ? undefined : unban(user), // the former ban would not come back
   };
 }
 
