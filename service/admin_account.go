@@ -94,7 +94,7 @@ func claim(ctx context.Context, users UserStore, user model.User, now model.Time
 	if kept, err = users.Lock(ctx, kept.ID); err != nil {
 		return err
 	}
-	if kept.Banned(now) { // anew, since it was read
+	if kept.Banned(now) { // it was banned again since it was read
 		return model.ErrNumberTaken
 	}
 	return users.Free(ctx, kept.ID)
