@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -216,6 +217,17 @@ func (g *gate) seen(on route, from int) (found []request) {
 		}
 	}
 	return found
+}
+
+// retryAfter is how long the newest request has to wait by its answer.
+func (g *gate) retryAfter() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.record) == 0 {
+		return 0
+	}
+	seconds, _ := strconv.Atoi(g.record[len(g.record)-1].given.Get("Retry-After")) // none is 0
+	return time.Duration(seconds) * time.Second
 }
 
 // size is how many requests there were.

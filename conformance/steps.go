@@ -182,7 +182,7 @@ func failsToAsk(client string, code int32) step {
 const betweenTries = 200 * time.Millisecond
 
 // callsUntilAnswered has a client send a request, and again if it fails, as a user does who
-// tries again. The client must stay logged in.
+// tries again when the last answer allows it. The client must stay logged in.
 func callsUntilAnswered(client string) step {
 	return func(ctx context.Context, s *stage) error {
 		began := s.gate.since()
@@ -196,7 +196,7 @@ func callsUntilAnswered(client string) step {
 			case s.gate.since()-began > patience:
 				return succeeded(r, nil, "the request of "+client)
 			}
-			if err := pause(ctx, betweenTries); err != nil {
+			if err := pause(ctx, max(betweenTries, s.gate.retryAfter())); err != nil {
 				return err
 			}
 		}

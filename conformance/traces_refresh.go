@@ -45,7 +45,7 @@ var refreshTraces = []Trace{
 			loggedIn("phone"), later(untilExpiry), always(onRefresh, loseAnswer), fromHere,
 			fails("phone"), staysLoggedIn("phone"),
 			wellAgain, later(time.Hour), callsUntilAnswered("phone"),
-			sendsBetween(onRefresh, 2, 10), sendsSamePair, staysLoggedIn("phone"),
+			sendsBetween(onRefresh, 2, 120), sendsSamePair, staysLoggedIn("phone"),
 		},
 	},
 	{
