@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,17 @@ func (in *instance) changeCodes(from, to string, company int32) (oldCode, newCod
 	in.t.Helper()
 	oldCode = in.receiveCode(from, forPurpose(model.PurposeChange), forCompany(company))
 	return oldCode, in.receiveCode(to, forPurpose(model.PurposeChange), forCompany(company))
+}
+
+// bannedAgain bans an account once more after it was found by its number.
+type bannedAgain struct{ service.UserStore }
+
+func (b bannedAgain) ByNumber(ctx context.Context, company int32, key []byte) (model.User, error) {
+	user, err := b.UserStore.ByNumber(ctx, company, key)
+	if err == nil {
+		err = b.SetBan(ctx, user.ID, model.Forever, "again")
+	}
+	return user, err
 }
 
 func TestChangeNumber(t *testing.T) {
@@ -120,6 +132,10 @@ func TestChangeNumber(t *testing.T) {
 				wantFailure(t, err, nil)
 				wantFailure(t, change(c, to, in.receiveCode(to, forPurpose(model.PurposeChange))), model.ErrNumberTaken)
 				in.clock.Advance(time.Hour)
+				owner, operator := in.users.Store, in.admin.Users
+				in.users.Store, in.admin.Users = bannedAgain{owner}, bannedAgain{operator}
+				wantFailure(t, change(c, to, in.receiveCode(to, forPurpose(model.PurposeChange))), model.ErrNumberTaken)
+				in.users.Store, in.admin.Users = owner, operator
 				wantFailure(t, change(c, to, in.receiveCode(to, forPurpose(model.PurposeChange))), nil)
 				if found := in.logIn(to).id(); found != c.id() {
 					t.Errorf("%s: the number leads to %d, want %d", name, found, c.id())
