@@ -80,14 +80,14 @@ test: ## Run all tests on SQLite and a temporary MariaDB, with the race detector
 	@scripts/need gcc gcc libc6-dev
 	go test $(UNRACED_PACKAGES)
 	scripts/with-mariadb go test ./config ./service/... -run '$(MODELS)' -timeout 15m
-	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 15m $$(go list ./... | grep -vxF $(addprefix -e menshen/,$(UNRACED_PACKAGES:./%=%)))
+	CGO_ENABLED=1 scripts/with-mariadb go test -race $(UNRACED) -skip '$(MODELS)' -timeout 30m $$(go list ./... | grep -vxF $(addprefix -e menshen/,$(UNRACED_PACKAGES:./%=%)))
 
 test-short: ## Run the tests on SQLite alone, without the race detector
 	@echo "SQLite alone: 'make test' tests MariaDB as well." >&2
 	env -u MENSHEN_TEST_MYSQL go test -short ./...
 
 test-mysql: ## Run the tests of the database, the services and the program on a temporary Oracle MySQL
-	MENSHEN_TEST_DRIVER=mysql scripts/with-mysql go test -timeout 15m ./repository/... ./service/... ./app/... ./test/scenario ./test/e2e
+	MENSHEN_TEST_DRIVER=mysql scripts/with-mysql go test -timeout 30m ./repository/... ./service/... ./app/... ./test/scenario ./test/e2e
 
 test-clock: ## Test instances on a MariaDB whose clock jumps, by libfaketime
 	MARIADB_CLOCK=1 scripts/with-mariadb go test -tags=nomsgpack,timetzdata,cluster -count=1 -timeout 10m -run '^TestDatabaseClock$$' -v ./test/e2e
