@@ -38,7 +38,8 @@ type client struct {
 	refreshing sync.Mutex
 	mu         sync.Mutex
 	reason     string
-	memory     kept // of the bug pairInMemory
+	memory     kept      // of the bug pairInMemory
+	last       [2]string // number and code, of the bug logsInAgain
 }
 
 // outcome is an answer; code is -1 without one of the service.
@@ -177,6 +178,9 @@ func with(m map[string]string, key, value string) map[string]string {
 
 func (c *client) login(mobile, code string) outcome {
 	k, header := c.read(), http.Header{}
+	c.mu.Lock()
+	c.last = [2]string{mobile, code}
+	c.mu.Unlock()
 	if ticket := k.Tickets[mobile]; ticket != "" && c.bug != forgetsTicket {
 		header.Set("X-Code-Ticket", ticket)
 	}
@@ -347,6 +351,9 @@ func (c *client) end(got outcome, access string) {
 		reason := cmp.Or(text(got.data, "reason"), "invalid")
 		c.setReason(reason)
 		c.onEnded(reason)
+		if c.bug == logsInAgain {
+			c.login(c.last[0], c.last[1])
+		}
 	}
 }
 

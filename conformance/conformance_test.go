@@ -84,6 +84,7 @@ func TestPlantedBugs(t *testing.T) {
 		sharesNoRefresh:     {"ten-at-once", `one of kind "refresh"`},
 		endsAtAnyEvent:      {"push-noise", "phone"},
 		newDeviceNumber:     {"device-number", "one device number"},
+		logsInAgain:         {"displaced", "no login, for there was no such command"},
 		claimsLogout:        {"logout-without-network", "the service to have ended the session"},
 	} {
 		t.Run(string(planted), func(t *testing.T) {

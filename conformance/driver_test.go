@@ -38,6 +38,7 @@ const (
 	sharesNoRefresh     = bug("refreshes once for each request")
 	endsAtAnyEvent      = bug("takes every event for the end")
 	newDeviceNumber     = bug("makes a device number for each login")
+	logsInAgain         = bug("logs in again by itself")
 	claimsLogout        = bug("reports a logout that has not happened")
 	hasNoWatch          = bug("has no watch")
 	writesNonsense      = bug("writes what is no answer")

@@ -272,8 +272,10 @@ func sessionEnded(reason string) step {
 // shows its tokens to no other site.
 func houseRules(_ context.Context, s *stage) error {
 	for _, on := range []route{onCode, onLogin, onLogout} {
-		if seen := s.gate.seen(on, 0); len(seen) > 0 && !s.told[on] {
-			return unmet{fmt.Sprintf("no %s, for there was no such command", on), seen[0].String()}
+		for _, seen := range s.gate.seen(on, 0) {
+			if seen.unasked {
+				return unmet{fmt.Sprintf("no %s, for there was no such command", on), seen.String()}
+			}
 		}
 	}
 	if leaks := s.other.leaked(); len(leaks) > 0 {

@@ -62,6 +62,7 @@ type request struct {
 	refresh  string        // the other half
 	arrived  time.Duration // since the trace began
 	cuts     int           // calls of cutStreams until then
+	unasked  bool          // there was no command under way that asks for it
 	answered time.Duration // 0: not yet
 	outcome  string
 	given    http.Header // of the answer
@@ -109,6 +110,7 @@ type gate struct {
 	streams []context.CancelFunc
 	cuts    int           // calls of cutStreams
 	changed chan struct{} // closed and replaced with each change of record
+	asked   map[route]int // commands under way that send such a request
 	login   login
 }
 
@@ -120,7 +122,7 @@ type login struct {
 }
 
 func newGate(service *program, since func() time.Duration) *gate {
-	return &gate{service: service, since: since, changed: make(chan struct{})}
+	return &gate{service: service, since: since, changed: make(chan struct{}), asked: map[route]int{}}
 }
 
 // ServeHTTP plays the request's fault, or passes it on.
@@ -145,7 +147,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *gate) arrive(r *request) fault {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r.cuts = g.cuts
+	r.cuts, r.unasked = g.cuts, g.asked[r.route] == 0
 	g.record = append(g.record, r)
 	g.announce()
 	for _, rule := range g.rules {
@@ -155,6 +157,21 @@ func (g *gate) arrive(r *request) fault {
 		}
 	}
 	return (*exchange).pass
+}
+
+// asks notes a command that has the client send a request, until the returned function is
+// called. A logout may be sent long after its command, when the network is back.
+func (g *gate) asks(on route) (over func()) {
+	count := func(n int) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.asked[on] += n
+	}
+	count(1)
+	if on == onLogout {
+		return func() {}
+	}
+	return func() { count(-1) }
 }
 
 // announce wakes what waits for the record. The caller holds mu.

@@ -29,7 +29,6 @@ type stage struct {
 	doors    map[string]*doorway
 	mu       sync.Mutex
 	storages map[string]string // by client
-	told     map[route]bool    // what the client was asked to do
 	cleanups []func() error    // last one first
 }
 
@@ -38,7 +37,7 @@ type stage struct {
 func newStage(ctx context.Context, o Options, t Trace, shared *program) (s *stage, err error) {
 	s = &stage{
 		program: shared,
-		doors:   map[string]*doorway{}, storages: map[string]string{}, told: map[route]bool{},
+		doors:   map[string]*doorway{}, storages: map[string]string{},
 	}
 	defer func() {
 		if err != nil {
@@ -126,11 +125,9 @@ func (s *stage) door(name string) *doorway {
 	return s.doors[name]
 }
 
-// tell has a client act. It remembers what the client was asked to do: see houseRules.
+// tell has a client act. The gate knows meanwhile what it was asked to do: see houseRules.
 func (s *stage) tell(ctx context.Context, c command) (reply, error) {
-	s.mu.Lock()
-	s.told[map[string]route{"code": onCode, "login": onLogin, "logout": onLogout}[c.Do]] = true
-	s.mu.Unlock()
+	defer s.gate.asks(map[string]route{"code": onCode, "login": onLogin, "logout": onLogout}[c.Do])()
 	return s.driver.do(ctx, c)
 }
 
