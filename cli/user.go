@@ -64,21 +64,15 @@ func kickCommand(p app.Process) *urfave.Command {
 			&urfave.Int32Flag{Name: "product", Usage: "end the sessions of this product type alone"},
 			&urfave.StringFlag{Name: "session", Usage: "end the session with this id alone"},
 		},
-		Action: func(ctx context.Context, cmd *urfave.Command) error {
-			id, reason, err := userAndReason(cmd)
-			if err != nil {
-				return err
-			}
+		Action: actOnUser(p, func(ctx context.Context, cmd *urfave.Command, a adminCLI, id int64, reason string) error {
 			target := service.KickTarget{SessionID: cmd.String("session")}
 			if cmd.IsSet("product") {
 				product := cmd.Int32("product")
 				target.ProductType = &product
 			}
-			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
-				ended, err := a.admin.Kick(ctx, a.by, id, target, reason)
-				return a.printEnded(id, ended, err)
-			})
-		},
+			ended, err := a.admin.Kick(ctx, a.by, id, target, reason)
+			return a.printEnded(id, ended, err)
+		}),
 	}
 }
 
@@ -86,16 +80,10 @@ func deleteCommand(p app.Process) *urfave.Command {
 	return &urfave.Command{
 		Name: "delete", Usage: "end a user's sessions and erase the personal data, for ever", ArgsUsage: "ID -reason R",
 		Flags: []urfave.Flag{reasonFlag()},
-		Action: func(ctx context.Context, cmd *urfave.Command) error {
-			id, reason, err := userAndReason(cmd)
-			if err != nil {
-				return err
-			}
-			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
-				ended, err := a.admin.Delete(ctx, a.by, id, reason)
-				return a.printEnded(id, ended, err)
-			})
-		},
+		Action: actOnUser(p, func(ctx context.Context, _ *urfave.Command, a adminCLI, id int64, reason string) error {
+			ended, err := a.admin.Delete(ctx, a.by, id, reason)
+			return a.printEnded(id, ended, err)
+		}),
 	}
 }
 
@@ -135,6 +123,17 @@ func userID(cmd *urfave.Command) (int64, error) {
 
 func reasonFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "reason", Usage: "why; it goes into the audit"}
+}
+
+// actOnUser returns what a command does that acts on a user for a reason.
+func actOnUser(p app.Process, act func(ctx context.Context, cmd *urfave.Command, a adminCLI, id int64, reason string) error) urfave.ActionFunc {
+	return func(ctx context.Context, cmd *urfave.Command) error {
+		id, reason, err := userAndReason(cmd)
+		if err != nil {
+			return err
+		}
+		return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error { return act(ctx, cmd, a, id, reason) })
+	}
 }
 
 func userAndReason(cmd *urfave.Command) (id int64, reason string, err error) {

@@ -129,19 +129,13 @@ func unlockUserCommand(p app.Process) *urfave.Command {
 	return &urfave.Command{
 		Name: "unlock", Usage: "lift the limits of a user's number, as \"unlock NUMBER\" does", ArgsUsage: "ID -reason R",
 		Flags: []urfave.Flag{reasonFlag()},
-		Action: func(ctx context.Context, cmd *urfave.Command) error {
-			id, reason, err := userAndReason(cmd)
+		Action: actOnUser(p, func(ctx context.Context, _ *urfave.Command, a adminCLI, id int64, reason string) error {
+			cleared, err := a.admin.Unlock(ctx, a.by, id, reason)
 			if err != nil {
-				return err
+				return fmt.Errorf("user %d: %w", id, err)
 			}
-			return withAdmin(ctx, cmd, p, func(ctx context.Context, a adminCLI) error {
-				cleared, err := a.admin.Unlock(ctx, a.by, id, reason)
-				if err != nil {
-					return fmt.Errorf("user %d: %w", id, err)
-				}
-				return a.printCleared(cleared)
-			})
-		},
+			return a.printCleared(cleared)
+		}),
 	}
 }
 

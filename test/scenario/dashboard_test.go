@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -42,22 +41,13 @@ var (
 // docs/operations.md knows, which come with messages and requests.
 func exportedLabels(t *testing.T, d *deployment) map[string][]string {
 	t.Helper()
-	response, err := d.client.Get(d.admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	labels := map[string][]string{"up": nil} // Prometheus's own
 	for _, row := range documentedRow.FindAllSubmatch(readText(t, "docs/operations.md"), -1) {
 		for label := range strings.FieldsFuncSeq(string(row[2]), func(r rune) bool { return r == ',' || r == ' ' }) {
 			labels[string(row[1])] = append(labels[string(row[1])], label)
 		}
 	}
-	for _, series := range exportedSeries.FindAllSubmatch(text, -1) {
+	for _, series := range exportedSeries.FindAllSubmatch(d.exported(t), -1) {
 		var own []string
 		for _, label := range exportedLabel.FindAllSubmatch(series[2], -1) {
 			own = append(own, string(label[1]))

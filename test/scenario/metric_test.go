@@ -22,7 +22,8 @@ import (
 // series is a scrape: the value of each series by its name and labels.
 type series map[string]float64
 
-func (d *deployment) scrape(t *testing.T) series {
+// exported is the text of a scrape.
+func (d *deployment) exported(t *testing.T) []byte {
 	t.Helper()
 	response, err := d.client.Get(d.admin + "/metrics")
 	if err != nil {
@@ -33,8 +34,13 @@ func (d *deployment) scrape(t *testing.T) series {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return text
+}
+
+func (d *deployment) scrape(t *testing.T) series {
+	t.Helper()
 	scraped := series{}
-	for _, line := range regexp.MustCompile(`(?m)^([a-z_]+(?:\{.*\})?) (\S+)$`).FindAllSubmatch(text, -1) {
+	for _, line := range regexp.MustCompile(`(?m)^([a-z_]+(?:\{.*\})?) (\S+)$`).FindAllSubmatch(d.exported(t), -1) {
 		value, err := strconv.ParseFloat(string(line[2]), 64)
 		if err != nil {
 			t.Fatalf("%s: %v", line[0], err)
