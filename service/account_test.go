@@ -168,6 +168,18 @@ func TestDeleteAccount(t *testing.T) {
 		return in.users.Delete(in.t.Context(), service.Deletion{Session: in.row(c), Code: code, Caller: model.Caller{RequestID: "r"}})
 	}
 	runScenes(t,
+		scene{"after a change of number", func(t *testing.T, in *instance) {
+			c := in.logIn(alice)
+			in.renumberTo(c, alice, bob)
+			in.deleteAccount(c, bob)
+			for what, query := range map[string]string{
+				"messages": "SELECT COUNT(*) FROM messages WHERE mobile <> '' OR number_key IS NOT NULL", "events": "SELECT COUNT(*) FROM events WHERE detail LIKE '%****%'",
+			} {
+				if n := in.count(query); n != 0 {
+					t.Errorf("%d %s show a number", n, what)
+				}
+			}
+		}},
 		scene{"with its code", func(t *testing.T, in *instance) {
 			c, other, foreign := in.logIn(alice, withDevice("A", "Phone")), in.logIn(alice, on(pc)), in.logIn(alice, inCompany(1))
 			code := in.receiveCode(alice, forPurpose(model.PurposeDelete))

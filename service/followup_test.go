@@ -299,6 +299,21 @@ func TestFollowUpFailures(t *testing.T) {
 		if len(vendor.errors) != 0 {
 			t.Errorf("errors %q", vendor.errors)
 		}
+	}}, scene{"a vendor that is slow", func(t *testing.T, in *instance) {
+		vendor := &desk{}
+		look := in.followUps(vendor, code.VendorTasks{Redeemed: func(ctx context.Context, m model.TracedMessage) error {
+			in.clock.Advance(3 * time.Second)
+			return vendor.redeemed(ctx, m)
+		}})
+		for range 17 {
+			in.logIn(in.number())
+		}
+		for _, want := range []int{16, 17} { // eight at once in a turn, and each instance has one
+			in.pass(11*time.Minute, look)
+			if got := len(vendor.noted); got != want {
+				t.Errorf("the vendor was told of %d codes, want %d", got, want)
+			}
+		}
 	}}, scene{"an instance that stops while receipts come", func(t *testing.T, in *instance) {
 		c, pulls := in.logIn(alice), 0
 		ctx, stop := context.WithCancel(t.Context())
