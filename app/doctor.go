@@ -113,7 +113,7 @@ func (e *examination) schema(ctx context.Context, db *repository.DB) {
 	}
 	err := d.join(ctx, secrets)
 	switch {
-	case errors.Is(err, model.ErrNotFound):
+	case errors.Is(err, vault.ErrUnused):
 		e.ok(name, "%s answers; no instance was started on it yet", db.Driver())
 	case errors.Is(err, vault.ErrSecretMismatch) && missing != nil:
 		e.fail(name, "%s", missing)

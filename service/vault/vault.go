@@ -70,9 +70,12 @@ func Open(ctx context.Context, store Store, secrets ...[]byte) (*Vault, error) {
 	return v, nil
 }
 
+// ErrUnused is what Join returns where there is no deployment.
+var ErrUnused = errors.New("no instance was started on this database yet: start menshen once, which makes the keys of the numbers")
+
 // Join is Open for a command: it stores no look-up key and does not change the secret
 // under which the deployment seals. If no instance was started on the database yet, the
-// error is model.ErrNotFound.
+// error is ErrUnused.
 func Join(ctx context.Context, store Store, secrets ...[]byte) (*Vault, error) {
 	v, err := newVault(secrets)
 	if err != nil {
@@ -80,7 +83,7 @@ func Join(ctx context.Context, store Store, secrets ...[]byte) (*Vault, error) {
 	}
 	kept, err := store.Value(ctx, lookupName)
 	if errors.Is(err, model.ErrNotFound) {
-		return nil, fmt.Errorf("join vault: no instance was started on this database yet: %w", err)
+		return nil, ErrUnused
 	}
 	if err != nil {
 		return nil, fmt.Errorf("join vault: %w", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"menshen/cli"
+	"menshen/repository"
 	"menshen/repository/dbtest"
 )
 
@@ -98,5 +99,16 @@ func testDeskCommands(t *testing.T, d *deployment) {
 	}
 	if got := strings.Join(kinds, " "); got != "user_deleted exported unlocked unlocked kick number_changed code_sent user_changed user_created" {
 		t.Errorf("the audit has %s", got)
+	}
+}
+
+// TestUnusedDatabase: before the first start a command says what is missing.
+func TestUnusedDatabase(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t, repository.SQLite, "SECRET_KEY="+secretOf("unused"))
+	d.commandLines(t, "migrate")
+	exit, out, complaint := d.command(t, "user", "list")
+	if exit != cli.ExitFailure || out != "" || !strings.Contains(complaint, "start menshen once") || strings.Contains(complaint, "40400") {
+		t.Errorf("exit %d: %s%s", exit, out, complaint)
 	}
 }
