@@ -58,6 +58,11 @@ func (l *finishingListener) Accept() (net.Conn, error) {
 		conn, err = l.Listener.Accept()
 		timer.Stop()
 		l.setDeadline(past) // the next call comes here at once
+		if tcp, is := l.Listener.(*net.TCPListener); is && err != nil {
+			if last := acceptNow(tcp); last != nil { // made since the timer fired, on a busy machine
+				return last, nil
+			}
+		}
 	}
 	if err != nil && l.ending.Load() {
 		_ = l.Close()
