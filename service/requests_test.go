@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"menshen/model"
 	"menshen/service"
@@ -89,7 +90,9 @@ func fromIP(ip string) func(r *code.SendRequest) {
 
 // tryLogIn logs in with a code. Each change modifies the request.
 func (in *instance) tryLogIn(mobile string, code model.Secret, change ...func(r *service.LoginRequest)) (service.LoginResult, error) {
-	return in.login.Do(in.t.Context(), loginRequest(mobile, code, change...))
+	ctx, cancel := context.WithTimeout(in.t.Context(), time.Minute) // of many at once on a slow machine
+	defer cancel()
+	return in.login.Do(ctx, loginRequest(mobile, code, change...))
 }
 
 func loginRequest(mobile string, code model.Secret, change ...func(r *service.LoginRequest)) service.LoginRequest {

@@ -327,7 +327,7 @@ func TestVaultJoined(t *testing.T) {
 			t.Errorf("without the old secret: %+v, %d unknown, error %v", counts, unknown, err)
 		}
 		in.sql("DELETE FROM vault")
-		if _, _, err := count('k'); !errors.Is(err, model.ErrNotFound) {
+		if _, _, err := count('k'); !errors.Is(err, vault.ErrUnused) {
 			t.Errorf("an unused database: error %v", err)
 		}
 	}})
