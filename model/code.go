@@ -84,18 +84,18 @@ type SendSpan struct {
 // SendSurvey asks what decides about a requested code.
 type SendSurvey struct {
 	CompanyType int32
-	MobileKey   []byte      // of the account; nil: not asked for
-	Alarms      []string    // names
-	AlarmsSince Time        // they were raised after it
-	Groups      []GroupSpan // counted up to their Most
+	MobileKey   []byte   // of the account; nil: not asked for
+	Alarms      []string // names
+	AlarmsSince Time     // they were raised after it
+	Groups      []GroupSpan
 	Spans       []SendSpan
 }
 
 // SendFindings answers a SendSurvey.
 type SendFindings struct {
-	AccountID int64 // 0: the number has no account
-	Alarms    int   // how many are raised
-	Groups    []int // expired codes of each group, refused ones too
+	AccountID int64  // 0: the number has no account
+	Alarms    int    // how many are raised
+	Groups    []bool // whether each group has as many expired codes as its Most, refused ones too
 	Sent      map[SendSpan]int
 }
 

@@ -25,8 +25,9 @@ func (c Codes) Gate(ctx context.Context, name []byte, now model.Time) error {
 // statement again for each value that is bound to it.
 func (c Codes) Recent(ctx context.Context, numberKey []byte, since model.Time, limit int) ([]model.Code, error) {
 	codes, err := codeTable.list(ctx, c.DB, `WHERE number_key = ? AND expires_at > ?
-AND (delivery <> ? OR attempts > 0 OR seq = (SELECT MAX(seq) FROM codes WHERE number_key = ?)) ORDER BY seq DESC LIMIT `+strconv.Itoa(limit),
-		numberKey, since, model.DeliveryRefused, numberKey)
+AND (delivery <> ? OR attempts > 0 OR NOT EXISTS (SELECT 1 FROM codes AS newer WHERE newer.number_key = codes.number_key AND newer.seq > codes.seq))
+ORDER BY seq DESC LIMIT `+strconv.Itoa(limit),
+		numberKey, since, model.DeliveryRefused)
 	return codes, unavailable("list codes", err)
 }
 
@@ -96,10 +97,10 @@ func (c Codes) Survey(ctx context.Context, survey model.SendSurvey) (found model
 		}
 		ask(&found.Alarms, "SELECT COUNT(*) FROM gates WHERE touched_at > ? AND name IN (?"+strings.Repeat(", ?", n-1)+")", names...)
 	}
-	found.Groups = make([]int, len(survey.Groups))
+	found.Groups = make([]bool, len(survey.Groups))
 	for i, g := range survey.Groups {
-		ask(&found.Groups[i], "SELECT COUNT(*) FROM (SELECT 1 FROM codes WHERE "+groupColumns[g.By]+
-			" = ? AND sent_at > ? AND sent_at <= ? AND expires_at <= ? LIMIT "+strconv.Itoa(g.Most)+") AS g", g.Key, g.Since, g.Until, g.Ended)
+		ask(&found.Groups[i], "SELECT 1 FROM codes WHERE "+groupColumns[g.By]+
+			" = ? AND sent_at > ? AND sent_at <= ? AND expires_at <= ? LIMIT 1 OFFSET "+strconv.Itoa(g.Most-1), g.Key, g.Since, g.Until, g.Ended)
 	}
 	sent := make([]int, len(survey.Spans))
 	for i, span := range survey.Spans {

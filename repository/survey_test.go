@@ -33,7 +33,7 @@ func TestCodesSurvey(t *testing.T) {
 		all := model.YieldSpan{Since: t0 - 1, Until: t0 + 1000, Ended: t0 + 1000, Most: 100}
 		some, few := all, all
 		some.Since, some.Until, some.Ended = t0+1, t0+9, t0+106
-		few.Most = 3
+		all.Most, some.Most, few.Most = 4, 6, 3
 		for _, tt := range []struct {
 			name string
 			ask  model.SendSurvey
@@ -53,7 +53,7 @@ func TestCodesSurvey(t *testing.T) {
 				},
 				Spans: []model.SendSpan{{Of: block, Since: t0 - 1}, {Of: block, Since: t0 + 3}, {Of: address, Since: t0 - 1}, {Of: address, Since: t0 + 11}},
 			}, model.SendFindings{
-				AccountID: 77, Alarms: 1, Groups: []int{4, 5, 3, 0},
+				AccountID: 77, Alarms: 1, Groups: []bool{true, false, true, false},
 				Sent: map[model.SendSpan]int{
 					{Of: block, Since: t0 - 1}: 12, {Of: block, Since: t0 + 3}: 8, {Of: address, Since: t0 - 1}: 6, {Of: address, Since: t0 + 11}: 0,
 				},

@@ -69,8 +69,8 @@ func (c candidate) groups() []group {
 // alarm is the name of the group's alarm.
 func (g group) alarm() string { return alarmName(string(g.by), g.key) }
 
-// ask adds to the survey what suspects needs: alarms that have an effect, and how many
-// codes of each group have expired, up to the number from which they are judged.
+// ask adds to the survey what suspects needs: alarms that have an effect, and whether as
+// many codes of each group have expired as are judged.
 func (p *Pumping) ask(survey *model.SendSurvey, c candidate) {
 	if p == nil || p.Rules.Percent == 0 {
 		return
@@ -88,8 +88,8 @@ func (p *Pumping) ask(survey *model.SendSurvey, c candidate) {
 }
 
 // suspects reports whether check could find something.
-func (p *Pumping) suspects(found model.SendFindings) bool {
-	return found.Alarms > 0 || slices.ContainsFunc(found.Groups, func(expired int) bool { return expired >= p.Rules.Least })
+func (*Pumping) suspects(found model.SendFindings) bool {
+	return found.Alarms > 0 || slices.Contains(found.Groups, true)
 }
 
 // span selects the codes of a group that are judged at a request: the newest most that
