@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -42,11 +41,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 	if err != nil {
 		return h, err
 	}
-	docs, adminDocs, errDocs := newDocs(a.Version, cfg.Server.Docs)
-	widget, errWidget := newWidget(cfg.Challenge)
-	if err := errors.Join(errDocs, errWidget); err != nil {
-		return h, err
-	}
+	docs, adminDocs := newDocs(a.Version, cfg.Server.Docs)
 	edge, err := a.newEdge(cfg, res, deps)
 	if err != nil {
 		return h, err
@@ -83,7 +78,7 @@ func (a *App) NewHandlers(cfg *config.Config, res *Resources, deps HandlerDeps) 
 			Verify: s.Sessions.Tokens.Verify, Authenticate: s.Sessions.Authenticate, OwnShare: s.Sessions.OwnShare, Clients: clients,
 			CheckLimit: limits.Check, OtherLimit: limits.Other,
 		},
-		Edge: edge, Docs: docs, Widget: widget, Dev: dev, CORSOrigins: cfg.Server.CORSOrigins,
+		Edge: edge, Docs: docs, Widget: newWidget(cfg.Challenge), Dev: dev, CORSOrigins: cfg.Server.CORSOrigins,
 	}.Handler()
 	h.Admin = router.Admin{
 		AdminHandlers: router.AdminHandlers{
@@ -106,18 +101,18 @@ func newClients(list []config.Client) middleware.Clients {
 
 // newDocs returns the API documents of both listeners, for the public one nil if it shows
 // none.
-func newDocs(version string, shown bool) (public, admin *router.Docs, err error) {
-	public, admin, err = router.NewDocs(version)
+func newDocs(version string, shown bool) (public, admin *router.Docs) {
+	public, admin = router.NewDocs(version)
 	if !shown {
 		public = nil
 	}
-	return public, admin, err
+	return public, admin
 }
 
 // newWidget returns nil unless clients solve puzzles.
-func newWidget(cfg config.Challenge) (*router.Widget, error) {
+func newWidget(cfg config.Challenge) *router.Widget {
 	if !cfg.Uses(config.ChallengePow) {
-		return nil, nil
+		return nil
 	}
 	return router.NewWidget()
 }

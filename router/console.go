@@ -22,16 +22,15 @@ var console embed.FS
 // NewConsole prepares the files of the console.
 func NewConsole() (*Pages, error) { return readPages(console, "console") }
 
-// readPages reads all files below root, and names them from there.
+// readPages finds all files below root, and names them from there.
 func readPages(files embed.FS, root string) (*Pages, error) {
 	p := &Pages{files: map[string]docsFile{}}
 	err := fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		body, err := files.ReadFile(name)
-		p.files[strings.TrimPrefix(name, root+"/")] = ownFile(contentTypeOf(name), body)
-		return err
+		p.files[strings.TrimPrefix(name, root+"/")] = ownFile(contentTypeOf(name), files, name)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read pages: %w", err)

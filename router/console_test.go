@@ -58,7 +58,7 @@ func TestConsoleIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	html := string(pages.files["index.html"].plain.body)
+	html := string(pages.files["index.html"].content().plain.body)
 	if strings.Contains(html, "http://") || strings.Contains(html, "https://") || strings.Contains(html, "<style") || strings.Contains(html, "style=") {
 		t.Errorf("the page is\n%s", html)
 	}
@@ -74,7 +74,7 @@ func TestConsoleIsWhole(t *testing.T) {
 	var packed bytes.Buffer
 	for _, file := range pages.files {
 		w := gzip.NewWriter(&packed)
-		_, _ = w.Write(file.plain.body)
+		_, _ = w.Write(file.content().plain.body)
 		_ = w.Close()
 	}
 	if packed.Len() > 250_000 {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -57,11 +58,16 @@ type Docs struct {
 	languages map[string]docsFile // doc.json in one language, by the query's lang
 }
 
-// docsFile is one file that Docs or Widget serves, in two representations. Both are kept, because
-// unpacking at each request would cost 14 ms of processor time.
+// docsFile is one file that Docs, Pages or Widget serves.
 type docsFile struct {
-	contentType   string
-	caching       string
+	contentType string
+	caching     string
+	content     func() content
+}
+
+// content is a file in two representations. Both are kept, because unpacking at each request
+// would cost 14 ms of processor time.
+type content struct {
 	plain, packed representation // packed has no body: there is none
 }
 
@@ -72,69 +78,58 @@ type representation struct {
 	etag string
 }
 
-// NewDocs prepares the files of the two listeners. doc.json is the listener's document in
-// JSON, with version as info.version: in both languages, or in that of the query's lang. The
-// page is the same.
-func NewDocs(version string) (public, admin *Docs, err error) {
-	page, err := newPage()
-	if err != nil {
-		return nil, nil, err
-	}
-	if public, err = docsOf(openapi, version, page); err != nil {
-		return nil, nil, fmt.Errorf("read openapi.yaml: %w", err)
-	}
-	if admin, err = docsOf(openapiAdmin, version, page); err != nil {
-		return nil, nil, fmt.Errorf("read openapi-admin.yaml: %w", err)
-	}
-	return public, admin, nil
+// atFirstUse returns a function that makes a file's content once, at the first request for it:
+// to make all of them would be half of a start. They are made of what is embedded in the
+// program, so that only a faulty build panics.
+func atFirstUse(name string, build func() (content, error)) func() content {
+	return sync.OnceValue(func() content {
+		made, err := build()
+		if err != nil {
+			panic(fmt.Errorf("make %s: %w", name, err))
+		}
+		return made
+	})
 }
 
-func docsOf(text []byte, version string, page map[string]docsFile) (*Docs, error) {
+// NewDocs returns the files of the two listeners. doc.json is the listener's document in
+// JSON, with version as info.version: in both languages, or in that of the query's lang. The
+// page is the same.
+func NewDocs(version string) (public, admin *Docs) {
+	page := newPage()
+	return docsOf("openapi.yaml", openapi, version, page), docsOf("openapi-admin.yaml", openapiAdmin, version, page)
+}
+
+func docsOf(name string, text []byte, version string, page map[string]docsFile) *Docs {
 	d := &Docs{files: maps.Clone(page), languages: map[string]docsFile{}}
 	for _, language := range []string{"", "zh", "en"} {
-		document, err := documentJSON(text, version, language)
-		if err != nil {
-			return nil, err
-		}
-		file := ownFile("application/json; charset=utf-8", document)
+		file := docsFile{"application/json; charset=utf-8", "no-cache", atFirstUse(name, func() (content, error) {
+			document, err := documentJSON(text, version, language)
+			return content{plain: represent(document)}, err
+		})}
 		if language == "" {
 			d.files[documentPath] = file
 			continue
 		}
 		d.languages[language] = file
 	}
-	return d, nil
+	return d
 }
 
-// newPage prepares the files of the page.
-func newPage() (files map[string]docsFile, err error) {
-	files = map[string]docsFile{}
-	for _, file := range []struct {
-		from              embed.FS
-		name, contentType string
-	}{
-		{page, "page/index.html", "text/html; charset=utf-8"},
-		{page, "page/start.css", "text/css; charset=utf-8"},
-		{page, "page/start.js", "text/javascript; charset=utf-8"},
-		{library, "swagger/swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8"},
-		{library, "swagger/swagger-ui-bundle.js.LICENSE.txt", "text/plain; charset=utf-8"},
-		{library, "swagger/swagger-ui.css.gz", "text/css; charset=utf-8"},
-		{library, "swagger/favicon-32x32.png", "image/png"},
+// newPage returns the files of the page.
+func newPage() map[string]docsFile {
+	files := map[string]docsFile{}
+	for name, contentType := range map[string]string{
+		"index.html": "text/html; charset=utf-8", "start.css": "text/css; charset=utf-8", "start.js": "text/javascript; charset=utf-8",
 	} {
-		body, err := file.from.ReadFile(file.name)
-		if err != nil {
-			return nil, fmt.Errorf("read asset: %w", err)
-		}
-		name := strings.TrimSuffix(path.Base(file.name), ".gz")
-		if file.from == page {
-			files[docsPrefix+name] = ownFile(file.contentType, body)
-			continue
-		}
-		if files[docsPrefix+name], err = libraryFile(file.contentType, body, name != path.Base(file.name)); err != nil {
-			return nil, fmt.Errorf("unpack asset: %w", err)
-		}
+		files[docsPrefix+name] = ownFile(contentType, page, "page/"+name)
 	}
-	return files, nil
+	for name, contentType := range map[string]string{
+		"swagger-ui-bundle.js.gz": "text/javascript; charset=utf-8", "swagger-ui-bundle.js.LICENSE.txt": "text/plain; charset=utf-8",
+		"swagger-ui.css.gz": "text/css; charset=utf-8", "favicon-32x32.png": "image/png",
+	} {
+		files[docsPrefix+strings.TrimSuffix(name, ".gz")] = libraryFile(contentType, name)
+	}
+	return files
 }
 
 // serve responds to a request of a listener for one of the files; any other path is 404.
@@ -152,24 +147,28 @@ func (d *Docs) serve(c *gin.Context) {
 func toDocs(c *gin.Context) { c.Redirect(http.StatusFound, docsPrefix+"index.html") }
 
 // ownFile is a file that changes with the program: a browser revalidates its copy.
-func ownFile(contentType string, body []byte) docsFile {
-	return docsFile{contentType: contentType, caching: "no-cache", plain: represent(body)}
+func ownFile(contentType string, from embed.FS, name string) docsFile {
+	return docsFile{contentType, "no-cache", atFirstUse(name, func() (content, error) {
+		body, err := from.ReadFile(name)
+		return content{plain: represent(body)}, err
+	})}
 }
 
-// libraryFile is a file of a library. Its path names no version, so that browsers keep it
-// for a day and then revalidate it.
-func libraryFile(contentType string, body []byte, packed bool) (docsFile, error) {
-	file := docsFile{contentType: contentType, caching: "public, max-age=86400", plain: represent(body)}
-	if !packed {
-		return file, nil
-	}
-	unpacking, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return file, err
-	}
-	plain, err := io.ReadAll(unpacking)
-	file.plain, file.packed = represent(plain), file.plain
-	return file, err
+// libraryFile is a file of a library, packed if its name ends in .gz. Its path names no version,
+// so that browsers keep it for a day and then revalidate it.
+func libraryFile(contentType, name string) docsFile {
+	return docsFile{contentType, "public, max-age=86400", atFirstUse(name, func() (content, error) {
+		body, err := library.ReadFile("swagger/" + name)
+		if err != nil || path.Ext(name) != ".gz" {
+			return content{plain: represent(body)}, err
+		}
+		unpacking, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return content{}, err
+		}
+		plain, err := io.ReadAll(unpacking)
+		return content{plain: represent(plain), packed: represent(body)}, err
+	})}
 }
 
 func represent(body []byte) representation {
@@ -199,12 +198,13 @@ func (file docsFile) serve(w http.ResponseWriter, r *http.Request, policy string
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
-	chosen := file.plain
-	if file.packed.body != nil {
+	made := file.content()
+	chosen := made.plain
+	if made.packed.body != nil {
 		header.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header) {
 			header.Set("Content-Encoding", "gzip")
-			chosen = file.packed
+			chosen = made.packed
 		}
 	}
 	header.Set("ETag", chosen.etag)

@@ -29,7 +29,7 @@ func TestPageContents(t *testing.T) {
 		}
 		listed = append(listed, names...)
 		for _, name := range names {
-			if got := fmt.Sprintf("%x", sha256.Sum256(d.files[docsPrefix+name].plain.body)); hash != "" && got != hash {
+			if got := fmt.Sprintf("%x", sha256.Sum256(d.files[docsPrefix+name].content().plain.body)); hash != "" && got != hash {
 				t.Errorf("%s has the hash %s, which is not listed", name, got)
 			}
 		}

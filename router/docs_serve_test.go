@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -82,10 +83,7 @@ func (d discard) WriteHeader(int)             {}
 
 // BenchmarkDocs measures what a GET of each file costs, without and with gzip.
 func BenchmarkDocs(b *testing.B) {
-	d, _, err := NewDocs("1.2.3")
-	if err != nil {
-		b.Fatal(err)
-	}
+	d, _ := NewDocs("1.2.3")
 	for path := range d.files {
 		for _, coding := range []string{"identity", "gzip"} {
 			b.Run(strings.TrimPrefix(path, docsPrefix)+"/"+coding, func(b *testing.B) {
@@ -119,4 +117,27 @@ func fetch(t *testing.T, d *Docs, name string, header http.Header) *httptest.Res
 		t.Fatalf("%s: %d", name, w.Code)
 	}
 	return w
+}
+
+// TestEveryFileIsSound: a file is made at its first request, and none fails then.
+func TestEveryFileIsSound(t *testing.T) {
+	public, admin := NewDocs("1.2.3")
+	console, errConsole := NewConsole()
+	web, errWeb := NewPages()
+	if err := errors.Join(errConsole, errWeb); err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for _, files := range []map[string]docsFile{
+		public.files, public.languages, admin.files, admin.languages, console.files, web.files, {"pow.js": NewWidget().file},
+	} {
+		for name, file := range files {
+			if made++; len(file.content().plain.body) == 0 {
+				t.Errorf("%s is empty", name)
+			}
+		}
+	}
+	if made < 25 {
+		t.Errorf("only %d files", made)
+	}
 }

@@ -37,7 +37,7 @@ func routesOf(engine *gin.Engine) []string {
 // operation is routed.
 func TestRoutesAndDocumentAgree(t *testing.T) {
 	eachDocument(t, func(t *testing.T, l listener) {
-		engine := Public{Docs: l.docs, Widget: newWidget(t)}.engine()
+		engine := Public{Docs: l.docs, Widget: NewWidget()}.engine()
 		if bytes.Equal(l.text, openapiAdmin) {
 			engine = adminEngine(t, false)
 		}
@@ -83,7 +83,7 @@ func testEdge() Edge {
 // path is served.
 func TestMethods(t *testing.T) {
 	all := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "head"}
-	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Widget: newWidget(t), Edge: testEdge()}.engine(), "admin": adminEngine(t, true)} {
+	for name, engine := range map[string]*gin.Engine{"public": Public{Docs: newDocs(t), Widget: NewWidget(), Edge: testEdge()}.engine(), "admin": adminEngine(t, true)} {
 		served := map[string][]string{}
 		for _, route := range engine.Routes() {
 			served[route.Path] = append(served[route.Path], route.Method)

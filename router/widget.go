@@ -22,31 +22,33 @@ const widgetPath = "/challenge/pow.js"
 // pow in a browser. It works without internet.
 type Widget struct{ file docsFile }
 
-// NewWidget prepares the script: the licence, the solver if the script runs as a worker,
-// and else the widget with its styles.
-func NewWidget() (*Widget, error) {
+// NewWidget returns the script: the licence, the solver if the script runs as a worker, and
+// else the widget with its styles.
+func NewWidget() *Widget {
+	return &Widget{docsFile{"text/javascript; charset=utf-8", "public, max-age=3600", atFirstUse("pow.js", widgetContent)}}
+}
+
+func widgetContent() (made content, err error) {
 	parts := map[string]string{}
 	for _, name := range []string{"LICENSE.txt", "pbkdf2.js", "altcha.css", "altcha.min.js", "start.js"} {
 		text, err := widget.ReadFile("widget/" + name)
 		if err != nil {
-			return nil, fmt.Errorf("read widget: %w", err)
+			return made, fmt.Errorf("read widget: %w", err)
 		}
 		parts[name] = string(text)
 	}
 	css, err := json.Marshal(parts["altcha.css"])
 	if err != nil {
-		return nil, fmt.Errorf("quote styles: %w", err)
+		return made, fmt.Errorf("quote styles: %w", err)
 	}
 	script := fmt.Sprintf("/*! altcha 3.2.2, https://www.npmjs.com/package/altcha\n\n%s\nWith parts of Svelte, Copyright (c) 2016-2025 Svelte Contributors, under the same licence.\n*/\n"+
 		"(function () {\n\"use strict\";\nif (typeof document === \"undefined\") {\n%s\nreturn;\n}\nvar altchaStyles = %s;\n%s\n%s})();\n",
 		parts["LICENSE.txt"], parts["pbkdf2.js"], css, parts["altcha.min.js"], parts["start.js"])
 	packed, err := pack(script)
 	if err != nil {
-		return nil, fmt.Errorf("pack widget: %w", err)
+		return made, fmt.Errorf("pack widget: %w", err)
 	}
-	return &Widget{docsFile{
-		contentType: "text/javascript; charset=utf-8", caching: "public, max-age=3600", plain: represent([]byte(script)), packed: represent(packed),
-	}}, nil
+	return content{plain: represent([]byte(script)), packed: represent(packed)}, nil
 }
 
 func pack(text string) ([]byte, error) {

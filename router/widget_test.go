@@ -12,19 +12,10 @@ import (
 	"testing"
 )
 
-func newWidget(t *testing.T) *Widget {
-	t.Helper()
-	w, err := NewWidget()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
 // TestWidgetContents: docs/page.md lists the files that are not ours, with their hashes,
 // and the script holds them as they are.
 func TestWidgetContents(t *testing.T) {
-	list, script := readFile(t, "../docs/page.md"), string(newWidget(t).file.plain.body)
+	list, script := readFile(t, "../docs/page.md"), string(NewWidget().file.content().plain.body)
 	files := regexp.MustCompile("(?m)^- `widget/([^`]+)`: `([0-9a-f]{64})`").FindAllStringSubmatch(list, -1)
 	if len(files) != 4 {
 		t.Errorf("%d files are listed, want 4", len(files))
@@ -63,7 +54,7 @@ func TestWidgetIsServed(t *testing.T) {
 	if w := ask(Public{}, http.Header{}); w.Code != http.StatusNotFound || !strings.HasPrefix(w.Body.String(), `{"code":40400,`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-	widget := newWidget(t)
+	widget := NewWidget()
 	plain := ask(Public{Widget: widget}, http.Header{})
 	want := map[string]string{
 		"Content-Type": "text/javascript; charset=utf-8", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'",
