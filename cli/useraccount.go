@@ -9,6 +9,7 @@ import (
 
 	"menshen/app"
 	"menshen/controller"
+	"menshen/model"
 	"menshen/service"
 )
 
@@ -30,7 +31,7 @@ func accountMembers(cmd *urfave.Command) (details service.Changes, externalID *s
 		check func(string) string
 		to    **string
 	}{
-		{"nick", service.CheckNickName, &details.NickName}, {"real", service.CheckRealName, &details.RealName},
+		{"nick", model.CheckNickName, &details.NickName}, {"real", model.CheckRealName, &details.RealName},
 		{"avatar", service.CheckAvatarURL, &details.AvatarURL}, {"external", service.CheckExternalID, &externalID},
 	} {
 		if !cmd.IsSet(member.flag) {

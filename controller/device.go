@@ -10,7 +10,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"menshen/model"
-	"menshen/service"
 )
 
 const (
@@ -162,7 +161,7 @@ func label(text string) string {
 	if runes := []rune(text); len(runes) > maxLabel {
 		text = strings.Trim(string(runes[:maxLabel]), edges)
 	}
-	if !service.Visible(text) {
+	if !model.Visible(text) {
 		return ""
 	}
 	return text

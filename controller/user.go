@@ -34,8 +34,8 @@ func (h User) Change(c *gin.Context) (any, error) {
 // readChanges reads the members that owners and operators may change.
 func readChanges(body *object) service.Changes {
 	return service.Changes{
-		NickName:  body.optional("nickName", service.CheckNickName),
-		RealName:  body.optional("realName", service.CheckRealName),
+		NickName:  body.optional("nickName", model.CheckNickName),
+		RealName:  body.optional("realName", model.CheckRealName),
 		AvatarURL: body.optional("avatarUrl", service.CheckAvatarURL),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"menshen/model"
 	"menshen/repository"
 	"menshen/repository/dbtest"
+	"menshen/service"
 )
 
 // stills are copies of an SQLite database, made before each row that is written and before
@@ -48,26 +49,52 @@ func (s *stills) take(t *testing.T) {
 		return
 	}
 	path := filepath.Join(s.folder, fmt.Sprintf("%d.db", len(s.made)))
+	copyDatabase(t, s.database, path)
+	s.made = append(s.made, still{path, s.commits > 0})
+}
+
+// copyDatabase copies the files of an SQLite database.
+func copyDatabase(t testing.TB, from, to string) {
 	for _, suffix := range []string{"", "-wal"} {
-		text, err := os.ReadFile(s.database + suffix)
+		text, err := os.ReadFile(from + suffix)
 		if err == nil {
-			err = os.WriteFile(path+suffix, text, 0o600)
+			err = os.WriteFile(to+suffix, text, 0o600)
 		}
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	s.made = append(s.made, still{path, s.commits > 0})
+}
+
+// killedAttempt is an attempt at alice's code, and what it does if it is not killed.
+type killedAttempt struct {
+	name   string
+	before func(in *instance)
+	change func(r *service.LoginRequest)
+	wrong  bool
+	ticket bool
+	want   *model.Failure
+	left   int // comparisons of the code after its commit
+}
+
+var killedAttempts = []killedAttempt{
+	{name: "first login"},
+	{name: "later login", before: func(in *instance) { in.logIn(alice) }},
+	{name: "wrong code", before: func(in *instance) { in.logIn(alice) }, wrong: true, want: model.ErrCode, left: 4},
+	{name: "wrong code with a ticket", wrong: true, ticket: true, want: model.ErrCode, left: 4},
+	{name: "login with a ticket", ticket: true},
+	{name: "banned user", before: func(in *instance) {
+		_, err := in.admin.Ban(in.t.Context(), root, in.logIn(alice).user, "fraud", 0)
+		wantFailure(in.t, err, nil)
+	}, want: model.ErrBanned},
+	{name: "no free seat", before: func(in *instance) { in.logIn(alice, on(pos)); in.logIn(alice, on(pos)) }, change: on(pos), want: model.ErrDeviceLimit, left: 4},
 }
 
 // TestKilledAttempts: a process that is killed before any row or commit of an attempt leaves
-// all of it or nothing, and no further comparison (contract §8). On MySQL the program
-// itself is killed, in test/e2e.
+// all of it or nothing, and neither one comparison more nor one less (contract §8); an attempt
+// is one commit. On MySQL the program itself is killed, in test/e2e.
 func TestKilledAttempts(t *testing.T) {
-	for _, attempt := range []struct {
-		name         string
-		later, wrong bool
-	}{{"first login", false, false}, {"later login", true, false}, {"wrong code", true, true}} {
+	for _, attempt := range killedAttempts {
 		t.Run(attempt.name, func(t *testing.T) {
 			path := dbtest.Prepared(t, repository.SQLite)
 			s := newStills(t, path)
@@ -77,60 +104,78 @@ func TestKilledAttempts(t *testing.T) {
 			}
 			defer func() { _ = db.Close() }()
 			in := newInstance(t, db)
-			if attempt.later {
-				in.logIn(alice)
+			if attempt.before != nil {
+				attempt.before(in)
 			}
-			right := in.receiveCode(alice)
-			typed, want := right, (*model.Failure)(nil)
+			right, ticket := in.receiveTicket(alice)
+			typed, first := right, attempt.want // a comparison that is right, and was not made before
 			if attempt.wrong {
-				typed, want = right+"0", model.ErrCode
+				typed, first = right+"0", nil
+			}
+			try := func(in *instance, typed model.Secret) error {
+				_, err := in.tryLogIn(alice, typed, func(r *service.LoginRequest) {
+					if attempt.ticket {
+						r.Ticket = ticket
+					}
+					if attempt.change != nil {
+						attempt.change(r)
+					}
+				})
+				return err
 			}
 			s.running, s.commits = true, 0
-			_, err = in.tryLogIn(alice, typed)
+			err = try(in, typed)
 			s.take(t)
 			s.running = false
-			wantFailure(t, err, want)
-			if least := 4; len(s.made) < least || s.made[0].committed || !s.made[len(s.made)-1].committed {
-				t.Fatalf("%d copies, want %d or more, before and after the commit", len(s.made), least)
+			wantFailure(t, err, attempt.want)
+			if least := 4; len(s.made) < least || s.made[0].committed || !s.made[len(s.made)-1].committed || s.commits != 1 {
+				t.Fatalf("%d copies, want %d or more, before and after the commit; %d commits", len(s.made), least, s.commits)
 			}
 			for n, made := range s.made {
 				left := 5
-				switch {
-				case made.committed && attempt.wrong:
-					left--
-				case made.committed:
-					left = 0 // the code is redeemed
+				if made.committed {
+					left = attempt.left
 				}
-				in.wantComparisons(made.path, right, left, fmt.Sprintf("copy %d of %d", n, len(s.made)))
+				where := fmt.Sprintf("copy %d of %d", n, len(s.made))
+				in.wantComparisons(made.path, try, right, left, first, where)
 			}
 		})
 	}
 }
 
-// wantComparisons compares a code on a copy of the database as often as it is left; the
-// last comparison, which is right, logs in.
-func (in *instance) wantComparisons(path string, right model.Secret, left int, where string) {
+// wantComparisons checks, on two copies of a database, that the code has as many comparisons
+// left: wrong ones alone use them up, and the last of them may be right, which ends as right.
+func (in *instance) wantComparisons(path string, try func(*instance, model.Secret) error, code model.Secret, left int, right *model.Failure, where string) {
 	in.t.Helper()
-	db, err := repository.Open(in.t.Context(), repository.Options{Driver: repository.SQLite, DSN: path})
+	for _, wrongs := range []int{left, left - 1} {
+		after := in.onCopy(path, fmt.Sprintf("%s.%d", path, wrongs))
+		for n := range wrongs {
+			if err := try(after, code+"0"); !isFailure(err, model.ErrCode) {
+				in.t.Errorf("%s: wrong comparison %d of %d: %v", where, n+1, left, err)
+			}
+		}
+		want := model.ErrCode
+		if wrongs == left-1 && left > 0 {
+			want = right
+		}
+		if err := try(after, code); !isFailure(err, want) {
+			in.t.Errorf("%s: the right code after %d wrong ones of %d: %v", where, max(wrongs, 0), left, err)
+		}
+	}
+}
+
+// onCopy starts an instance on a copy of an SQLite database.
+func (in *instance) onCopy(from, to string) *instance {
+	in.t.Helper()
+	copyDatabase(in.t, from, to)
+	db, err := repository.Open(in.t.Context(), repository.Options{Driver: repository.SQLite, DSN: to})
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer func() { _ = db.Close() }()
+	in.t.Cleanup(func() { _ = db.Close() })
 	copied := *in.deployment
 	copied.db = db
-	after := copied.another()
-	for n := range left {
-		typed, want := right+"0", model.ErrCode
-		if n == left-1 {
-			typed, want = right, nil
-		}
-		if _, err := after.tryLogIn(alice, typed); !isFailure(err, want) {
-			in.t.Errorf("%s: comparison %d of %d: %v", where, n+1, left, err)
-		}
-	}
-	if _, err := after.tryLogIn(alice, right); !isFailure(err, model.ErrCode) {
-		in.t.Errorf("%s: after %d comparisons: %v", where, left, err)
-	}
+	return copied.another()
 }
 
 func isFailure(err error, want *model.Failure) bool {

@@ -144,7 +144,7 @@ func (i *Import) parse(row ImportRow) (entry importEntry, problem string) {
 		name, text string
 		check      func(string) string
 	}{
-		{"nickName", row.NickName, CheckNickName}, {"realName", row.RealName, CheckRealName}, {"avatarUrl", row.AvatarURL, CheckAvatarURL},
+		{"nickName", row.NickName, model.CheckNickName}, {"realName", row.RealName, model.CheckRealName}, {"avatarUrl", row.AvatarURL, CheckAvatarURL},
 		{"source", row.Source, CheckSource}, {"externalId", row.ExternalID, CheckExternalID},
 	} {
 		if member.text == "" {

@@ -12,6 +12,7 @@ import (
 	"menshen/service/code"
 	"menshen/service/phone"
 	"menshen/service/random"
+	"menshen/service/token"
 	"menshen/service/vault"
 )
 
@@ -111,7 +112,7 @@ func (l *Login) Do(ctx context.Context, r LoginRequest) (LoginResult, error) {
 			if err == nil && banned == nil {
 				l.Sessions.keepPair(result.Refresh.Value)
 			}
-			return result, errors.Join(err, banned)
+			return result, cmp.Or(err, banned)
 		}
 	}
 }
@@ -232,7 +233,7 @@ func (l *Login) insert(ctx context.Context, session model.Session, n newSession)
 		return result, err
 	}
 	result.Refresh.Expire = session.EndsAt
-	result.Refresh.Value, session.RefreshHash = newRefreshToken(session.ID)
+	result.Refresh.Value, session.RefreshHash = token.NewRefresh(session.ID)
 	if err := s.Store.Insert(ctx, session); err != nil {
 		return result, err
 	}

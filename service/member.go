@@ -14,33 +14,11 @@ import (
 
 // Bounds of the members of an account, in characters; metadata in bytes of compact JSON.
 const (
-	maxNickName   = 32
-	maxRealName   = 64
 	maxAvatarURL  = 512
 	maxSource     = 64
 	maxExternalID = 64
 	maxMetadata   = 4 << 10
 )
-
-// CheckNickName checks a nick name. It returns a reason of a model.FieldProblem, or "" if
-// the name is valid, as the other checks of this file do.
-func CheckNickName(name string) (problem string) {
-	if length := utf8.RuneCountInString(name); length == 0 || length > maxNickName {
-		return model.ReasonLength
-	}
-	if !Visible(name) {
-		return model.ReasonCharset
-	}
-	return CheckName(name)
-}
-
-// CheckRealName checks a real name, which may be empty.
-func CheckRealName(name string) (problem string) {
-	if utf8.RuneCountInString(name) > maxRealName {
-		return model.ReasonLength
-	}
-	return CheckName(name)
-}
 
 // CheckAvatarURL checks that text is empty or an absolute https URL with a host, no user
 // and no space.

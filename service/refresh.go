@@ -2,15 +2,13 @@ package service
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"menshen/model"
-	"menshen/service/random"
+	"menshen/service/token"
 )
 
 // verdict is what a refresh does to a session, in the words of the metric.
@@ -220,20 +218,10 @@ func (s *Sessions) replay(ctx context.Context, seen model.Session, claims model.
 	return err
 }
 
-// The refresh token is opaque: "rt1_", the session's id, "_", 256 random bits.
-// Only the hash of the last part is kept (RFC 9700 §4.14).
-const refreshPrefix = "rt1_"
-
-func newRefreshToken(sessionID string) (token model.Secret, hash []byte) {
-	secret := random.Secret()
-	sum := sha256.Sum256([]byte(secret))
-	return model.Secret(refreshPrefix + sessionID + "_" + secret), sum[:]
-}
-
 // byRefreshToken returns the session of a refresh token. An invalid token of any kind is
 // model.ErrRefreshToken.
-func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (model.Session, error) {
-	id, hash, ok := parseRefreshToken(token)
+func (s *Sessions) byRefreshToken(ctx context.Context, refresh model.Secret) (model.Session, error) {
+	id, hash, ok := token.ParseRefresh(refresh)
 	if !ok {
 		return model.Session{}, model.ErrRefreshToken
 	}
@@ -242,15 +230,4 @@ func (s *Sessions) byRefreshToken(ctx context.Context, token model.Secret) (mode
 		return session, model.ErrRefreshToken
 	}
 	return session, err
-}
-
-// parseRefreshToken returns the session's id and the hash of the secret.
-func parseRefreshToken(token model.Secret) (id string, hash []byte, ok bool) {
-	rest, known := strings.CutPrefix(string(token), refreshPrefix)
-	id, secret, cut := strings.Cut(rest, "_")
-	if !known || !cut || len(token) > 256 || !random.IsName(id) {
-		return "", nil, false
-	}
-	sum := sha256.Sum256([]byte(secret))
-	return id, sum[:], true
 }

@@ -139,7 +139,7 @@ func (c *SessionCache) session(claims model.Claims, now model.Time) (model.Sessi
 		return model.Session{}, false
 	}
 	return model.Session{
-		ID: claims.SessionID, UserID: entry.userID, ProductType: entry.productType, ProductGroup: entry.group,
+		ID: claims.SessionID, UserID: entry.userID, CompanyType: claims.CompanyType, ProductType: entry.productType, ProductGroup: entry.group,
 		DeviceNumber: entry.deviceNumber, Gen: entry.gen, Confirmed: entry.confirmed, IdleUntil: entry.idleUntil, EndsAt: entry.endsAt,
 	}, true
 }

@@ -19,11 +19,11 @@ func liveScene() (*SessionCache, *FakeClock, model.Session, model.Claims) {
 	live := NewSessionCache(clock.Now)
 	live.Followed(clock.Now())
 	s := model.Session{
-		ID: "S", UserID: 7, ProductType: 2, ProductGroup: "pad", DeviceNumber: "d", Gen: 5, PrevGen: 4, Confirmed: true,
+		ID: "S", UserID: 7, CompanyType: 3, ProductType: 2, ProductGroup: "pad", DeviceNumber: "d", Gen: 5, PrevGen: 4, Confirmed: true,
 		IdleUntil: now.Add(time.Hour), EndsAt: now.Add(2 * time.Hour),
 	}
 	live.put(s)
-	return live, clock, s, model.Claims{SessionID: "S", UserID: 7, Gen: 5, ExpiresAt: now.Add(30 * time.Minute)}
+	return live, clock, s, model.Claims{SessionID: "S", UserID: 7, CompanyType: 3, Gen: 5, ExpiresAt: now.Add(30 * time.Minute)}
 }
 
 // follow lets d pass while the log is being read.

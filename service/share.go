@@ -10,6 +10,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"menshen/model"
+	"menshen/service/token"
 )
 
 // OwnShare reports whether a check with verified claims may use the request limit of its
@@ -38,7 +39,7 @@ func (s *Sessions) admitRefresh(ctx context.Context, claims model.Claims, refres
 // judgePair returns the hash of the refresh token if it belongs to the session of the
 // claims, else model.ErrRefreshToken.
 func (s *Sessions) judgePair(ctx context.Context, claims model.Claims, refresh model.Secret) ([]byte, error) {
-	id, hash, ok := parseRefreshToken(refresh)
+	id, hash, ok := token.ParseRefresh(refresh)
 	if !ok {
 		return nil, model.ErrRefreshToken
 	}
@@ -68,7 +69,7 @@ func (s *Sessions) judgePair(ctx context.Context, claims model.Claims, refresh m
 
 // keepPair caches the hash of the refresh token of a session that has just begun.
 func (s *Sessions) keepPair(refresh model.Secret) {
-	if id, hash, ok := parseRefreshToken(refresh); ok {
+	if id, hash, ok := token.ParseRefresh(refresh); ok {
 		s.Hashes.put(id, [sha256.Size]byte(hash), model.TimeOf(s.Now()))
 	}
 }

@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"service/random":         {},
 	"service/sign":           {},
 	"service/sms":            {"config", "model", "service/outbound", "service/sign"},
-	"service/token":          {"model", "service/cache"},
+	"service/token":          {"model", "service/cache", "service/random"},
 	"service/vault":          {"model"},
 	"telemetry":              {"config", "model", "service", "service/cache", "service/code"},
 	"test/e2e":               {},

@@ -1,10 +1,9 @@
-package service
+package model
 
 import (
 	"strings"
 	"unicode"
-
-	"menshen/model"
+	"unicode/utf8"
 )
 
 // Joiners of scripts and of emoji.
@@ -13,9 +12,35 @@ const (
 	joiner    = '\u200d'
 )
 
+// Bounds of names, in characters.
+const (
+	maxNickName = 32
+	maxRealName = 64
+)
+
+// CheckNickName checks a nick name. It returns a reason of a FieldProblem, or "" if the name
+// is valid, as CheckRealName does.
+func CheckNickName(name string) (problem string) {
+	if length := utf8.RuneCountInString(name); length == 0 || length > maxNickName {
+		return ReasonLength
+	}
+	if !Visible(name) {
+		return ReasonCharset
+	}
+	return CheckName(name)
+}
+
+// CheckRealName checks a real name, which may be empty.
+func CheckRealName(name string) (problem string) {
+	if utf8.RuneCountInString(name) > maxRealName {
+		return ReasonLength
+	}
+	return CheckName(name)
+}
+
 // CheckName checks the characters of a name that others see. It refuses control characters,
 // line and paragraph separators, and format characters (Unicode Cf) except a joiner between
-// two other characters and tags after an emoji. It returns model.ReasonCharset, or "" for a
+// two other characters and tags after an emoji. It returns ReasonCharset, or "" for a
 // valid name. A valid name may be empty.
 func CheckName(name string) (problem string) {
 	runes := []rune(name)
@@ -23,14 +48,14 @@ func CheckName(name string) (problem string) {
 		switch {
 		case isJoiner(r):
 			if i == 0 || i == len(runes)-1 || isJoiner(runes[i-1]) || isJoiner(runes[i+1]) {
-				return model.ReasonCharset
+				return ReasonCharset
 			}
 		case isTag(r):
 			if !behindEmoji(runes[:i]) {
-				return model.ReasonCharset
+				return ReasonCharset
 			}
 		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Cf):
-			return model.ReasonCharset
+			return ReasonCharset
 		}
 	}
 	return ""

@@ -1,4 +1,4 @@
-package service_test
+package model_test
 
 import (
 	"strings"
@@ -6,7 +6,6 @@ import (
 	"unicode"
 
 	"menshen/model"
-	"menshen/service"
 )
 
 func TestCheckName(t *testing.T) {
@@ -16,10 +15,10 @@ func TestCheckName(t *testing.T) {
 		"👍🏽", "🇨🇳", flag, flag + flag, "x" + flag, flag + "x", "🏴\ufe0f\U000e0067\U000e007f", "🏳\ufe0f\u200d🌈", "👨🏽\u200d🚀", "ﷺ", "x\u2800", "\u2800x", "x\u3164", "\ufffd", "\ue000", strings.Repeat("😀", 32),
 	}
 	for _, name := range good {
-		if problem := service.CheckNickName(name); problem != "" {
+		if problem := model.CheckNickName(name); problem != "" {
 			t.Errorf("%q is refused: %s", name, problem)
 		}
-		if problem := service.CheckName(name); problem != "" {
+		if problem := model.CheckName(name); problem != "" {
 			t.Errorf("%q is refused as a real name: %s", name, problem)
 		}
 	}
@@ -33,11 +32,11 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 	for _, name := range bad {
-		if service.CheckName(name) != model.ReasonCharset || service.CheckNickName(name) != model.ReasonCharset {
+		if model.CheckName(name) != model.ReasonCharset || model.CheckNickName(name) != model.ReasonCharset {
 			t.Errorf("%q is accepted", name)
 		}
 	}
-	if service.CheckName("") != "" || service.CheckNickName("") == "" {
+	if model.CheckName("") != "" || model.CheckNickName("") == "" {
 		t.Error("an empty real name is refused, or an empty nick name accepted")
 	}
 }
@@ -45,13 +44,13 @@ func TestCheckName(t *testing.T) {
 // TestVisible: a nick name of invisible characters alone is none, a real name may be.
 func TestVisible(t *testing.T) {
 	for _, name := range []string{" ", "   ", "\u00a0", "\u2003", "\u2009", "\u202f", "\u205f", "\u3000", "\u1680", "\u2800", "\u2800 \u2800", "\u3164", "\uffa0", "\u115f\u1160", "\u034f", "\u17b4\u17b5", "\u180b", "\ufe00", "\ufe0f", "\U000e0100", "\u2065", "\ufff0"} {
-		if service.CheckNickName(name) != model.ReasonCharset {
+		if model.CheckNickName(name) != model.ReasonCharset {
 			t.Errorf("nick name %q is accepted", name)
 		}
-		if problem := service.CheckName(name); problem != "" {
+		if problem := model.CheckName(name); problem != "" {
 			t.Errorf("real name %q is refused: %s", name, problem)
 		}
-		if problem := service.CheckNickName(name + "x" + name); problem != "" {
+		if problem := model.CheckNickName(name + "x" + name); problem != "" {
 			t.Errorf("nick name %q is refused: %s", name+"x"+name, problem)
 		}
 	}
@@ -64,7 +63,7 @@ func FuzzCheckName(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if service.CheckNickName(name) != "" {
+		if model.CheckNickName(name) != "" {
 			return
 		}
 		rest := strings.Map(func(r rune) rune {
@@ -76,7 +75,7 @@ func FuzzCheckName(f *testing.F) {
 		if strings.Trim(rest, " \u2800\u3164") == "" || strings.ContainsFunc(rest, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) {
 			t.Fatalf("%q is accepted", name)
 		}
-		if strings.ContainsRune(name, '\u202e') || !service.Visible(name) || service.CheckName(name) != "" {
+		if strings.ContainsRune(name, '\u202e') || !model.Visible(name) || model.CheckName(name) != "" {
 			t.Fatalf("%q", name)
 		}
 	})
