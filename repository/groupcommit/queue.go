@@ -49,9 +49,13 @@ const (
 	defaultMaxOpen  = 100 * time.Millisecond
 )
 
-// maxConsecutive is the number of groups after which the queue lends the
-// connection to other users of the pool.
-const maxConsecutive = 32
+// The queue keeps the connection, and with it the compiled statements, from one group to the
+// next. It lends it to other users of the pool when none has come for keepTime, and now and
+// then between groups.
+const (
+	keepTime       = 5 * time.Millisecond
+	maxConsecutive = 32
+)
 
 // New starts a queue over the pool of db, which has one connection. Close ends it.
 func New(ctx context.Context, db *gorm.DB) *Queue {
@@ -111,17 +115,18 @@ func (q *Queue) Do(ctx context.Context, act func(tx *gorm.DB) error) error {
 func (q *Queue) serve(ctx context.Context) {
 	defer close(q.closed)
 	defer q.release()
-	for ctx.Err() == nil {
-		for range maxConsecutive {
-			if len(q.requests) == 0 || ctx.Err() != nil {
-				break
-			}
-			q.commitGroup(ctx, <-q.requests, int(q.maxGroup.Load()))
-		}
-		q.release()
+	idle := time.NewTimer(keepTime)
+	defer idle.Stop()
+	for groups := 1; ctx.Err() == nil; groups++ {
 		select {
 		case first := <-q.requests:
 			q.commitGroup(ctx, first, int(q.maxGroup.Load()))
+			if groups%maxConsecutive == 0 {
+				q.release()
+			}
+			idle.Reset(keepTime)
+		case <-idle.C:
+			q.release()
 		case <-ctx.Done():
 		}
 	}
