@@ -2,7 +2,6 @@ package controller
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,11 +12,12 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"menshen/middleware"
 	"menshen/model"
 )
 
 // maxBody bounds request bodies, in bytes.
-const maxBody = 16 << 10
+const maxBody = middleware.MaxBody
 
 // maxText bounds strings for which the contract names no bound, in characters.
 const maxText = 8192
@@ -36,7 +36,7 @@ func readObject(c *gin.Context) (*object, error) {
 	if err := checkMediaType(c.Request.Header, typeJSON); err != nil {
 		return nil, err
 	}
-	body, err := readBody(c.Request)
+	body, err := middleware.ReadBody(c.Request, maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func readOptionalObject(c *gin.Context) (*object, error) {
 	if mediaType != nil && c.Request.ContentLength > 0 {
 		return nil, mediaType
 	}
-	body, err := readBody(c.Request) // a chunked body may be empty
+	body, err := middleware.ReadBody(c.Request, maxBody) // a chunked body may be empty
 	switch {
 	case err != nil:
 		return nil, err
@@ -85,24 +85,6 @@ func checkMediaType(h http.Header, want string) error {
 		return model.ErrMediaType.Taking(want)
 	}
 	return nil
-}
-
-func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBody {
-		return nil, model.ErrTooLarge
-	}
-	if r.Body == nil || r.ContentLength == 0 {
-		return nil, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	var limit *http.MaxBytesError
-	switch {
-	case len(body) > maxBody, errors.As(err, &limit):
-		return nil, model.ErrTooLarge
-	case err != nil: // too slow, cut off, or badly chunked
-		return nil, model.MalformedField("body", model.ReasonFormat).Wrap(err)
-	}
-	return body, nil
 }
 
 // parseObject parses the body. It drops the cause of a failure, which quotes the body.

@@ -148,12 +148,18 @@ func TestQueryTime(t *testing.T) {
 	want := model.TimeOf(time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
 	for text, good := range map[string]bool{
 		"2026-11-23T00:00:00Z": true, "2026-11-23T08:00:00%2B08:00": true, "2026-11-23T08:00:00+08:00": true, "2026-11-23T08:00:00%2008:00": true, "2026-11-22T20:00:00-04:00": true,
-		"2026-11-23T08:00:00.000+08:00": true, "2026-11-23T00:00:00+00:00": true,
+		"2026-11-23T08:00:00.000+08:00": true, "2026-11-23T00:00:00+00:00": true, "2026-11-23t00:00:00z": true,
 		"2026-11-23T08:00:00++08:00": false, "2026-11-23+00:00:00Z": false, "2026-11-23T08:00:00+0800": false, "+2026-11-23T00:00:00Z": false, "2026-11-23T00:00:00Z+": false, "2026-11-23+00:00": false, "+08:00": false,
 	} {
 		q := query{c: &gin.Context{Request: httptest.NewRequest(http.MethodGet, "/?from="+text, nil)}}
 		if got := q.time("from"); good && (got != want || q.err != nil) || !good && q.err == nil {
 			t.Errorf("%s: %s, error %v", text, got, q.err)
+		}
+	}
+	for _, text := range []string{"1970-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "0001-01-01T00:00:00Z"} {
+		q := query{c: &gin.Context{Request: httptest.NewRequest(http.MethodGet, "/?from="+text, nil)}}
+		if got := q.time("from"); got != 1 || q.err != nil {
+			t.Errorf("%s: %d, error %v", text, got, q.err)
 		}
 	}
 }

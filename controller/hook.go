@@ -32,7 +32,7 @@ func (h Hooks) TakeTencent(c *gin.Context) (any, error) {
 }
 
 func (h Hooks) takeJSON(c *gin.Context, read func([]byte) ([]model.Receipt, error), answer string) (any, error) {
-	body, err := middleware.ReadHook(c.Request)
+	body, err := middleware.ReadBody(c.Request, middleware.MaxHook)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (h Hooks) TakeTwilio(c *gin.Context) (any, error) {
 	if err := checkMediaType(c.Request.Header, typeForm); err != nil {
 		return nil, err
 	}
-	body, err := middleware.ReadHook(c.Request)
+	body, err := middleware.ReadBody(c.Request, middleware.MaxHook)
 	if err != nil {
 		return nil, err
 	}

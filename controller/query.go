@@ -65,8 +65,8 @@ func (q *query) id(name string) int64 {
 	return id
 }
 
-// time is a parameter in RFC 3339, 0 if it is missing or empty. In a query + is a blank,
-// so a blank before the offset is read as a plus.
+// time is a parameter in RFC 3339, 0 if it is missing or empty, and 1 for all times before
+// 1970. In a query + is a blank, so a blank before the offset is read as a plus.
 func (q *query) time(name string) model.Time {
 	text := q.text(name)
 	if text == "" {
@@ -75,11 +75,11 @@ func (q *query) time(name string) model.Time {
 	if offset := len(text) - len("+08:00"); offset > 0 && text[offset] == ' ' {
 		text = text[:offset] + "+" + text[offset+1:]
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Unix() <= 0 {
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(text)) // RFC 3339 §5.6
+	if err != nil {
 		q.err = model.MalformedField(name, model.ReasonFormat)
 	}
-	return model.TimeOf(t)
+	return max(model.TimeOf(t), 1)
 }
 
 // bounded is text of at most limit characters, none of them a control character.

@@ -13,8 +13,11 @@ import (
 	"menshen/model"
 )
 
-// MaxHook bounds the bodies that vendors send, in bytes.
-const MaxHook = 256 << 10
+// Bounds of bodies, in bytes: of requests, and of what vendors of messages send.
+const (
+	MaxBody = 16 << 10
+	MaxHook = 256 << 10
+)
 
 // PathTokens are the hashes of the tokens that are good as the last part of a path.
 type PathTokens [][sha256.Size]byte
@@ -46,7 +49,7 @@ func Signed(verify func(header http.Header, body []byte) error, limit *Limiter) 
 			limit.refuse(c, model.ErrNotFound)
 			return
 		}
-		body, err := ReadHook(c.Request)
+		body, err := ReadBody(c.Request, MaxBody)
 		if err == nil {
 			err = verify(c.Request.Header, body)
 		}
@@ -58,16 +61,19 @@ func Signed(verify func(header http.Header, body []byte) error, limit *Limiter) 
 	}
 }
 
-// ReadHook reads a body of at most MaxHook bytes. Errors: model.ErrTooLarge, and
-// model.ErrMalformed for a body that does not arrive.
-func ReadHook(r *http.Request) ([]byte, error) {
-	if r.Body == nil {
+// ReadBody reads a body of at most most bytes. Errors: model.ErrTooLarge, and
+// model.ErrMalformed for a body that does not arrive: too slow, cut off, or badly chunked.
+func ReadBody(r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength > most {
+		return nil, model.ErrTooLarge
+	}
+	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxHook+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	var limit *http.MaxBytesError
 	switch {
-	case len(body) > MaxHook, errors.As(err, &limit):
+	case int64(len(body)) > most, errors.As(err, &limit):
 		return nil, model.ErrTooLarge
 	case err != nil:
 		return nil, model.MalformedField("body", model.ReasonFormat).Wrap(err)

@@ -232,13 +232,17 @@ func (a Admin) Handler() http.Handler {
 	return r
 }
 
-// profiles serves /debug/pprof behind a guard. The library registers no HEAD.
+// profiles serves /debug/pprof behind a guard. The library registers no HEAD, and the index
+// only with a slash behind.
 func profiles(r *gin.Engine, guard gin.HandlerFunc) {
 	guarded := r.Group("", guard)
 	pprof.RouteRegister(guarded)
 	for _, route := range r.Routes() {
 		if route.Method == http.MethodGet && strings.HasPrefix(route.Path, pprof.DefaultPrefix) {
 			guarded.HEAD(route.Path, route.HandlerFunc)
+			if route.Path == pprof.DefaultPrefix+"/" {
+				guarded.Match(reading, pprof.DefaultPrefix, func(c *gin.Context) { c.Redirect(http.StatusFound, route.Path) })
+			}
 		}
 	}
 }

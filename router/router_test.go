@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-contrib/pprof"
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
@@ -114,7 +115,7 @@ func TestMethods(t *testing.T) {
 				}
 			}
 			for _, method := range methods {
-				if strings.HasSuffix(path, "/") || strings.HasPrefix(path+"/", docsPrefix) {
+				if strings.HasSuffix(path, "/") || strings.HasPrefix(path+"/", docsPrefix) || path == pprof.DefaultPrefix {
 					continue // the index of profiles; the documents have a test of their own
 				}
 				if w := ask(method, path+"/"); w.Code != http.StatusNotFound || w.Header().Get("Location") != "" {

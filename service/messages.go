@@ -87,7 +87,7 @@ func (a *Admin) messageFilters(ctx context.Context, by Operator, q MessageQuery)
 	if err != nil {
 		return nil, nil, err
 	}
-	if q.Mobile == "" {
+	if !slices.ContainsFunc(looks, func(look model.Event) bool { return look.UserID == user.ID }) {
 		looks = append(looks, by.viewed(user, model.TimeOf(a.Now())))
 	}
 	return a.messagesOf(all, user), looks, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,10 +42,10 @@ type StatsQuery struct {
 
 const day = 24 * time.Hour
 
-// statsSteps are the periods that Stats can count, and how long a span may be for each. Without
-// a step the span chooses between hour and day.
+// statsSteps are the periods that Stats can count, and how long a span may be for each: days
+// are bounded by the retention of events. Without a step the span chooses between hour and day.
 var statsSteps = map[string]struct{ length, longest time.Duration }{
-	"minute": {time.Minute, 3 * time.Hour}, "hour": {time.Hour, 3 * day}, "day": {day, 92 * day},
+	"minute": {time.Minute, 3 * time.Hour}, "hour": {time.Hour, 3 * day}, "day": {day, math.MaxInt64},
 }
 
 // span returns what a query asks for at now.
@@ -55,10 +56,11 @@ func (q StatsQuery) span(now model.Time) (model.EventSpan, error) {
 	if q.From == 0 {
 		q.From = q.To.Add(-day)
 	}
+	length := int64(q.To - q.From) // ms: a Duration ends after 292 years
 	chosen := q.Step
 	if chosen == "" {
 		chosen = "day"
-		if q.To.Sub(q.From) <= statsSteps["hour"].longest {
+		if length <= statsSteps["hour"].longest.Milliseconds() {
 			chosen = "hour"
 		}
 	}
@@ -66,7 +68,7 @@ func (q StatsQuery) span(now model.Time) (model.EventSpan, error) {
 	switch {
 	case !known:
 		return model.EventSpan{}, model.MalformedField("step", model.ReasonUnknown)
-	case q.From >= q.To || q.To.Sub(q.From) > step.longest:
+	case length <= 0 || length > step.longest.Milliseconds():
 		return model.EventSpan{}, model.MalformedField("from", model.ReasonRange)
 	}
 	return model.EventSpan{From: q.From, To: q.To, Bucket: step.length}, nil

@@ -86,7 +86,8 @@ func (a *Admin) parseCursor(ctx context.Context, by Operator, cursor string) (mo
 }
 
 // find returns the users of a page, one more if there is another page, and the events of
-// the look if the query names a person.
+// the look if the query names a person: of one whom its other members leave out too, because
+// that tells something about the person.
 func (a *Admin) find(ctx context.Context, by Operator, q UserQuery, filter model.UserFilter) (users []model.User, looks []model.Event, err error) {
 	switch {
 	case q.Mobile != "":
@@ -95,10 +96,10 @@ func (a *Admin) find(ctx context.Context, by Operator, q UserQuery, filter model
 			return nil, nil, err
 		}
 		users, err = a.accounts(ctx, number, a.companies(filter.Companies))
-		users = narrow(users, q, filter)
-		return users, a.viewedNumber(by, number, users), err
+		looks = a.viewedNumber(by, number, users)
+		return narrow(users, q, filter), looks, err
 	case q.ID != 0:
-		user, err := a.Users.ByID(ctx, q.ID)
+		user, err := a.user(ctx, by, q.ID)
 		if err == nil {
 			users = []model.User{user}
 		} else if !errors.Is(err, model.ErrNotFound) {
@@ -115,11 +116,10 @@ func (a *Admin) find(ctx context.Context, by Operator, q UserQuery, filter model
 		users, err = a.Users.List(ctx, filter, q.Limit+1)
 		return users, nil, err
 	}
-	users = narrow(users, q, filter)
 	for _, user := range users {
 		looks = append(looks, by.viewed(user, filter.Now))
 	}
-	return users, looks, nil
+	return narrow(users, q, filter), looks, nil
 }
 
 // narrow leaves the users that the whole query selects, in the order of the list.

@@ -119,11 +119,31 @@ func TestLooks(t *testing.T) {
 				wantFailure(t, errOf(in.find(t, bob, c.user)), nil)
 				wantFailure(t, errOf(in.find(t, alice, 42)), nil)
 			}
-			want := []line{{Kind: "viewed", Actor: "root", Detail: `{"mobile":"139****9000"}`}, {Kind: "viewed", Actor: "root", Detail: `{"mobile":"138****8000"}`}}
+			want := []line{{Kind: "viewed", Actor: "root", Detail: `{"mobile":"139****9000"}`}}
 			if got := in.lines(t, 0, model.Kinds()...); !slices.Equal(got, want) {
 				t.Errorf("the log has %+v, want %+v", got, want)
 			}
-			if got := in.viewedBy(0); !slices.Equal(got, []string{"root 4", "root 2"}) {
+			if got := in.viewedBy(0); !slices.Equal(got, []string{"root 4"}) {
+				t.Errorf("looks %q", got)
+			}
+			if got := in.viewedBy(c.user); !slices.Equal(got, []string{"root 2"}) {
+				t.Errorf("looks %q at the user of the number", got)
+			}
+		}},
+		scene{"left out by the rest of the query", func(t *testing.T, in *instance) {
+			c, banned, other := in.logIn(alice), true, int32(1)
+			in.logIn(bob)
+			in.clearEvents()
+			for _, q := range []service.UserQuery{
+				{ID: c.user, Banned: &banned}, {ID: c.user, Source: "elsewhere"}, {ID: c.user, CompanyType: &other}, {ID: c.user, ExternalID: "x"}, {Mobile: alice, Banned: &banned},
+			} {
+				if users, _, err := in.admin.List(t.Context(), root, q); err != nil || len(users) > 0 {
+					t.Errorf("%+v: %d users, error %v", q, len(users), err)
+				}
+			}
+			_, _, err := in.admin.Messages(t.Context(), root, service.MessageQuery{UserID: c.user, Mobile: bob})
+			wantFailure(t, err, nil)
+			if got := in.viewedBy(c.user); !slices.Equal(got, []string{"root 6"}) {
 				t.Errorf("looks %q", got)
 			}
 		}},

@@ -112,6 +112,9 @@ func TestVerifyGateway(t *testing.T) {
 		if answer := gateway.call(request{path: "/auth/mobile/login", body: strings.Repeat("x", 20<<10)}); answer.code != 41300 {
 			t.Errorf("a large body: %s", answer)
 		}
+		if answer := gateway.call(request{path: "/hooks/sms/aliyun/none", body: strings.Repeat("x", 200<<10)}); answer.code != 40400 {
+			t.Errorf("a large batch of receipts: %s", answer)
+		}
 	})
 	t.Run("without TLS", func(t *testing.T) {
 		answer := d.exchange(t.Context(), "http://"+plain, request{path: "/app/auth/user"})

@@ -277,16 +277,18 @@ func wantDocumented(t *testing.T, names map[string]bool) {
 // TestProfilesInDevOnly: profiles are served in development only.
 func TestProfilesInDevOnly(t *testing.T) {
 	t.Parallel()
-	for env, want := range map[string]int{"dev": http.StatusOK, "test": http.StatusNotFound} {
+	for env, want := range map[string][]int{"dev": {http.StatusOK, http.StatusFound}, "test": {http.StatusNotFound, http.StatusNotFound}} {
 		d := newDeployment(t, repository.SQLite, "ENV="+env)
 		d.start(t)
-		response, err := d.client.Get(d.admin + "/debug/pprof/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("in %s profiles answer %d", env, response.StatusCode)
+		for n, path := range []string{"/debug/pprof/", "/debug/pprof"} {
+			response, err := d.client.Get(d.admin + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != want[n] {
+				t.Errorf("in %s %s answers %d", env, path, response.StatusCode)
+			}
 		}
 		d.stop(t)
 	}

@@ -225,6 +225,7 @@ func testReceiptRefusals(t *testing.T, d *deployment) {
 		"wrong token":      {"aliyun/" + strings.Repeat("x", 36), "[]", nil, 404, "40400"},
 		"not configured":   {"tencent/" + newReceiptToken, "[]", nil, 404, "40400"},
 		"no signature":     {"webhook", body, nil, 401, "40100"},
+		"unsigned, large":  {"webhook", body + strings.Repeat(" ", 16<<10), nil, 413, "41300"},
 		"too old":          {"webhook", body, signedReceipt(t, body, time.Now().Add(-301*time.Second)), 401, "40100"},
 		"an unknown id":    {"webhook", body, signedReceipt(t, body, time.Now()), 200, `"code":0`},
 		"an unknown state": {"webhook", `{"id":"a","state":"lost"}`, signedReceipt(t, `{"id":"a","state":"lost"}`, time.Now()), 400, "40000"},

@@ -162,4 +162,11 @@ func testCompanies(t *testing.T, d *deployment) {
 	d.callAdmin(t, call{path: "/admin/users?cursor=" + strconv.FormatInt(a.UserInfo.ID, 10), as: one, code: 40000, fields: []string{"cursor unknown"}})
 	d.callAdmin(t, call{path: "/admin/stats", as: one, want: `{"items":[{"codes":{"sent":1,"redeemed":1,"failed":0},"logins":[{"productType":0,"source":"s","count":1}]}],"activeSessions":{"0":1}}`})
 	d.callAdmin(t, call{path: "/admin/stats", as: roleKey("read", scope{name: "all"}), want: `{"next":null}`})
+	for _, change := range []call{{path: "/app/auth/user"}, {method: http.MethodPatch, path: "/app/auth/user", body: `{"nickName":"n"}`}} {
+		change.as = b.AccessToken.Value
+		d.do(t, change) // the first one has the session cached
+	}
+	if got := d.value(t, "SELECT CONCAT(kind, company_type) FROM events WHERE user_id = ? ORDER BY id DESC LIMIT 1", b.UserInfo.ID); got != "user_changed1" {
+		t.Errorf("the change of a user of company 1 is the event %s", got)
+	}
 }

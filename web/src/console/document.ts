@@ -385,7 +385,7 @@ export interface paths {
         };
         /**
          * 统计 · Statistics
-         * @description 按分钟（至多三小时）、小时（至多三天）或天（至多 92 天）计数。 Counts by minute, up to three hours, by hour, up to three days, or by day, up to 92. 需要角色 `read`。 It needs the role `read`.
+         * @description 按分钟（至多三小时）、小时（至多三天）或天计数。 Counts by minute, up to three hours, by hour, up to three days, or by day. 需要角色 `read`。 It needs the role `read`.
          */
         get: operations["showStats"];
         put?: never;
