@@ -181,3 +181,22 @@ func sampleReport() *report {
 	r.acts = []*acts{{driver: driverSQLite, code: sample(3, 1e9), login: sample(4, 1e9), refresh: sample(5, 1e9)}}
 	return r
 }
+
+// TestRatiosAreAllCompared: a committed ratio that was not measured fails, unless its server is
+// optional.
+func TestRatiosAreAllCompared(t *testing.T) {
+	r := report{duels: []*duel{{clients: 64}}}
+	for kept, want := range map[string]error{
+		`{}`: nil,
+		`{"login, mysql, against a bare request: processor time": {"value": 1, "better": "lower"}}`:   nil,
+		`{"login, mariadb, against a bare request: processor time": {"value": 1, "better": "lower"}}`: errNotTaken,
+	} {
+		path := filepath.Join(t.TempDir(), "ratios.json")
+		if err := os.WriteFile(path, []byte(kept), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.compare(path); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", kept, err, want)
+		}
+	}
+}
