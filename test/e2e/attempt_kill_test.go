@@ -25,11 +25,10 @@ func TestKilledAttempts(t *testing.T) {
 			i := d.start(t, data, dsn)
 			i.awaitReady(t)
 			mobile := d.number()
-			// The server may still be busy with what the kill before left.
 			if attempt.later {
-				eventually(t, callTime, "a login", func() bool { return i.call(loginRequest(mobile, i.codeInTime(t, mobile), "before")).code == 0 })
+				i.login(t, mobile, "before")
 			}
-			code := i.codeInTime(t, mobile)
+			code := i.sendCode(t, mobile)
 			typed := code
 			if attempt.wrong {
 				typed = otherCode(code)
@@ -57,13 +56,6 @@ func TestKilledAttempts(t *testing.T) {
 			}
 		}
 	}
-}
-
-// codeInTime is sendCode on a busy server.
-func (i *instance) codeInTime(t *testing.T, mobile string) string {
-	t.Helper()
-	eventually(t, callTime, "a code", func() bool { return i.call(codeRequest(mobile)).code == 0 })
-	return i.d.messages.newest(mobile)
 }
 
 // maxAttempts is code.max_attempts.

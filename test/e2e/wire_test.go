@@ -123,7 +123,7 @@ func readPacket(from *bufio.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	packet := make([]byte, 4+int(head[0])|int(head[1])<<8|int(head[2])<<16)
+	packet := make([]byte, 4+(int(head[0])|int(head[1])<<8|int(head[2])<<16))
 	_, err = io.ReadFull(from, packet)
 	return packet, err
 }
