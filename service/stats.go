@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,10 +41,10 @@ type StatsQuery struct {
 
 const day = 24 * time.Hour
 
-// statsSteps are the periods that Stats can count, and how long a span may be for each: days
-// are bounded by the retention of events. Without a step the span chooses between hour and day.
+// statsSteps are the periods that Stats can count, and how long a span may be for each. Days have
+// no bound (0) but the retention of events. Without a step the span chooses between hour and day.
 var statsSteps = map[string]struct{ length, longest time.Duration }{
-	"minute": {time.Minute, 3 * time.Hour}, "hour": {time.Hour, 3 * day}, "day": {day, math.MaxInt64},
+	"minute": {time.Minute, 3 * time.Hour}, "hour": {time.Hour, 3 * day}, "day": {length: day},
 }
 
 // span returns what a query asks for at now.
@@ -68,7 +67,7 @@ func (q StatsQuery) span(now model.Time) (model.EventSpan, error) {
 	switch {
 	case !known:
 		return model.EventSpan{}, model.MalformedField("step", model.ReasonUnknown)
-	case length <= 0 || length > step.longest.Milliseconds():
+	case length <= 0 || step.longest > 0 && length > step.longest.Milliseconds():
 		return model.EventSpan{}, model.MalformedField("from", model.ReasonRange)
 	}
 	return model.EventSpan{From: q.From, To: q.To, Bucket: step.length}, nil
