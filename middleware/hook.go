@@ -61,19 +61,19 @@ func Signed(verify func(header http.Header, body []byte) error, limit *Limiter) 
 	}
 }
 
-// ReadBody reads a body of at most most bytes. Errors: model.ErrTooLarge, and
+// ReadBody reads a body of at most size bytes. Errors: model.ErrTooLarge, and
 // model.ErrMalformed for a body that does not arrive: too slow, cut off, or badly chunked.
-func ReadBody(r *http.Request, most int64) ([]byte, error) {
-	if r.ContentLength > most {
+func ReadBody(r *http.Request, size int64) ([]byte, error) {
+	if r.ContentLength > size {
 		return nil, model.ErrTooLarge
 	}
 	if r.Body == nil || r.ContentLength == 0 {
 		return nil, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, size+1))
 	var limit *http.MaxBytesError
 	switch {
-	case int64(len(body)) > most, errors.As(err, &limit):
+	case int64(len(body)) > size, errors.As(err, &limit):
 		return nil, model.ErrTooLarge
 	case err != nil:
 		return nil, model.MalformedField("body", model.ReasonFormat).Wrap(err)
